@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * import - the family of trace importers: one file format each.
+ *
+ * traces/import_X.c defines `const struct trace_importer import_X` whose name is "X"; the
+ * file's name is its registration. An importer reads a stream of bytes that is already
+ * decompressed, keeps a bounded amount of it, and hands out records that keep the rules of
+ * struct trace_record (trace_next checks).
+ */
+#ifndef TRACES_IMPORT_H
+#define TRACES_IMPORT_H
+
+#include <stddef.h>
+
+#include "traces/trace.h"
+
+struct trace_source; /* The decompressed bytes of one file. */
+
+/* Up to bytes bytes into buf; 0 at the end; -1 with error set. */
+long trace_source_read(struct trace_source *source, void *buf, size_t bytes,
+                       struct error *error);
+
+/* The next line without its newline, in a buffer of the source's that lasts until the next
+ * call; NULL at the end or on error (error->text is then not empty). Lines beyond
+ * TRACE_LINE_MAX bytes are an error. */
+enum { TRACE_LINE_MAX = 1 << 20 };
+const char *trace_source_line(struct trace_source *source, size_t *bytes,
+                              struct error *error);
+
+/* The number of the line handed out last, from 1. */
+uint64_t trace_source_line_number(const struct trace_source *source);
+
+enum { IMPORT_PEEK_BYTES = 4096 };
+
+struct trace_importer {
+    const char *name;    /* On the command line; equals the file's name. */
+    const char *summary; /* One line for `iovasim formats`. */
+
+    /* Whether the first bytes (at most IMPORT_PEEK_BYTES, text not terminated) are of this
+     * format. Two importers never both say yes to one file of the test suite. */
+    bool (*recognises)(const uint8_t *first, size_t bytes);
+
+    /* Begins reading; fills about's notes. NULL with error set when the file is broken. */
+    void *(*open)(struct trace_source *source, struct trace_about *about,
+                  struct error *error);
+
+    /* As trace_next. Error text starts with "line N" or "record N". */
+    int (*next)(void *state, struct trace_record *record, struct error *error);
+
+    void (*close)(void *state);
+};
+
+extern const struct trace_importer *const import_table[];
+
+#endif
