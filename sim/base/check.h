@@ -9,6 +9,7 @@
 #ifndef SIM_BASE_CHECK_H
 #define SIM_BASE_CHECK_H
 
+#include <assert.h> /* static_assert, for everyone */
 #include <stdint.h>
 #include <stdio.h>
 

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sim/host/direct.h"
+
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/common_interface_defs.h>
+#endif
+
+enum { STACK_BYTES = 256 * 1024 };
+
+struct coroutine {
+    ucontext_t here, back; /* Where the coroutine stands, and who resumed it. */
+    void (*entry)(void *arg);
+    void *arg;
+    char *stack; /* One guard page below STACK_BYTES. */
+    struct coroutine *next;
+    void *fake_stack, *fake_stack_back; /* AddressSanitizer's. */
+    const void *bottom_back;
+    size_t bytes_back;
+};
+
+struct direct_host {
+    struct sim_host verbs;
+    struct coroutine *first;
+};
+
+/* AddressSanitizer has to be told that the stack changes; elsewhere these are empty. */
+static void leaving(void **save, const void *bottom, size_t bytes)
+{
+#ifdef __SANITIZE_ADDRESS__
+    __sanitizer_start_switch_fiber(save, bottom, bytes);
+#else
+    (void)save;
+    (void)bottom;
+    (void)bytes;
+#endif
+}
+
+static void arrived(void *saved, const void **bottom, size_t *bytes)
+{
+#ifdef __SANITIZE_ADDRESS__
+    __sanitizer_finish_switch_fiber(saved, bottom, bytes);
+#else
+    (void)saved;
+    (void)bottom;
+    (void)bytes;
+#endif
+}
+
+static char *stack_bottom(const struct coroutine *c)
+{
+    return c->stack + sysconf(_SC_PAGESIZE);
+}
+
+/* makecontext hands over ints only, so the pointer travels in two halves. */
+static void first_step(unsigned high, unsigned low)
+{
+    struct coroutine *c = (struct coroutine *)((uintptr_t)high << 32 | low);
+    arrived(NULL, &c->bottom_back, &c->bytes_back);
+    c->entry(c->arg);
+    leaving(NULL, c->bottom_back, c->bytes_back); /* Never to come back here. */
+    setcontext(&c->back);
+}
+
+static void *direct_spawn(void *self, const char *name, void (*entry)(void *arg), void *arg)
+{
+    struct direct_host *h = self;
+    struct coroutine *c   = calloc(1, sizeof *c);
+    const size_t guard    = (size_t)sysconf(_SC_PAGESIZE);
+    (void)name;
+
+    CHECK(c != NULL);
+    c->stack = mmap(NULL, guard + STACK_BYTES, PROT_READ | PROT_WRITE,
+                    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    CHECK(c->stack != MAP_FAILED);
+    CHECK(mprotect(c->stack, guard, PROT_NONE) == 0);
+    c->entry = entry;
+    c->arg   = arg;
+    c->next  = h->first;
+    h->first = c;
+    CHECK(getcontext(&c->here) == 0);
+    c->here.uc_stack.ss_sp   = stack_bottom(c);
+    c->here.uc_stack.ss_size = STACK_BYTES;
+    c->here.uc_link          = NULL;
+    makecontext(&c->here, (void (*)(void))first_step, 2, (unsigned)((uintptr_t)c >> 32),
+                (unsigned)(uintptr_t)c);
+    return c;
+}
+
+static void direct_resume(void *self, void *coroutine)
+{
+    struct coroutine *c = coroutine;
+    (void)self;
+    leaving(&c->fake_stack_back, stack_bottom(c), STACK_BYTES);
+    CHECK(swapcontext(&c->back, &c->here) == 0);
+    arrived(c->fake_stack_back, NULL, NULL);
+}
+
+static void direct_yield(void *self, void *coroutine)
+{
+    struct coroutine *c = coroutine;
+    (void)self;
+    leaving(&c->fake_stack, c->bottom_back, c->bytes_back);
+    CHECK(swapcontext(&c->here, &c->back) == 0);
+    arrived(c->fake_stack, &c->bottom_back, &c->bytes_back);
+}
+
+static void direct_advance_to(void *self, sim_time_t now)
+{
+    (void)self; /* The engine's own time is all there is. */
+    (void)now;
+}
+
+struct direct_host *direct_host_new(void)
+{
+    struct direct_host *h = calloc(1, sizeof *h);
+    CHECK(h != NULL);
+    h->verbs = (struct sim_host){ .name       = "direct",
+                                  .self       = h,
+                                  .spawn      = direct_spawn,
+                                  .resume     = direct_resume,
+                                  .yield      = direct_yield,
+                                  .advance_to = direct_advance_to };
+    return h;
+}
+
+const struct sim_host *direct_host_verbs(struct direct_host *h)
+{
+    return &h->verbs;
+}
+
+void direct_host_free(struct direct_host *h)
+{
+    while (h->first != NULL) {
+        struct coroutine *c = h->first;
+        h->first            = c->next;
+        munmap(c->stack, (size_t)sysconf(_SC_PAGESIZE) + STACK_BYTES);
+        free(c);
+    }
+    free(h);
+}
