@@ -63,15 +63,29 @@ __attribute__((unused)) static inline RING_ITEM *RING_FN(_push)(struct RING_NAME
     return &r->item[r->tail++ & r->mask];
 }
 
+/* The item that the next push will return, to be filled in before it. */
+__attribute__((unused)) static inline RING_ITEM *RING_FN(_next)(const struct RING_NAME *r)
+{
+    CHECK(!RING_FN(_full)(r));
+    return &r->item[r->tail & r->mask];
+}
+
+/* Takes the item pushed last back again. */
+__attribute__((unused)) static inline void RING_FN(_unpush)(struct RING_NAME *r)
+{
+    CHECK(r->tail != r->head);
+    r->tail--;
+}
+
 /* The i-th oldest item. */
-__attribute__((unused)) static inline RING_ITEM *RING_FN(_at)(struct RING_NAME *r,
+__attribute__((unused)) static inline RING_ITEM *RING_FN(_at)(const struct RING_NAME *r,
                                                               uint32_t i)
 {
     CHECK(i < r->tail - r->head);
     return &r->item[(r->head + i) & r->mask];
 }
 
-__attribute__((unused)) static inline RING_ITEM *RING_FN(_front)(struct RING_NAME *r)
+__attribute__((unused)) static inline RING_ITEM *RING_FN(_front)(const struct RING_NAME *r)
 {
     CHECK(r->tail != r->head);
     return &r->item[r->head & r->mask];

@@ -57,6 +57,7 @@ void wheel_put(struct wheel *w, uint32_t item, cycle_t due)
     CHECK(due != CYCLE_NEVER);
     CHECK(w->item[item].due == CYCLE_NEVER);
     w->item[item].due = due;
+    w->scheduled++;
     if (due - w->now < WHEEL_CYCLES)
         insert_near(w, (uint16_t)item);
     else
@@ -90,6 +91,7 @@ void wheel_remove(struct wheel *w, uint32_t item)
         unlink_from(w, &w->far, (uint16_t)item);
     }
     w->item[item].due = CYCLE_NEVER;
+    w->scheduled--;
 }
 
 /* The first occupied slot at or after now's, going once around. */
@@ -110,6 +112,8 @@ static cycle_t near_due(const struct wheel *w)
 
 cycle_t wheel_due(const struct wheel *w)
 {
+    if (w->scheduled == 0)
+        return CYCLE_NEVER;
     const cycle_t near = near_due(w);
     return near != CYCLE_NEVER || w->far == WHEEL_NONE ? near : w->item[w->far].due;
 }
@@ -139,6 +143,7 @@ uint32_t wheel_take(struct wheel *w, cycle_t now)
     CHECK(w->item[item].due == now);
     w->head[slot]     = w->item[item].next;
     w->item[item].due = CYCLE_NEVER;
+    w->scheduled--;
     leave_slot(w, slot);
     return item;
 }

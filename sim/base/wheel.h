@@ -11,6 +11,8 @@
 #ifndef SIM_BASE_WHEEL_H
 #define SIM_BASE_WHEEL_H
 
+#include <stdbool.h>
+
 #include "sim/base/simtime.h"
 
 #ifdef __cplusplus
@@ -35,7 +37,7 @@ struct wheel {
     uint64_t occupied[WHEEL_WORDS];
     uint16_t head[WHEEL_CYCLES];
     uint16_t far; /* Items beyond the wheel's horizon, earliest first. */
-    uint32_t items;
+    uint32_t items, scheduled;
     struct wheel_item *item;
 };
 
@@ -52,6 +54,11 @@ static inline cycle_t wheel_item_due(const struct wheel *w, uint32_t item)
 {
     CHECK(item < w->items);
     return w->item[item].due;
+}
+
+static inline bool wheel_any(const struct wheel *w)
+{
+    return w->scheduled > 0;
 }
 
 /* The first cycle in which something is due, or CYCLE_NEVER. */

@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * invq - the queue of invalidation commands: fetch, carry out, complete in order.
+ *
+ * A wait command that follows a draining invalidation is held until the DMA of every
+ * translation looked up before that invalidation has reached memory. (Epochs: each look-up
+ * belongs to the present one, a draining invalidation opens the next.)
+ */
+#include "iommu_model/arch.h"
+
+#include <string.h>
+
+enum { FETCH_LINE_BYTES = 64 };
+
+static uint32_t commands_to_fetch(const struct iommu *m)
+{
+    const struct invq *q = &m->invq;
+    uint32_t n           = (q->tail - q->head) & (q->entries - 1);
+    const uint32_t line  = FETCH_LINE_BYTES / q->entry_bytes;
+    const uint32_t room  = line - q->head % line; /* A read stays in one line. */
+    n                    = n < room ? n : room;
+    return n < m->config.invq.fetch_commands ? n : m->config.invq.fetch_commands;
+}
+
+static void fetch(struct iommu *m, cycle_t presented)
+{
+    struct invq *q = &m->invq;
+    q->state       = INVQ_FETCHING;
+    q->fetched     = commands_to_fetch(m);
+    q->next        = 0;
+    iommu_read(m, MEMPORT_INVQ, q->base + (uint64_t)q->head * q->entry_bytes,
+               q->fetched * q->entry_bytes / 8, presented);
+}
+
+void invq_kick(struct iommu *m, cycle_t now)
+{
+    const struct invq *q = &m->invq;
+    if (q->enabled && !q->halted && q->state == INVQ_IDLE && q->head != q->tail)
+        fetch(m, now + m->config.invq.start_cycles);
+}
+
+static void go_on(struct iommu *m, cycle_t now)
+{
+    struct invq *q = &m->invq;
+    q->state       = INVQ_EXECUTING;
+    if (q->next < q->fetched)
+        iommu_schedule(m, ITEM_INVQ, now + m->config.invq.execute_cycles);
+    else if (q->head != q->tail && q->enabled)
+        fetch(m, now + 1);
+    else
+        q->state = INVQ_IDLE;
+}
+
+static void complete(struct iommu *m, const struct iommu_command *c, cycle_t now)
+{
+    struct invq *q = &m->invq;
+    q->head        = (q->head + 1) & (q->entries - 1);
+    q->next++;
+    m->stats.command++;
+    m->arch->completed(m, c, now);
+}
+
+/* ---- Effects
+ * ----------------------------------------------------------------------------- */
+
+void iommu_invalidate_translations(struct iommu *m, const struct inv_selector *selector)
+{
+    iotlb_invalidate(&m->iotlb, selector);
+    if (!selector->leaf_only)
+        walkcache_invalidate(&m->walkcache, selector);
+    walker_flush(m, selector);
+}
+
+/* Look-ups from now on belong to a new epoch, so that the drain need not wait for them. If
+ * the oldest epoch is a whole ring behind, they join the present one, which is only slower.
+ */
+static void open_epoch(struct iommu *m)
+{
+    if (m->epoch_open[m->epoch % IOMMU_EPOCHS] > 0
+        && m->epoch - m->oldest + 1 < IOMMU_EPOCHS)
+        m->epoch++;
+}
+
+static void invalidate_iotlb(struct iommu *m, const struct iommu_command *c)
+{
+    iommu_invalidate_translations(m, &c->selector);
+    m->stats.command_iotlb++;
+    if (!c->drain)
+        return;
+    m->invq.drain       = true;
+    m->invq.drain_epoch = m->epoch;
+    open_epoch(m);
+}
+
+static void invalidate_contexts(struct iommu *m, const struct iommu_command *c)
+{
+    if (!c->process_only)
+        context_cache_invalidate(&m->device_contexts, c->drop_context, c->context_arg);
+    context_cache_invalidate(&m->process_contexts, c->drop_context, c->context_arg);
+    context_walk_flush(m);
+    m->stats.command_context++;
+}
+
+static bool drained(const struct iommu *m)
+{
+    const uint32_t e = m->invq.drain_epoch;
+    return m->oldest > e || (m->oldest == e && m->epoch_open[e % IOMMU_EPOCHS] == 0);
+}
+
+static void issue_write(struct iommu *m, const struct iommu_command *c, cycle_t now)
+{
+    const cycle_t due =
+        now + cycle_at_or_after(m->config.write_ps, m->config.iommu.period_ps);
+    *write_ring_push(&m->invq.writes) =
+        (struct invq_write){ due, c->status_pa, c->status, c->status_bytes };
+    iommu_schedule(m, ITEM_WRITE, write_ring_front(&m->invq.writes)->due);
+}
+
+/* False: the command has to be tried again, when the drain is over or a write is through.
+ */
+static bool pass_wait(struct iommu *m, const struct iommu_command *c, cycle_t now)
+{
+    struct invq *q = &m->invq;
+    if (q->drain && !drained(m)) {
+        q->state       = INVQ_DRAINING;
+        q->drain_since = now;
+        return false;
+    }
+    q->drain = false;
+    if (c->writes_status && write_ring_full(&q->writes)) {
+        q->state = INVQ_WRITING;
+        return false;
+    }
+    m->stats.command_wait++;
+    complete(m, c, now);
+    if (c->writes_status)
+        issue_write(m, c, now);
+    if (c->writes_status && m->config.invq.write_waits)
+        q->state = INVQ_WRITING;
+    else
+        go_on(m, now);
+    return true;
+}
+
+static void execute(struct iommu *m, cycle_t now)
+{
+    struct invq *q         = &m->invq;
+    struct iommu_command c = { .kind = COMMAND_NOTHING };
+    m->arch->decode(m, &q->data[q->next * q->entry_bytes / 8], &c);
+    switch (c.kind) {
+    case COMMAND_WAIT:
+        pass_wait(m, &c, now);
+        return;
+    case COMMAND_ILLEGAL:
+        q->halted = true;
+        q->state  = INVQ_IDLE;
+        m->stats.command++;
+        m->stats.command_other++;
+        return;
+    case COMMAND_IOTLB:
+        invalidate_iotlb(m, &c);
+        break;
+    case COMMAND_CONTEXT:
+        invalidate_contexts(m, &c);
+        break;
+    case COMMAND_NOTHING:
+        m->stats.command_other++;
+        break;
+    }
+    complete(m, &c, now);
+    go_on(m, now);
+}
+
+void invq_run(struct iommu *m, cycle_t now)
+{
+    struct invq *q = &m->invq;
+    if (q->state == INVQ_FETCHING) {
+        memcpy(q->data, memport_arrived(&m->memport, MEMPORT_INVQ), sizeof q->data);
+        iommu_schedule(m, ITEM_MEMPORT, memport_due(&m->memport));
+        go_on(m, now);
+        return;
+    }
+    if (q->state == INVQ_DRAINING)
+        m->stats.drain_cycles += now - q->drain_since;
+    q->state = INVQ_EXECUTING;
+    execute(m, now);
+}
+
+void invq_retired(struct iommu *m, cycle_t now)
+{
+    if (m->invq.state == INVQ_DRAINING && drained(m))
+        iommu_schedule(m, ITEM_INVQ, now);
+}
+
+void invq_write_done(struct iommu *m, cycle_t now)
+{
+    struct write_ring *r      = &m->invq.writes;
+    const struct invq_write w = *write_ring_front(r);
+    CHECK(w.due == now);
+    memory_device_write(m->memory, w.pa, &w.data, w.bytes);
+    write_ring_pop(r);
+    if (!write_ring_empty(r))
+        iommu_schedule(m, ITEM_WRITE, write_ring_front(r)->due);
+    if (m->invq.state != INVQ_WRITING)
+        return;
+    if (m->config.invq.write_waits) /* Acknowledged: on to the next command. */
+        go_on(m, now);
+    else /* There was no room: try the wait again. */
+        iommu_schedule(m, ITEM_INVQ, now);
+}

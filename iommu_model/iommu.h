@@ -1,0 +1,400 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * iommu - the device: a passive block that translates requests of its clients.
+ *
+ * Clients (root ports, a TLM module, a test) submit requests and take responses; software
+ * reaches it through its registers and through simulated memory. The parts are members by
+ * value, in the order of the pipeline. What differs between architectures is behind struct
+ * iommu_arch; nothing here knows which one it is.
+ *
+ * Within a cycle, things happen in this order: translations (by slot), page walks whose
+ * data arrived, the context walk, the invalidation queue, status writes, acceptance of new
+ * requests, the memory port's arbitration. So a look-up sees neither a fill nor an
+ * invalidation of its own cycle, and an invalidation removes what was filled in its cycle.
+ */
+#ifndef IOMMU_MODEL_IOMMU_H
+#define IOMMU_MODEL_IOMMU_H
+
+#include "iommu_model/iotlb.h"
+#include "iommu_model/memport.h"
+#include "iommu_model/walkcache.h"
+#include "iommu_model/xlate.h"
+#include "sim/base/engine.h"
+#include "sim/base/mmio.h"
+#include "sim/base/wheel.h"
+
+/* clang-format off */
+#define IOMMU_PARAMS(P)                                                                             \
+    P(name, arch,           vtd, iommu_arch_member, 0, ANY, "name", "Architecture", "")             \
+    P(u32,  period_ps,     1000, 1, 1000000, ANY, "ps",     "Clock period",                         \
+      "1 GHz: uncore and I/O fabric clocks are of that order")                                      \
+    P(u32,  inflight,        64, 1,    1024, ANY, "slots",  "Translations under way at most",       \
+      "not published")                                                                              \
+    P(u32,  queue_entries,   64, 1,   65536, POW2, "requests", "Requests that may wait for a slot", \
+      "not published")                                                                              \
+    P(u32,  accept_cycles,    1, 1,    1000, ANY, "cycles", "From acceptance to the look-up",       \
+      "pcie-bench: a hit costs 0 to 3 ns")                                                          \
+    P(u32,  respond_cycles,   1, 1,    1000, ANY, "cycles", "From the look-up's result to the answer", \
+      "pcie-bench: a hit costs 0 to 3 ns")                                                          \
+    P(u32,  interval_cycles,  1, 1,    1000, ANY, "cycles", "Between two acceptances",              \
+      "fully pipelined")                                                                            \
+    P(u32,  turnaround_cycles, 0, 0,   1000, ANY, "cycles", "From the answer until the slot is free", \
+      "fully pipelined")                                                                            \
+    P(flag, relookup,         0, 0,       1, ANY, "",       "A finished walk looks up again",       \
+      "usual design: the walk's result is answered directly")
+
+#define WALKER_PARAMS(P)                                                                            \
+    P(u32,  walkers,          6, 1,      60, ANY, "walkers", "Page walks that read memory at a time", \
+      "pcie-bench: 4.2 to 5.4 walks in flight on four server parts")                                \
+    P(u32,  walks,           32, 1,    1024, ANY, "walks",  "Distinct pages waiting or walking",    \
+      "not published")                                                                              \
+    P(u32,  start_cycles,     4, 1,    1000, ANY, "cycles", "From the miss to the first read, walk caches asked", \
+      "fitted with memory.latency_ps to pcie-bench's miss, see docs/validation.md")                 \
+    P(u32,  step_cycles,      2, 1,    1000, ANY, "cycles", "From an entry's arrival to the next read", \
+      "as start_cycles")                                                                            \
+    P(u32,  fill_cycles,      2, 1,    1000, ANY, "cycles", "From the leaf's arrival to the result", \
+      "as start_cycles")                                                                            \
+    P(flag, fill_denied,      0, 0,       1, ANY, "",       "Caches a page that does not allow the access", \
+      "VT-d 6.2.4: faulting requests are not cached")                                               \
+    P(flag, fill_after_flush, 0, 0,       1, ANY, "",       "A walk under way fills after an invalidation", \
+      "a fault of some implementations")
+
+#define INVQ_PARAMS(P)                                                                              \
+    P(u32,  start_cycles,     4, 1,    1000, ANY, "cycles", "From the tail write to the fetch",     \
+      "not published")                                                                              \
+    P(u32,  fetch_commands,   4, 1,       4, POW2, "commands", "Commands fetched with one read",    \
+      "one 64-byte line")                                                                           \
+    P(u32,  execute_cycles,  16, 1,    1000, ANY, "cycles", "To carry one command out",             \
+      "not published")                                                                              \
+    P(flag, write_waits,      0, 0,       1, ANY, "",       "The queue waits until a status write is acknowledged", \
+      "posted writes need no answer")
+
+#define IOMMU_STATS(S)                                                                              \
+    S(translation,          translation, "requests", "Translations answered")                       \
+    S(translation_hit,      translation, "requests", "The IOTLB had it")                            \
+    S(translation_walked,   translation, "requests", "It walked the tables itself")                 \
+    S(translation_joined,   translation, "requests", "It waited for another request's walk")        \
+    S(translation_bypassed, translation, "requests", "No translation applies")                      \
+    S(translation_faulted,  translation, "requests", "It was refused")                              \
+    S(walk,                 walk,        "walks",    "Page walks begun")                            \
+    S(walk_filled,          walk,        "walks",    "Walks whose result was cached")               \
+    S(walk_unfilled,        walk,        "walks",    "Walks overtaken by an invalidation or refused") \
+    S(command,              command,     "commands", "Commands carried out")                        \
+    S(command_iotlb,        command,     "commands", "IOTLB invalidations")                         \
+    S(command_context,      command,     "commands", "Context-cache invalidations")                 \
+    S(command_wait,         command,     "commands", "Waits and fences")                            \
+    S(command_other,        command,     "commands", "Others and illegal ones")                     \
+    S(drain_cycles,         drain_cycles, "cycles",  "Waits spent on earlier DMA")                  \
+    S(fault_recorded,       fault_recorded, "faults", "Faults that software can read")              \
+    S(fault_lost,           fault_lost,  "faults",   "Faults that found no room")
+/* clang-format on */
+
+struct iommu_config {
+    IOMMU_PARAMS(PARAM_FIELD)
+};
+struct walker_config {
+    WALKER_PARAMS(PARAM_FIELD)
+};
+struct invq_config {
+    INVQ_PARAMS(PARAM_FIELD)
+};
+struct iommu_stats {
+    IOMMU_STATS(STAT_FIELD)
+};
+extern const struct param_table iommu_param_table, walker_param_table, invq_param_table;
+extern const struct stat_table iommu_stat_table;
+const char *iommu_arch_member(unsigned index);
+
+/* Everything that an IOMMU is configured with. arch points to the architecture's own struct
+ * of parameters. */
+struct iommu_settings {
+    struct iommu_config iommu;
+    struct context_config context;
+    struct iotlb_config iotlb;
+    struct walkcache_config walkcache;
+    struct walker_config walker;
+    struct memport_config memport;
+    struct invq_config invq;
+    const void *arch;
+    uint64_t write_ps; /* From issuing a status write until memory holds it. */
+};
+
+/* A request between its submission and its first look-up. */
+struct iommu_queued {
+    struct iommu_request request;
+    cycle_t arrived, accepted;
+    uint8_t client;
+};
+#define RING_NAME request_ring
+#define RING_ITEM struct iommu_queued
+#include "sim/base/ring.h"
+
+#define RING_NAME response_ring
+#define RING_ITEM struct iommu_response
+#include "sim/base/ring.h"
+
+enum { IOMMU_CLIENTS_MAX = 16 };
+
+/* Answers to first look-ups, and to all others: each ring is in order of time. */
+struct iommu_client {
+    struct response_ring prompt, late;
+    sim_time_t *due;
+    bool retires, blocked; /* Says when a DMA is over; was refused and waits for room. */
+};
+
+/* A list of translations, first in first out. */
+struct xlate_list {
+    uint16_t first, last;
+};
+
+enum { WALK_FILTER = 256 };
+
+enum walk_phase { WALK_FREE, WALK_WAITING, WALK_STAGE1, WALK_STAGE2 };
+
+/* One walk of a page, and everyone who waits for it. */
+struct walk {
+    uint8_t phase, walker;
+    bool flushed, tables_flushed; /* An invalidation of its space has overtaken it. */
+    bool for_table; /* Stage 2 translates a first-stage table's address, not the page's. */
+    sim_time_t stale_since;
+    uint16_t owner; /* The translation that began it. */
+    uint16_t next;  /* In the free list or the waiting list. */
+    struct xlate_list joined;
+    uint64_t page; /* iova at the smallest granule: what a joiner must share. */
+    space_t space;
+    /* The table that the next read is in, and what the entries above it allow. */
+    uint64_t table;
+    uint8_t level, above;
+    /* The same of the first stage, while the second is walked for it. */
+    uint64_t table1; /* Guest-physical. */
+    uint8_t level1, above1;
+    uint64_t guest; /* What stage 2 translates. */
+    struct pt_item leaf1;
+    uint64_t flush_first, flush_last; /* Covers what was invalidated, when flushed. */
+};
+
+struct context_walk {
+    bool active, process; /* Reading the device's or the process's context. */
+    bool filling;         /* The last beat is there; the cache is being written. */
+    bool flushed;         /* An invalidation has overtaken it. */
+    uint32_t requester, pasid;
+    bool has_pasid;
+    unsigned step; /* The architecture's own. */
+    uint64_t pa;   /* The next read. */
+    uint32_t words;
+    struct xlate_context result;
+    uint16_t cause;
+    struct xlate_list waiting; /* Everyone who waits for any context. */
+};
+
+enum invq_state { INVQ_IDLE, INVQ_FETCHING, INVQ_EXECUTING, INVQ_DRAINING, INVQ_WRITING };
+
+enum { INVQ_COMMANDS_MAX = 4, INVQ_WRITES_MAX = 16 };
+
+struct invq_write {
+    cycle_t due;
+    uint64_t pa, data;
+    uint32_t bytes;
+};
+#define RING_NAME write_ring
+#define RING_ITEM struct invq_write
+#include "sim/base/ring.h"
+
+/* The queue of commands in memory, as the architecture's registers describe it. */
+struct invq {
+    bool enabled, halted; /* halted: an illegal command stands at the head. */
+    uint64_t base;
+    uint32_t entries, entry_bytes;
+    uint32_t head, tail; /* Indices. */
+    uint8_t state;
+    uint32_t fetched, next; /* Commands in data, and the one being carried out. */
+    uint64_t data[MEMPORT_WORDS_MAX];
+    bool drain; /* A wait must see earlier DMA finished. */
+    uint32_t drain_epoch;
+    cycle_t drain_since;
+    struct write_ring writes;
+};
+
+enum command_kind {
+    COMMAND_NOTHING,
+    COMMAND_IOTLB,
+    COMMAND_CONTEXT,
+    COMMAND_WAIT,
+    COMMAND_ILLEGAL, /* The queue stops; the architecture has set its error bits. */
+};
+
+/* One decoded command. */
+struct iommu_command {
+    enum command_kind kind;
+    struct inv_selector selector; /* IOTLB and walk caches */
+    bool drain;
+    bool (*drop_context)(const void *arg, const struct context_entry *entry);
+    uint64_t context_arg[2];
+    bool process_only; /* Leaves device contexts alone. */
+    bool writes_status, interrupts;
+    uint64_t status_pa, status;
+    uint32_t status_bytes;
+};
+
+enum { IOMMU_EPOCHS = 64 };
+
+struct iommu_fault {
+    uint32_t requester, pasid;
+    bool has_pasid, privileged;
+    uint8_t access;
+    uint16_t cause;
+    uint64_t iova, guest;
+};
+
+struct iommu_arch;
+
+struct iommu {
+    struct iommu_settings config;
+    const struct iommu_arch *arch;
+    void *front; /* The architecture's registers. */
+    struct memory *memory;
+    sim_time_t *due;
+    struct wheel wheel;
+
+    struct request_ring queue;
+    bool accepting; /* The oldest in the queue is accepted, on its way to the look-up. */
+    bool any_blocked;
+    cycle_t last_accept;
+    cycle_t lookup_at; /* Of the one that is accepting: not on the wheel, as it is so
+                          frequent. */
+    uint64_t accepted, released; /* Translations so far. */
+    cycle_t *released_at;        /* A ring of the last times, in order. */
+    uint64_t released_mask;
+    sim_time_t asked_time, due_time; /* Of which iommu_cycle knows the cycles. */
+    cycle_t asked_cycle, due_cycle;
+    uint32_t client_count;
+    struct iommu_client client[IOMMU_CLIENTS_MAX];
+
+    struct xlate *xlate;
+    struct xlate_list free, stalled; /* stalled: found no free walk slot */
+
+    struct context_stats context_stats;
+    struct context_cache device_contexts, process_contexts;
+    struct context_walk context_walk;
+
+    struct iotlb iotlb;
+    struct walkcache walkcache;
+    struct walk *walk;
+    uint32_t walks_active;
+    uint16_t walk_free, waiting_first,
+        waiting_last;      /* Lists: free ones; in want of a walker. */
+    uint64_t walkers_free; /* Bit i: walker i. */
+    uint16_t walker_walk[MEMPORT_PLACES];
+    uint16_t page_walks[WALK_FILTER]; /* Walks under way, by the hash of their page. */
+
+    struct memport memport;
+    struct invq invq;
+    /* DMAs of each epoch that are not over; every epoch before oldest is. */
+    uint32_t epoch, oldest, epoch_open[IOMMU_EPOCHS];
+
+    /* Messages the IOMMU sends by itself (fault events); NULL: nobody listens. */
+    void (*interrupt)(void *self, uint64_t address, uint32_t data, sim_time_t now);
+    void *interrupt_self;
+    struct iommu_stats stats;
+};
+
+/* A block of engine (NULL for tests: then *m->due belongs to the caller). */
+void iommu_init(struct iommu *m, const struct iommu_settings *config, struct engine *engine,
+                sim_time_t *due, struct memory *memory, struct mem_channel *channel,
+                uint64_t seed);
+void iommu_free(struct iommu *m);
+
+/* Adds a client whose due slot is set when there is something to take or room to submit. It
+ * leaves at most so many responses (a power of two) untaken; a client that takes them when
+ * they are due needs IOMMU_RESPONSES(m). One that retires calls iommu_retire for every
+ * response that is not a fault. */
+#define IOMMU_RESPONSES(m) (UINT32_C(2) << lg2_ceil((m)->config.iommu.inflight))
+unsigned iommu_attach(struct iommu *m, sim_time_t *due, uint32_t responses, bool retires);
+
+/* Whether a request can be submitted; if not, the client is told when it can. */
+bool iommu_ready(struct iommu *m, unsigned client);
+/* The place for the next request, to be filled in completely before iommu_submit. */
+struct iommu_request *iommu_request(struct iommu *m);
+void iommu_submit(struct iommu *m, unsigned client, sim_time_t now);
+/* The next answer due by now, valid until the next call of any verb; or NULL, and then
+ * *next is when there will be one (TIME_NEVER: nobody knows yet). */
+const struct iommu_response *iommu_take(struct iommu *m, unsigned client, sim_time_t now,
+                                        sim_time_t *next);
+
+/* The DMA that used a translation of this epoch has reached memory. */
+void iommu_retire(struct iommu *m, uint32_t epoch, sim_time_t now);
+
+/* Does everything due now. */
+void iommu_step(void *self, sim_time_t now);
+
+extern const struct mmio_ops iommu_mmio_ops;
+
+/* ---- For the parts and the architectures ----------------------------------------------
+ */
+
+/* The wheel's items in the order of a cycle, behind the first look-up of the oldest
+ * request: translations by slot, walks, then the single ones. */
+static inline uint32_t item_xlate(uint16_t index)
+{
+    return index;
+}
+static inline uint32_t item_walk(const struct iommu *m, unsigned walk)
+{
+    return m->config.iommu.inflight + walk;
+}
+enum iommu_item { ITEM_CONTEXT, ITEM_INVQ, ITEM_WRITE, ITEM_ACCEPT, ITEM_MEMPORT, ITEMS };
+static inline uint32_t item_single(const struct iommu *m, enum iommu_item item)
+{
+    return m->config.iommu.inflight + m->config.walker.walks + (uint32_t)item;
+}
+
+/* Schedules a single item, or moves it there when it was due later. */
+void iommu_schedule(struct iommu *m, enum iommu_item item, cycle_t due);
+
+/* Presents a read and lets the arbiter know. */
+void iommu_read(struct iommu *m, unsigned place, uint64_t pa, uint32_t words,
+                cycle_t presented);
+cycle_t iommu_cycle(struct iommu *m, sim_time_t now);
+
+void xlate_list_push(struct iommu *m, struct xlate_list *list, uint16_t x);
+uint16_t xlate_list_pop(struct iommu *m, struct xlate_list *list);
+
+/* A translation of this epoch is no longer under way. */
+void epoch_leave(struct iommu *m, uint32_t epoch, cycle_t now);
+/* Accepts the oldest request in the queue if the time of its acceptance is known. */
+bool xlate_accept(struct iommu *m, cycle_t now);
+void xlate_first_lookup(struct iommu *m, cycle_t now);
+void xlate_run(struct iommu *m, uint16_t x, cycle_t now);
+/* Ends a translation's waiting: its answer (already in its response) leaves at due. */
+void xlate_finish(struct iommu *m, uint16_t x, cycle_t due);
+void xlate_fault(struct iommu *m, uint16_t x, uint16_t cause, uint64_t guest, cycle_t due);
+
+/* The stage that does not allow the request to use the page, or 0. */
+unsigned xlate_denying_stage(const struct iommu *m, const struct iommu_request *request,
+                             const struct iotlb_entry *e);
+void xlate_answer_page(const struct iommu_request *request, const struct iotlb_entry *e,
+                       struct iommu_response *response);
+
+void walker_init(struct iommu *m);
+/* Joins or begins a walk for x, which missed; false when there is no slot for one. */
+bool walker_begin(struct iommu *m, uint16_t x, cycle_t now);
+void walker_data(struct iommu *m, unsigned walk, cycle_t now);
+/* Walks under way that an invalidation selects will not fill what it covers. */
+void walker_flush(struct iommu *m, const struct inv_selector *selector);
+/* Whether a walk under way could still use the table at pa. */
+bool walker_holds(const struct iommu *m, uint64_t pa);
+
+void context_walk_begin(struct iommu *m, uint16_t x, cycle_t now);
+void context_walk_run(struct iommu *m, cycle_t now);
+void context_walk_flush(struct iommu *m);
+
+/* The tail has moved, or the queue was switched on, or an error was cleared. */
+void invq_kick(struct iommu *m, cycle_t now);
+void invq_run(struct iommu *m, cycle_t now);
+void invq_write_done(struct iommu *m, cycle_t now);
+/* Earlier DMA has finished: a drain may be over. */
+void invq_retired(struct iommu *m, cycle_t now);
+
+void iommu_invalidate_translations(struct iommu *m, const struct inv_selector *selector);
+
+#endif

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * memport - the IOMMU's way to memory for its own reads.
+ *
+ * Each engine of the IOMMU (a walker, the context walker, the invalidation queue) has one
+ * place at the port and at most one read outstanding. A read is presented in some cycle;
+ * the arbiter accepts one presented read each cycle while fewer than inflight_max are under
+ * way. The data is what memory holds in the cycle of acceptance, and arrives when the
+ * memory channel says. Writes (status words, fault records) go their own way and are not
+ * arbitrated.
+ */
+#ifndef IOMMU_MODEL_MEMPORT_H
+#define IOMMU_MODEL_MEMPORT_H
+
+#include "sim/base/memory.h"
+#include "sim/base/param.h"
+#include "sim/base/stat.h"
+
+enum memport_place {
+    MEMPORT_INVQ    = 2, /* 0 and 1 are kept for interrupt-file engines. */
+    MEMPORT_CONTEXT = 3,
+    MEMPORT_WALKER  = 4, /* The first of them. */
+    MEMPORT_PLACES  = 64,
+};
+
+enum {
+    MEMPORT_WORDS_MAX = 8,   /* Of one read. */
+    MEMPORT_AHEAD     = 512, /* A read is presented at most so many cycles ahead. */
+};
+
+/* clang-format off */
+#define MEMPORT_PARAMS(P)                                                                           \
+    P(u32,  inflight_max,    32, 1,    64, ANY, "reads",  "Reads under way at most",                \
+      "not published; not a limit at the walkers' number")                                          \
+    P(name, arbiter, round_robin, memport_arbiter_member, 0, ANY, "policy",                         \
+      "Who goes first when several engines present a read", "not published")
+
+#define MEMPORT_STATS(S)                                                                            \
+    S(read,          read,        "reads",  "Reads accepted")                                       \
+    S(read_walk,     read,        "reads",  "Reads of page tables")                                 \
+    S(read_context,  read,        "reads",  "Reads of context tables")                              \
+    S(read_command,  read,        "reads",  "Reads of commands")                                    \
+    S(wait_cycles,   wait_cycles, "cycles", "Waited between presentation and acceptance")
+/* clang-format on */
+
+struct memport_config {
+    MEMPORT_PARAMS(PARAM_FIELD)
+};
+struct memport_stats {
+    MEMPORT_STATS(STAT_FIELD)
+};
+extern const struct param_table memport_param_table;
+extern const struct stat_table memport_stat_table;
+const char *memport_arbiter_member(unsigned index);
+
+struct memport_read {
+    uint64_t pa;
+    cycle_t presented;
+    uint32_t words;
+    uint64_t data[MEMPORT_WORDS_MAX];
+};
+
+struct memport {
+    struct memport_config config;
+    struct memory *memory;
+    struct mem_channel *channel;
+    uint64_t period_ps;
+    uint64_t ready; /* Bit p: place p has presented a read. */
+    uint64_t
+        later[MEMPORT_AHEAD]; /* The places that will, by cycle; the cycles that count. */
+    uint64_t occupied[MEMPORT_AHEAD / 64];
+    cycle_t now, next; /* Everything presented up to now is in ready; then comes next. */
+    uint32_t inflight, turn;
+    cycle_t accepted; /* The cycle of the last acceptance. */
+    bool any_accepted;
+    struct memport_read read[MEMPORT_PLACES];
+    struct memport_stats stats;
+};
+
+void memport_init(struct memport *p, const struct memport_config *config,
+                  struct memory *memory, struct mem_channel *channel, uint64_t period_ps);
+
+/* Presents a read of words 8-byte words at pa from cycle on. */
+void memport_present(struct memport *p, unsigned place, uint64_t pa, uint32_t words,
+                     cycle_t cycle);
+
+/* The first cycle in which the arbiter has something to do, or CYCLE_NEVER. */
+cycle_t memport_due(const struct memport *p);
+
+/* Accepts at most one read in this cycle. Returns its place and sets *arrives to the cycle
+ * of its last beat, or returns MEMPORT_PLACES. */
+unsigned memport_arbitrate(struct memport *p, cycle_t now, cycle_t *arrives);
+
+/* The last beat has arrived: the data, and the place may present again. */
+const uint64_t *memport_arrived(struct memport *p, unsigned place);
+
+#endif

@@ -1,0 +1,421 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "iommu_model/rootport.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "iommu_model/vtd_spec.h"
+
+#define PARAM_OWNER struct link_config
+#define STAT_OWNER  struct dma_stats
+static const struct param_def link_params[] = { LINK_PARAMS(PARAM_ROW) PARAM_END };
+static const struct stat_def dma_stats[]    = { DMA_STATS(STAT_ROW) STAT_END };
+
+const struct param_table link_param_table = { "link", "The device's PCI Express link",
+                                              link_params, sizeof(struct link_config),
+                                              NULL };
+const struct stat_table dma_stat_table    = { "dma", "Transactions of a device", dma_stats,
+                                              sizeof(struct dma_stats) };
+
+enum { NO_SLOT = UINT16_MAX };
+
+#define ACCOUNT(part) account_##part
+#define DEFINE_ACCOUNT(part, text)                                                         \
+    static void ACCOUNT(part)(struct rootport * r, struct dma_slot * s, sim_time_t now)    \
+    {                                                                                      \
+        CHECK(now >= s->since);                                                            \
+        r->stats.part##_ps += now - s->since;                                              \
+        s->since = now;                                                                    \
+    }
+DMA_PARTS(DEFINE_ACCOUNT)
+
+/* ---- Slots ------------------------------------------------------------------------------
+ */
+
+static uint16_t slot_take(struct rootport *r)
+{
+    const uint16_t index = r->free;
+    CHECK(index != NO_SLOT);
+    r->free = r->slot[index].next;
+    return index;
+}
+
+static void tell_device(struct rootport *r, sim_time_t now)
+{
+    *r->port.device_due = time_min(*r->port.device_due, now);
+}
+
+/* The response has reached the device: the slot, its tag or its credits are free. */
+static void slot_release(struct rootport *r, uint16_t index, sim_time_t now)
+{
+    struct dma_slot *s  = &r->slot[index];
+    const unsigned kind = s->request.kind;
+    r->stats.whole_ps += now - s->submitted;
+    histogram_record(kind == PORT_READ ? &r->read_ps : &r->write_ps, now - s->submitted);
+    if (kind == PORT_READ)
+        r->reads_out--;
+    else
+        r->posted_out -= s->request.bytes;
+    s->in_use = false;
+    s->next   = r->free;
+    r->free   = index;
+    if (r->refused[kind]) {
+        r->refused[kind] = false;
+        tell_device(r, now);
+    }
+}
+
+/* ---- The device's side
+ * -------------------------------------------------------------------- */
+
+static uint64_t wire_ps(const struct rootport *r, uint32_t payload)
+{
+    return ((payload + r->config.header_bytes) * r->ps_per_kib + 1023) / 1024;
+}
+
+static bool rootport_ready(void *self, enum port_kind kind)
+{
+    struct rootport *r = self;
+    const bool room    = kind == PORT_READ
+                             ? r->reads_out < r->config.read_tags
+                             : r->posted_out + PORT_BYTES_MAX <= r->config.posted_bytes;
+    if (room && r->free != NO_SLOT)
+        return true;
+    r->refused[kind] = true;
+    return false;
+}
+
+static bool is_interrupt(const struct port_request *q)
+{
+    return q->kind == PORT_WRITE && q->bytes == 4 && q->data != NULL
+           && q->iova >= VTD_MSI_FIRST && q->iova <= VTD_MSI_LAST;
+}
+
+static void count_submitted(struct rootport *r, const struct dma_slot *s)
+{
+    if (s->request.kind == PORT_READ) {
+        r->stats.read++;
+        r->stats.read_bytes += s->request.bytes;
+    } else {
+        r->stats.write++;
+        r->stats.write_bytes += s->request.bytes;
+        r->stats.interrupt += s->interrupt;
+    }
+}
+
+static void rootport_submit(void *self, const struct port_request *request, sim_time_t now)
+{
+    struct rootport *r   = self;
+    const bool write     = request->kind == PORT_WRITE;
+    const uint16_t index = slot_take(r);
+    struct dma_slot *s   = &r->slot[index];
+    *s                   = (struct dma_slot){ .request   = *request,
+                                              .submitted = now,
+                                              .since     = now,
+                                              .order     = r->writes_submitted,
+                                              .interrupt = is_interrupt(request),
+                                              .in_use    = true };
+    if (write) {
+        r->posted_out += request->bytes;
+        r->writes_submitted++;
+        *dma_ring_push(&r->writes) = (struct dma_timed){ 0, index };
+    } else {
+        r->reads_out++;
+    }
+    count_submitted(r, s);
+    r->up_free = time_max(now, r->up_free) + wire_ps(r, write ? request->bytes : 0);
+    const sim_time_t arrives = r->up_free + r->config.latency_ns * TIME_NS;
+    *dma_ring_push(&r->up)   = (struct dma_timed){ arrives, index };
+    *r->due                  = time_min(*r->due, arrives);
+}
+
+static struct dma_ring *next_response(struct rootport *r, sim_time_t *due)
+{
+    const sim_time_t down =
+        dma_ring_empty(&r->down) ? TIME_NEVER : dma_ring_front(&r->down)->due;
+    const sim_time_t credits =
+        dma_ring_empty(&r->credits) ? TIME_NEVER : dma_ring_front(&r->credits)->due;
+    *due = time_min(down, credits);
+    return down <= credits ? &r->down : &r->credits;
+}
+
+static bool rootport_take(void *self, struct port_response *response, sim_time_t now)
+{
+    struct rootport *r = self;
+    sim_time_t due;
+    struct dma_ring *ring = next_response(r, &due);
+    if (due > now) {
+        *r->due = time_min(*r->due, due);
+        return false;
+    }
+    const uint16_t index     = dma_ring_front(ring)->slot;
+    const struct dma_slot *s = &r->slot[index];
+    *response                = (struct port_response){ .tag       = s->request.tag,
+                                                       .kind      = s->request.kind,
+                                                       .status    = s->fault ? PORT_FAULT : PORT_OK,
+                                                       .submitted = s->submitted };
+    dma_ring_pop(ring);
+    slot_release(r, index, now);
+    return true;
+}
+
+static const struct port_ops rootport_ops = { rootport_ready, rootport_submit,
+                                              rootport_take };
+
+/* ---- Memory
+ * ------------------------------------------------------------------------------- */
+
+/* Reads come back in a packet; of a write only its credits do. */
+static void respond(struct rootport *r, uint16_t index, sim_time_t now)
+{
+    struct dma_slot *s   = &r->slot[index];
+    const bool read      = s->request.kind == PORT_READ;
+    sim_time_t departure = now;
+    if (read)
+        departure = r->down_free =
+            time_max(now, r->down_free) + wire_ps(r, s->fault ? 0 : s->request.bytes);
+    const sim_time_t arrives = departure + r->config.latency_ns * TIME_NS;
+    account_link_down(r, s, arrives);
+    *dma_ring_push(read ? &r->down : &r->credits) = (struct dma_timed){ arrives, index };
+}
+
+static void note_stale(struct rootport *r, const struct dma_slot *s, sim_time_t now)
+{
+    if (!s->stale)
+        return;
+    r->stats.stale++;
+    if (r->stale_access != NULL)
+        r->stale_access(r->stale_self, s, now);
+}
+
+/* The access begins: a read's data is what memory holds now. */
+static void issue(struct rootport *r, uint16_t index, sim_time_t now)
+{
+    struct dma_slot *s = &r->slot[index];
+    account_order(r, s, now);
+    if (s->request.kind == PORT_READ) {
+        note_stale(r, s, now);
+        if (s->request.data != NULL)
+            memory_read(r->memory, s->pa, s->request.data, s->request.bytes);
+    }
+    const struct mem_access_times t = mem_channel_access(r->channel, now, s->request.bytes);
+    *dma_ring_push(&r->memory_done) = (struct dma_timed){ t.last, index };
+}
+
+/* The access is over: a write's data is in memory, an interrupt has been sent. */
+static void carried_out(struct rootport *r, uint16_t index, sim_time_t now)
+{
+    struct dma_slot *s = &r->slot[index];
+    account_memory(r, s, now);
+    if (s->interrupt) {
+        uint32_t data;
+        memcpy(&data, s->request.data, sizeof data);
+        if (r->interrupt != NULL)
+            r->interrupt(r->interrupt_self, s->pa, data, now);
+    } else if (s->request.kind == PORT_WRITE) {
+        note_stale(r, s, now);
+        memory_device_write(r->memory, s->pa, s->request.data, s->request.bytes);
+    }
+    if (s->epoch != 0)
+        iommu_retire(r->iommu, s->epoch, now);
+    respond(r, index, now);
+}
+
+/* ---- Order
+ * -------------------------------------------------------------------------------- */
+
+static void issue_writes(struct rootport *r, sim_time_t now)
+{
+    while (!dma_ring_empty(&r->writes)) {
+        const uint16_t index = dma_ring_front(&r->writes)->slot;
+        struct dma_slot *s   = &r->slot[index];
+        if (!s->translated)
+            return;
+        dma_ring_pop(&r->writes);
+        r->writes_issued++;
+        if (s->fault) {
+            account_order(r, s, now);
+            respond(r, index, now);
+        } else {
+            issue(r, index, now);
+        }
+    }
+}
+
+static void release_held(struct rootport *r, sim_time_t now)
+{
+    for (uint16_t *link = &r->held; *link != NO_SLOT;) {
+        const uint16_t index = *link;
+        struct dma_slot *s   = &r->slot[index];
+        if (s->order > r->writes_issued) {
+            link = &s->next;
+            continue;
+        }
+        *link = s->next;
+        issue(r, index, now);
+    }
+}
+
+static void translated(struct rootport *r, uint16_t index, sim_time_t now)
+{
+    struct dma_slot *s = &r->slot[index];
+    s->translated      = true;
+    if (s->request.kind == PORT_WRITE)
+        return; /* issue_writes sees to it, in order. */
+    if (s->fault) {
+        respond(r, index, now);
+    } else if (s->order <= r->writes_issued) {
+        issue(r, index, now);
+    } else {
+        s->next = r->held;
+        r->held = index;
+    }
+}
+
+/* ---- The IOMMU's side
+ * ---------------------------------------------------------------------- */
+
+static void take_translations(struct rootport *r, sim_time_t now)
+{
+    const struct iommu_response *a;
+    sim_time_t next = TIME_NEVER;
+    while (r->iommu != NULL && (a = iommu_take(r->iommu, r->client, now, &next)) != NULL) {
+        struct dma_slot *s = &r->slot[a->id];
+        account_translate(r, s, now);
+        s->pa    = a->pa;
+        s->fault = a->outcome == XLATE_faulted;
+        s->epoch = s->fault ? 0 : a->epoch;
+        s->stale = s->stale || a->stale;
+        r->stats.fault += s->fault;
+        translated(r, (uint16_t)a->id, now);
+    }
+    *r->due = next;
+}
+
+static void translate(struct rootport *r, uint16_t index, sim_time_t now)
+{
+    struct dma_slot *s = &r->slot[index];
+    account_port(r, s, now);
+    if (r->iommu == NULL || s->interrupt) {
+        s->pa = s->request.iova;
+        translated(r, index, now);
+        return;
+    }
+    *iommu_request(r->iommu) = (struct iommu_request){
+        .iova       = s->request.iova,
+        .id         = index,
+        .requester  = s->request.requester,
+        .pasid      = s->request.pasid,
+        .access     = s->request.kind == PORT_READ ? PT_READ : PT_WRITE,
+        .has_pasid  = s->request.has_pasid,
+        .privileged = s->request.privileged,
+    };
+    iommu_submit(r->iommu, r->client, now);
+}
+
+static void take_arrivals(struct rootport *r, sim_time_t now)
+{
+    while (!dma_ring_empty(&r->up) && dma_ring_front(&r->up)->due <= now) {
+        const struct dma_timed arrival = *dma_ring_front(&r->up);
+        struct dma_slot *s             = &r->slot[arrival.slot];
+        if (s->since < arrival.due)
+            account_link_up(r, s, arrival.due);
+        if (r->iommu != NULL && !s->interrupt && !iommu_ready(r->iommu, r->client))
+            return; /* It tells us when there is room. */
+        dma_ring_pop(&r->up);
+        translate(r, arrival.slot, now);
+    }
+}
+
+static sim_time_t later_than(const struct dma_ring *ring, sim_time_t now)
+{
+    const sim_time_t due = dma_ring_empty(ring) ? TIME_NEVER : dma_ring_front(ring)->due;
+    return due > now ? due : TIME_NEVER;
+}
+
+static void rootport_step(void *self, sim_time_t now)
+{
+    struct rootport *r = self;
+    sim_time_t response;
+    take_translations(r, now);
+    take_arrivals(r, now);
+    issue_writes(r, now);
+    release_held(r, now);
+    while (!dma_ring_empty(&r->memory_done)
+           && dma_ring_front(&r->memory_done)->due <= now) {
+        const uint16_t index = dma_ring_front(&r->memory_done)->slot;
+        dma_ring_pop(&r->memory_done);
+        carried_out(r, index, now);
+    }
+    next_response(r, &response);
+    if (response <= now)
+        tell_device(r, now);
+    else
+        *r->due = time_min(*r->due, response);
+    *r->due = time_min(*r->due, later_than(&r->up, now));
+    *r->due = time_min(*r->due, later_than(&r->memory_done, now));
+}
+
+/* ---- Set-up
+ * ------------------------------------------------------------------------------- */
+
+static uint32_t slots_for(const struct link_config *c)
+{
+    const uint32_t wanted = c->read_tags + c->posted_bytes / 4;
+    return wanted < ROOTPORT_SLOTS_MAX ? wanted : ROOTPORT_SLOTS_MAX;
+}
+
+static void make_slots(struct rootport *r)
+{
+    const uint32_t ring = UINT32_C(1) << lg2_ceil(r->slots);
+    r->slot             = calloc(r->slots, sizeof *r->slot);
+    CHECK(r->slot != NULL);
+    for (uint32_t i = 0; i < r->slots; i++)
+        r->slot[i].next = (uint16_t)(i + 1 < r->slots ? i + 1 : NO_SLOT);
+    r->free = 0;
+    dma_ring_init(&r->up, ring);
+    dma_ring_init(&r->memory_done, ring);
+    dma_ring_init(&r->down, ring);
+    dma_ring_init(&r->credits, ring);
+    dma_ring_init(&r->writes, ring);
+}
+
+void rootport_init(struct rootport *r, struct engine *engine,
+                   const struct link_config *config, struct iommu *iommu,
+                   struct memory *memory, struct mem_channel *channel)
+{
+    memset(r, 0, sizeof *r);
+    r->config  = *config;
+    r->iommu   = iommu;
+    r->memory  = memory;
+    r->channel = channel;
+    r->slots   = slots_for(config);
+    r->held    = NO_SLOT;
+    r->ps_per_kib =
+        (UINT64_C(1024) * TIME_US + config->bytes_per_us - 1) / config->bytes_per_us;
+    make_slots(r);
+    r->due = engine_add_block(engine, "root port", rootport_step, r);
+    if (iommu != NULL)
+        r->client = iommu_attach(iommu, r->due, IOMMU_RESPONSES(iommu), true);
+}
+
+void rootport_free(struct rootport *r)
+{
+    dma_ring_free(&r->up);
+    dma_ring_free(&r->memory_done);
+    dma_ring_free(&r->down);
+    dma_ring_free(&r->credits);
+    dma_ring_free(&r->writes);
+    free(r->slot);
+}
+
+struct port *rootport_attach_device(struct rootport *r, sim_time_t *device_due)
+{
+    r->port = (struct port){ &rootport_ops, r, device_due };
+    return &r->port;
+}
+
+bool rootport_idle(const struct rootport *r)
+{
+    return r->reads_out == 0 && r->posted_out == 0;
+}

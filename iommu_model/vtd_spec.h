@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * vtd_spec - what software and hardware agree on: Intel VT-d registers, tables and queues.
+ *
+ * Source: Intel Virtualization Technology for Directed I/O, Architecture Specification,
+ * chapters 6 (queued invalidation), 9 (table formats) and 11 (registers).
+ */
+#ifndef IOMMU_MODEL_VTD_SPEC_H
+#define IOMMU_MODEL_VTD_SPEC_H
+
+#include <stdint.h>
+
+#include "sim/base/lg2.h"
+
+/* ---- Registers (11.4), offsets in bytes ------------------------------------------------
+ */
+enum vtd_register {
+    VTD_VER          = 0x00,
+    VTD_CAP          = 0x08,
+    VTD_ECAP         = 0x10,
+    VTD_GCMD         = 0x18,
+    VTD_GSTS         = 0x1c,
+    VTD_RTADDR       = 0x20,
+    VTD_CCMD         = 0x28,
+    VTD_FSTS         = 0x34,
+    VTD_FECTL        = 0x38,
+    VTD_FEDATA       = 0x3c,
+    VTD_FEADDR       = 0x40,
+    VTD_FEUADDR      = 0x44,
+    VTD_IQH          = 0x80,
+    VTD_IQT          = 0x88,
+    VTD_IQA          = 0x90,
+    VTD_ICS          = 0x9c,
+    VTD_IQERCD       = 0xb0,
+    VTD_FRCD         = 0x220, /* The first fault recording register; CAP.FRO says so. */
+    VTD_WINDOW_BYTES = 0x1000,
+};
+
+/* CAP (11.4.2) */
+#define VTD_CAP_ND(x) bits_put(x, 2, 0) /* 16-bit domain ids: 6 */
+#define VTD_CAP_SAGAW(x)                                                                   \
+    bits_put(x, 12, 8)                       /* bit 1: 3 levels, 2: 4 levels, 3: 5 levels  \
+                                              */
+#define VTD_CAP_MGAW(x)  bits_put(x, 21, 16) /* widest guest address - 1 */
+#define VTD_CAP_FRO(x)   bits_put(x, 33, 24) /* in 16 bytes */
+#define VTD_CAP_SLLPS(x) bits_put(x, 37, 34) /* bit 0: 2 MiB, bit 1: 1 GiB */
+#define VTD_CAP_PSI      (UINT64_C(1) << 39)
+#define VTD_CAP_NFR(x)   bits_put(x, 47, 40) /* fault recording registers - 1 */
+#define VTD_CAP_MAMV(x)  bits_put(x, 53, 48)
+#define VTD_CAP_DWD      (UINT64_C(1) << 54)
+#define VTD_CAP_DRD      (UINT64_C(1) << 55)
+#define VTD_CAP_RWBF     (UINT64_C(1) << 4)
+#define VTD_CAP_CM       (UINT64_C(1) << 7)
+
+static inline unsigned vtd_cap_sagaw(uint64_t cap)
+{
+    return (unsigned)bits_get(cap, 12, 8);
+}
+static inline unsigned vtd_cap_mamv(uint64_t cap)
+{
+    return (unsigned)bits_get(cap, 53, 48);
+}
+static inline unsigned vtd_cap_sllps(uint64_t cap)
+{
+    return (unsigned)bits_get(cap, 37, 34);
+}
+
+/* ECAP (11.4.3) */
+#define VTD_ECAP_C      (UINT64_C(1) << 0) /* table walks snoop the caches */
+#define VTD_ECAP_QI     (UINT64_C(1) << 1)
+#define VTD_ECAP_PT     (UINT64_C(1) << 6) /* pass-through contexts */
+#define VTD_ECAP_IRO(x) bits_put(x, 17, 8)
+
+/* GCMD and GSTS (11.4.4): a command bit and its status bit stand at the same place. */
+#define VTD_G_TE  (UINT32_C(1) << 31)
+#define VTD_G_RTP (UINT32_C(1) << 30) /* SRTP, one-shot; status RTPS */
+#define VTD_G_QI  (UINT32_C(1) << 26)
+#define VTD_G_WBF (UINT32_C(1) << 27) /* one-shot; the status bit is set while it runs */
+
+/* FSTS (11.4.9) */
+#define VTD_FSTS_PFO    (UINT32_C(1) << 0)
+#define VTD_FSTS_PPF    (UINT32_C(1) << 1)
+#define VTD_FSTS_IQE    (UINT32_C(1) << 4)
+#define VTD_FSTS_ICE    (UINT32_C(1) << 5)
+#define VTD_FSTS_ITE    (UINT32_C(1) << 6)
+#define VTD_FSTS_FRI(x) ((uint32_t)bits_put(x, 15, 8))
+
+/* Fault recording register (11.4.14), two quadwords. */
+#define VTD_FRCD_F      (UINT64_C(1) << 63)
+#define VTD_FRCD_T_READ (UINT64_C(1) << 62)
+#define VTD_FRCD_FR(x)  bits_put(x, 39, 32)
+#define VTD_FRCD_SID(x) bits_put(x, 15, 0)
+
+/* Fault reasons of legacy mode (7.2). */
+enum vtd_fault {
+    VTD_FAULT_ROOT_ABSENT       = 0x1,
+    VTD_FAULT_CONTEXT_ABSENT    = 0x2,
+    VTD_FAULT_CONTEXT_INVALID   = 0x3,
+    VTD_FAULT_BEYOND_WIDTH      = 0x4,
+    VTD_FAULT_WRITE_NOT_ALLOWED = 0x5,
+    VTD_FAULT_READ_NOT_ALLOWED  = 0x6,
+    VTD_FAULT_ROOT_RESERVED     = 0xa,
+    VTD_FAULT_CONTEXT_RESERVED  = 0xb,
+    VTD_FAULT_ENTRY_RESERVED    = 0xc,
+};
+
+/* ---- Root and context entries (9.1, 9.3), 16 bytes each --------------------------------
+ */
+enum { VTD_ROOT_BYTES = 16, VTD_CONTEXT_BYTES = 16 };
+
+#define VTD_PRESENT       UINT64_C(1)
+#define VTD_TABLE_MASK    UINT64_C(0x000ffffffffff000)
+#define VTD_CONTEXT_FPD   (UINT64_C(1) << 1)
+#define VTD_CONTEXT_TT(x) bits_put(x, 3, 2)
+
+enum vtd_translation_type {
+    VTD_TT_UNTRANSLATED = 0, /* Only untranslated requests; they go through the tables. */
+    VTD_TT_DEVICE_TLB   = 1,
+    VTD_TT_PASS_THROUGH = 2,
+};
+
+static inline unsigned vtd_context_tt(uint64_t low)
+{
+    return (unsigned)bits_get(low, 3, 2);
+}
+
+/* Adjusted guest address width: 1, 2, 3 for tables of 3, 4, 5 levels. */
+static inline uint64_t vtd_context_high(unsigned aw, unsigned domain)
+{
+    return bits_put(aw, 2, 0) | bits_put(domain, 23, 8);
+}
+static inline unsigned vtd_context_aw(uint64_t high)
+{
+    return (unsigned)bits_get(high, 2, 0);
+}
+static inline unsigned vtd_context_domain(uint64_t high)
+{
+    return (unsigned)bits_get(high, 23, 8);
+}
+
+/* ---- Invalidation queue (6.5.2), descriptors of 16 bytes -------------------------------
+ */
+enum { VTD_IQ_ENTRY_BYTES = 16, VTD_IQ_ENTRY_LG2 = 4 };
+
+enum vtd_descriptor_type {
+    VTD_INV_CONTEXT = 0x1,
+    VTD_INV_IOTLB   = 0x2,
+    VTD_INV_DEVTLB  = 0x3,
+    VTD_INV_IEC     = 0x4,
+    VTD_INV_WAIT    = 0x5,
+};
+
+enum vtd_granularity { VTD_GLOBAL = 1, VTD_DOMAIN = 2, VTD_PAGE = 3, VTD_DEVICE = 3 };
+
+struct vtd_descriptor {
+    uint64_t low, high;
+};
+
+static inline unsigned vtd_inv_type(struct vtd_descriptor d)
+{
+    return (unsigned)bits_get(d.low, 3, 0);
+}
+static inline unsigned vtd_inv_granularity(struct vtd_descriptor d)
+{
+    return (unsigned)bits_get(d.low, 5, 4);
+}
+static inline unsigned vtd_inv_domain(struct vtd_descriptor d)
+{
+    return (unsigned)bits_get(d.low, 31, 16);
+}
+static inline unsigned vtd_inv_requester(struct vtd_descriptor d)
+{
+    return (unsigned)bits_get(d.low, 47, 32);
+}
+
+#define VTD_INV_DW (UINT64_C(1) << 6) /* IOTLB: drain writes */
+#define VTD_INV_DR (UINT64_C(1) << 7) /* IOTLB: drain reads */
+#define VTD_INV_IH (UINT64_C(1) << 6) /* In the high quadword: leaf entries only. */
+
+/* addr is aligned to 2^(12 + am); ih keeps the paging-structure caches. */
+static inline struct vtd_descriptor vtd_inv_iotlb(enum vtd_granularity granularity,
+                                                  unsigned domain, uint64_t addr,
+                                                  unsigned am, bool ih)
+{
+    const struct vtd_descriptor d = {
+        VTD_INV_IOTLB | bits_put(granularity, 5, 4) | VTD_INV_DW | VTD_INV_DR
+            | bits_put(domain, 31, 16),
+        granularity == VTD_PAGE ? addr | (ih ? VTD_INV_IH : 0) | am : 0
+    };
+    return d;
+}
+
+static inline struct vtd_descriptor vtd_inv_context(enum vtd_granularity granularity,
+                                                    unsigned domain, unsigned requester)
+{
+    const struct vtd_descriptor d = { VTD_INV_CONTEXT | bits_put(granularity, 5, 4)
+                                          | bits_put(domain, 31, 16)
+                                          | bits_put(requester, 47, 32),
+                                      0 };
+    return d;
+}
+
+#define VTD_WAIT_IF (UINT64_C(1) << 4)
+#define VTD_WAIT_SW (UINT64_C(1) << 5)
+#define VTD_WAIT_FN (UINT64_C(1) << 6)
+
+static inline struct vtd_descriptor vtd_inv_wait(uint64_t status_pa, uint32_t data)
+{
+    const struct vtd_descriptor d = { VTD_INV_WAIT | VTD_WAIT_SW | (uint64_t)data << 32,
+                                      status_pa };
+    return d;
+}
+
+/* IQA: base address, and a queue of 2^(qs + 8) descriptors of 16 bytes. */
+static inline uint64_t vtd_iqa(uint64_t base, unsigned qs)
+{
+    CHECK((base & 0xfff) == 0);
+    CHECK(qs <= 7);
+    return base | qs;
+}
+
+/* Interrupt messages go here and are not translated. */
+#define VTD_MSI_FIRST UINT64_C(0xfee00000)
+#define VTD_MSI_LAST  UINT64_C(0xfeefffff)
+
+#endif

@@ -1,0 +1,412 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "iommu_model/xlate.h"
+
+#include <string.h>
+
+#include "iommu_model/arch.h"
+
+#define NAME(name, text) #name,
+#define TEXT(name, text) text,
+const char *const xlate_part_name[XLATE_PART_COUNT] = { XLATE_PARTS(NAME) };
+const char *const xlate_part_text[XLATE_PART_COUNT] = { XLATE_PARTS(TEXT) };
+
+void xlate_list_push(struct iommu *m, struct xlate_list *list, uint16_t x)
+{
+    m->xlate[x].next = XLATE_NONE;
+    if (list->first == XLATE_NONE)
+        list->first = x;
+    else
+        m->xlate[list->last].next = x;
+    list->last = x;
+}
+
+uint16_t xlate_list_pop(struct iommu *m, struct xlate_list *list)
+{
+    const uint16_t x = list->first;
+    CHECK(x != XLATE_NONE);
+    list->first = m->xlate[x].next;
+    return x;
+}
+
+/* ---- Acceptance -----------------------------------------------------------------------
+ */
+
+/*
+ * Requests are accepted in order. The k-th can be accepted once it has arrived, an interval
+ * after the one before it, and, with n slots, once k - n others have been answered. So its
+ * time follows from what is known, and no event is spent on it unless it has to wait for an
+ * answer.
+ */
+static bool acceptance(struct iommu *m, cycle_t now, cycle_t *when)
+{
+    const uint32_t slots = m->config.iommu.inflight;
+    const cycle_t after  = m->last_accept + m->config.iommu.interval_cycles;
+    cycle_t at           = request_ring_front(&m->queue)->arrived;
+    if (m->accepted > 0 && at < after)
+        at = after;
+    if (m->accepted >= slots) {
+        if (m->accepted - slots >= m->released)
+            return false; /* slot_released calls again. */
+        const cycle_t free_at = m->released_at[(m->accepted - slots) & m->released_mask];
+        if (free_at > now) { /* An earlier answer may still come in between. */
+            iommu_schedule(m, ITEM_ACCEPT, free_at);
+            return false;
+        }
+        at = at > free_at ? at : free_at;
+    }
+    *when = at;
+    return true;
+}
+
+bool xlate_accept(struct iommu *m, cycle_t now)
+{
+    cycle_t at;
+    if (m->accepting || request_ring_empty(&m->queue) || !acceptance(m, now, &at))
+        return false;
+    request_ring_front(&m->queue)->accepted = at;
+    m->last_accept                          = at;
+    m->accepting                            = true;
+    m->accepted++;
+    m->lookup_at = at + m->config.iommu.accept_cycles;
+    return true;
+}
+
+/* The slot of one translation is free from cycle at on; kept in order of time. */
+static void slot_released(struct iommu *m, cycle_t at)
+{
+    uint64_t i = m->released++;
+    for (; i > 0 && m->released_at[(i - 1) & m->released_mask] > at; i--)
+        m->released_at[i & m->released_mask] = m->released_at[(i - 1) & m->released_mask];
+    m->released_at[i & m->released_mask] = at;
+}
+
+static void unblock_clients(struct iommu *m, cycle_t now)
+{
+    if (!m->any_blocked)
+        return;
+    m->any_blocked = false;
+    for (uint32_t c = 0; c < m->client_count; c++)
+        if (m->client[c].blocked) {
+            m->client[c].blocked = false;
+            *m->client[c].due =
+                time_min(*m->client[c].due, cycle_time(now, m->config.iommu.period_ps));
+        }
+}
+
+/* ---- The end --------------------------------------------------------------------------
+ */
+
+/* The counters of the outcomes stand in the statistics in the order of the outcomes. */
+#define FOLLOWS(name, text)                                                                \
+    static_assert(offsetof(struct iommu_stats, translation_##name)                         \
+                      == offsetof(struct iommu_stats, translation_hit)                     \
+                             + XLATE_##name * sizeof(uint64_t),                            \
+                  "outcomes in order");
+XLATE_OUTCOMES(FOLLOWS)
+
+static void count_outcome(struct iommu_stats *s, enum xlate_outcome outcome)
+{
+    s->translation++;
+    ++(&s->translation_hit)[outcome];
+}
+
+/* The answer is complete: the client sees it in the cycle response->due. */
+static void deliver(struct iommu *m, struct iommu_client *c,
+                    const struct iommu_response *response)
+{
+    const sim_time_t due = cycle_time(response->due, m->config.iommu.period_ps);
+    count_outcome(&m->stats, response->outcome);
+    *c->due = time_min(*c->due, due);
+    if (!c->retires || response->outcome == XLATE_faulted)
+        epoch_leave(m, response->epoch, response->due);
+}
+
+void xlate_finish(struct iommu *m, uint16_t index, cycle_t due)
+{
+    m->xlate[index].step         = XLATE_RESPOND;
+    m->xlate[index].response.due = due;
+    wheel_put(&m->wheel, item_xlate(index), due);
+}
+
+static void record_fault(struct iommu *m, const struct iommu_request *q, uint16_t cause,
+                         uint64_t guest, cycle_t now)
+{
+    const struct iommu_fault f = { .requester  = q->requester,
+                                   .pasid      = q->pasid,
+                                   .has_pasid  = q->has_pasid,
+                                   .privileged = q->privileged,
+                                   .access     = q->access,
+                                   .cause      = cause,
+                                   .iova       = q->iova,
+                                   .guest      = guest };
+    m->arch->record(m, &f, now);
+}
+
+void xlate_fault(struct iommu *m, uint16_t index, uint16_t cause, uint64_t guest,
+                 cycle_t due)
+{
+    struct xlate *x     = &m->xlate[index];
+    x->response.outcome = XLATE_faulted;
+    x->response.cause   = cause;
+    if (!x->quiet)
+        record_fault(m, &x->request, cause, guest, due - m->config.iommu.respond_cycles);
+    xlate_finish(m, index, due);
+}
+
+static void become_free(struct iommu *m, uint16_t index, cycle_t now)
+{
+    xlate_list_push(m, &m->free, index);
+    slot_released(m, now);
+    xlate_accept(m, now);
+}
+
+static void respond(struct iommu *m, uint16_t index, cycle_t now)
+{
+    struct xlate *x        = &m->xlate[index];
+    struct iommu_client *c = &m->client[x->client];
+    xlate_account(x, XLATE_PART_pipeline, now);
+    *response_ring_push(&c->late) = x->response;
+    deliver(m, c, &x->response);
+    if (m->config.iommu.turnaround_cycles == 0) {
+        become_free(m, index, now);
+        return;
+    }
+    x->step = XLATE_IDLE;
+    wheel_put(&m->wheel, item_xlate(index), now + m->config.iommu.turnaround_cycles);
+}
+
+/* ---- Look-up --------------------------------------------------------------------------
+ */
+
+/* From here on an invalidation with drain waits for this translation's DMA. */
+static void enter_epoch(struct iommu *m, struct iommu_response *r)
+{
+    r->epoch = m->epoch;
+    m->epoch_open[m->epoch % IOMMU_EPOCHS]++;
+}
+
+enum lookup_result { LOOKUP_ANSWERED, LOOKUP_NO_CONTEXT, LOOKUP_MISSED };
+
+/* Two results of the architecture's that need no tables. */
+static void answer_bypass(const struct iommu_request *q, struct iommu_response *r)
+{
+    r->outcome  = XLATE_bypassed;
+    r->pa       = q->iova;
+    r->page_lg2 = 12;
+    r->prot     = PT_READ | PT_WRITE | PT_EXECUTE;
+}
+
+static enum lookup_result settle(struct iommu *m, const struct iommu_request *q,
+                                 struct iommu_response *r, enum arch_verdict verdict,
+                                 bool quiet, cycle_t now)
+{
+    if (verdict == ARCH_BYPASS) {
+        answer_bypass(q, r);
+        return LOOKUP_ANSWERED;
+    }
+    CHECK(verdict == ARCH_FAULT);
+    r->outcome = XLATE_faulted;
+    if (!quiet)
+        record_fault(m, q, r->cause, 0, now);
+    return LOOKUP_ANSWERED;
+}
+
+/* The device's context or, where it wants one, the process's; NULL when it has to be read.
+ */
+static const struct xlate_context *
+find_context(struct iommu *m, const struct iommu_request *q, bool *device_hit)
+{
+    const struct xlate_context *device =
+        context_cache_lookup(&m->device_contexts, context_key(q->requester, 0));
+    *device_hit = device != NULL;
+    if (device == NULL || !device->needs_process)
+        return device;
+    return context_cache_lookup(&m->process_contexts,
+                                context_key(q->requester, q->has_pasid ? q->pasid : 0));
+}
+
+void xlate_answer_page(const struct iommu_request *q, const struct iotlb_entry *e,
+                       struct iommu_response *r)
+{
+    r->pa       = e->pa | (q->iova & mask_lg2(e->page_lg2));
+    r->page_lg2 = e->page_lg2;
+    r->prot     = e->prot1 & e->prot2;
+    r->stale    = e->stale_since != TIME_NEVER;
+}
+
+unsigned xlate_denying_stage(const struct iommu *m, const struct iommu_request *q,
+                             const struct iotlb_entry *e)
+{
+    if (e->prot1 != PT_ALL && !m->arch->allows(q, STAGE_1, e->prot1))
+        return STAGE_1;
+    if (e->prot2 != PT_ALL && !m->arch->allows(q, STAGE_2, e->prot2))
+        return STAGE_2;
+    return 0;
+}
+
+static void answer_hit(struct iommu *m, const struct iommu_request *q,
+                       const struct iotlb_entry *e, struct iommu_response *r, bool quiet,
+                       cycle_t now)
+{
+    const unsigned denied = xlate_denying_stage(m, q, e);
+    if (denied == 0) {
+        xlate_answer_page(q, e, r);
+        return;
+    }
+    r->outcome = XLATE_faulted;
+    r->cause   = m->arch->cause(q, denied, DENIED_PERMISSION);
+    if (!quiet)
+        record_fault(m, q, r->cause, e->guest, now);
+}
+
+/* Context, then IOTLB. *context is set once it is known. */
+static enum lookup_result lookup(struct iommu *m, const struct iommu_request *q,
+                                 struct iommu_response *r, bool first,
+                                 const struct xlate_context **context, cycle_t now)
+{
+    bool device_hit;
+    enum arch_verdict verdict = m->arch->admit(m, q, r);
+    if (verdict != ARCH_GO)
+        return settle(m, q, r, verdict, false, now);
+    *context = find_context(m, q, &device_hit);
+    if (first)
+        r->context_hit = device_hit;
+    if (*context == NULL)
+        return LOOKUP_NO_CONTEXT;
+    verdict = m->arch->check(m, q, *context, r);
+    if (verdict != ARCH_GO)
+        return settle(m, q, r, verdict, (*context)->quiet, now);
+
+    const struct iotlb_entry *e = iotlb_lookup(&m->iotlb, (*context)->space, q->iova);
+    r->iotlb_hit                = e != NULL;
+    if (e == NULL)
+        return LOOKUP_MISSED;
+    r->outcome = XLATE_hit;
+    answer_hit(m, q, e, r, (*context)->quiet, now);
+    return LOOKUP_ANSWERED;
+}
+
+/* Without a free walk slot it waits, and looks up again when one is released. */
+static void miss(struct iommu *m, uint16_t index, cycle_t now)
+{
+    if (walker_begin(m, index, now))
+        return;
+    m->xlate[index].response.outcome = XLATE_joined; /* Unless it gets to walk after all. */
+    xlate_list_push(m, &m->stalled, index);
+}
+
+static void go_on(struct iommu *m, uint16_t index, enum lookup_result result,
+                  const struct xlate_context *context, cycle_t now)
+{
+    struct xlate *x = &m->xlate[index];
+    switch (result) {
+    case LOOKUP_ANSWERED:
+        xlate_finish(m, index, now + m->config.iommu.respond_cycles);
+        return;
+    case LOOKUP_NO_CONTEXT:
+        context_walk_begin(m, index, now);
+        return;
+    case LOOKUP_MISSED:
+        x->context = *context; /* The walk goes by what was true at its beginning. */
+        x->quiet   = context->quiet;
+        miss(m, index, now);
+        return;
+    }
+    UNREACHABLE("a look-up ends in one of three ways");
+}
+
+/* Answered at its first look-up: it never becomes a struct xlate. */
+static void leave_promptly(struct iommu *m, const struct iommu_queued *q,
+                           struct iommu_response *r, cycle_t now)
+{
+    r->due                       = now + m->config.iommu.respond_cycles;
+    r->part[XLATE_PART_pipeline] = (uint32_t)(r->due - q->accepted);
+    slot_released(m, r->due + m->config.iommu.turnaround_cycles);
+    deliver(m, &m->client[q->client], r);
+}
+
+static uint16_t settle_in(struct iommu *m, const struct iommu_queued *q,
+                          const struct iommu_response *r, cycle_t now)
+{
+    const uint16_t index = xlate_list_pop(m, &m->free);
+    struct xlate *x      = &m->xlate[index];
+    x->request           = q->request;
+    x->response          = *r;
+    x->client            = q->client;
+    x->since             = q->accepted;
+    x->quiet             = false;
+    xlate_account(x, XLATE_PART_pipeline, now);
+    return index;
+}
+
+__attribute__((flatten)) void xlate_first_lookup(struct iommu *m, cycle_t now)
+{
+    const struct iommu_queued *q        = request_ring_front(&m->queue);
+    struct response_ring *prompt        = &m->client[q->client].prompt;
+    struct iommu_response *r            = response_ring_push(prompt);
+    const struct xlate_context *context = NULL;
+    *r                                  = (struct iommu_response){ .id = q->request.id };
+    r->part[XLATE_PART_queue]           = (uint32_t)(q->accepted - q->arrived);
+    enter_epoch(m, r);
+
+    const enum lookup_result result = lookup(m, &q->request, r, true, &context, now);
+    if (result == LOOKUP_ANSWERED) {
+        leave_promptly(m, q, r, now);
+    } else {
+        const uint16_t index = settle_in(m, q, r, now);
+        response_ring_unpush(prompt);
+        go_on(m, index, result, context, now);
+    }
+    request_ring_pop(&m->queue);
+    m->accepting = false;
+    m->lookup_at = CYCLE_NEVER;
+    unblock_clients(m, now);
+    xlate_accept(m, now);
+}
+
+/* A context has arrived. */
+static void lookup_with_context(struct iommu *m, uint16_t index, cycle_t now)
+{
+    struct xlate *x                     = &m->xlate[index];
+    const struct xlate_context *context = NULL;
+    xlate_account(x, XLATE_PART_pipeline, now);
+    const enum lookup_result result =
+        lookup(m, &x->request, &x->response, false, &context, now);
+    go_on(m, index, result, context, now);
+}
+
+/* A walk has finished or a walk slot is free, and the IOTLB is asked again. */
+static void lookup_again(struct iommu *m, uint16_t index, cycle_t now)
+{
+    struct xlate *x       = &m->xlate[index];
+    struct iotlb_entry *e = iotlb_probe(&m->iotlb, x->context.space, x->request.iova);
+    xlate_account(x, XLATE_PART_pipeline, now);
+    if (e == NULL) {
+        miss(m, index, now);
+        return;
+    }
+    iotlb_use(&m->iotlb, e);
+    answer_hit(m, &x->request, e, &x->response, x->quiet, now);
+    xlate_finish(m, index, now + m->config.iommu.respond_cycles);
+}
+
+void xlate_run(struct iommu *m, uint16_t index, cycle_t now)
+{
+    switch ((enum xlate_step)m->xlate[index].step) {
+    case XLATE_CONTEXT:
+        lookup_with_context(m, index, now);
+        return;
+    case XLATE_AGAIN:
+        lookup_again(m, index, now);
+        return;
+    case XLATE_RESPOND:
+        respond(m, index, now);
+        return;
+    case XLATE_IDLE:
+        become_free(m, index, now);
+        return;
+    case XLATE_WAIT:
+        break;
+    }
+    UNREACHABLE("a waiting translation is not scheduled");
+}
