@@ -2,9 +2,9 @@
 /*
  * trace - recorded requests as the replayer sees them, and the native file format.
  *
- * A trace is a stream of records, one request each, in the order in which they were issued.
- * Reading and writing take constant memory, whatever the length of the file. FORMAT.md
- * describes the native format byte by byte.
+ * A trace is a stream of records, one request each, in the order in which they were issued;
+ * messages count them from 0. Reading and writing take constant memory, whatever the length
+ * of the file. FORMAT.md describes the native format byte by byte.
  */
 #ifndef TRACES_TRACE_H
 #define TRACES_TRACE_H
@@ -14,10 +14,14 @@
 
 #include "sim/base/error.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 enum trace_op {
     TRACE_READ,         /* The device writes memory. */
     TRACE_WRITE,        /* The device reads memory. */
-    TRACE_FLUSH,        /* No data. */
+    TRACE_FLUSH,        /* No data, and bytes is 0. */
     TRACE_DISCARD,      /* bytes are a range of the medium; no data is moved. */
     TRACE_WRITE_ZEROES, /* As discard. */
     TRACE_OPS,
@@ -29,22 +33,29 @@ struct trace_segment {
     uint32_t bytes;
 };
 
+/* What a record may hold. The limits leave room: a replayer may convert times to
+ * picoseconds and sectors to bytes in 64 bits without looking for overflow. */
 enum {
     TRACE_SEGMENTS_MAX = 4096,    /* Of one record: 16 MiB of scattered 4 KiB pages. */
-    TRACE_BYTES_MAX    = 1 << 30, /* Of one record. */
+    TRACE_BYTES_MAX    = 1 << 30, /* Of one record that moves data. */
     TRACE_CPUS_MAX     = 4096,
+    TRACE_DEVICES_MAX  = 4096,
+    TRACE_QUEUES_MAX   = 65536, /* Of one device. */
+    TRACE_PA_BITS      = 56,
     TRACE_SECTOR_BYTES = 512,
 };
+#define TRACE_TIME_MAX_NS UINT64_C(9000000000000000) /* 104 days. */
+#define TRACE_LBA_MAX     (UINT64_MAX / TRACE_SECTOR_BYTES)
 
-/* What is not known is 0, and depth is then 0 too; UNKNOWN_TIME marks a missing latency. */
+/* What is not known is 0, and depth is then 0 too; this marks a missing latency. */
 #define TRACE_LATENCY_UNKNOWN UINT64_MAX
 
 struct trace_record {
-    uint64_t time_ns;    /* Issue, from the first record's; never decreases. */
+    uint64_t time_ns;    /* Issue; the first record's is 0, and it never decreases. */
     uint64_t latency_ns; /* Issue to completion, or TRACE_LATENCY_UNKNOWN. */
     uint64_t lba;        /* In 512-byte sectors. */
-    uint32_t bytes; /* Of the medium; equals the sum of the segments when there are any. */
-    uint32_t cpu;   /* That issued it. */
+    uint32_t bytes;      /* Of the medium; the sum of the segments when there are any. */
+    uint32_t cpu;        /* That issued it. */
     uint32_t completion_cpu;
     uint32_t device; /* Index into the devices of the trace, in order of appearance. */
     uint32_t queue;  /* Hardware queue of the device; 0 when unknown. */
@@ -76,14 +87,18 @@ struct trace_about {
     struct trace_note note[TRACE_NOTES_MAX]; /* origin, kernel, mode, ... */
 };
 
-/* Adds a note; too long a key or value is cut. */
+/* Adds a note, or replaces the value of a key that is there. Too long a text is cut,
+ * control characters become '?', and a note beyond TRACE_NOTES_MAX is dropped. */
 void trace_about_note(struct trace_about *about, const char *key, const char *value);
+
+/* The value of a note, or NULL. */
+const char *trace_about_find(const struct trace_about *about, const char *key);
 
 /*
  * Reading any format.
  *
- * open recognises the format by content. False with one line naming the file (and the line
- * or record) when there is none, it is not known, or it is broken.
+ * open recognises the format by content. False, with *reader NULL and one line naming the
+ * file (and the line or record), when there is none, it is not known, or it is broken.
  */
 struct trace_reader;
 bool trace_open(struct trace_reader **reader, const char *path, struct error *error);
@@ -92,20 +107,23 @@ bool trace_open(struct trace_reader **reader, const char *path, struct error *er
 bool trace_open_as(struct trace_reader **reader, const char *path, const char *format,
                    struct error *error);
 
+/* What is known so far: some notes (counts, say) only come with the last record. */
 const struct trace_about *trace_about(const struct trace_reader *reader);
 
-/* 1: *record is the next one; 0: the trace has ended, whole; -1: error holds one line. */
+/* 1: *record is the next one; 0: the trace has ended, whole; -1: error holds one line.
+ * An end and an error are final: every later call gives the same again. */
 int trace_next(struct trace_reader *reader, struct trace_record *record,
                struct error *error);
 
 /* Back to the first record. False when the file cannot be read again. */
 bool trace_rewind(struct trace_reader *reader, struct error *error);
 
-void trace_close(struct trace_reader *reader);
+void trace_close(struct trace_reader *reader); /* NULL is fine. */
 
 /*
  * Writing the native format. The file appears under path only when finish succeeds; until
- * then it is a temporary beside it, which abandon removes.
+ * then it is a temporary beside it, which abandon removes. A writer ends with exactly one
+ * finish (whether it succeeds or not) or abandon. When create fails, *writer is NULL.
  */
 struct trace_writer;
 bool trace_create(struct trace_writer **writer, const char *path,
@@ -115,10 +133,18 @@ bool trace_create(struct trace_writer **writer, const char *path,
 bool trace_put(struct trace_writer *writer, const struct trace_record *record,
                struct error *error);
 
-bool trace_finish(struct trace_writer *writer, struct error *error);
-void trace_abandon(struct trace_writer *writer);
+/* A note that was not known at create, or has another value now; it goes to the end. */
+void trace_writer_note(struct trace_writer *writer, const char *key, const char *value);
 
-/* Whether a record keeps the rules above; the text names the field. */
+bool trace_finish(struct trace_writer *writer, struct error *error);
+void trace_abandon(struct trace_writer *writer); /* NULL is fine. */
+
+/* Whether a record keeps the rules above; the text names the field. Those between records
+ * (the first time is 0, no time decreases) are the reader's and the writer's to check. */
 bool trace_record_check(const struct trace_record *record, struct error *error);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif
