@@ -14,15 +14,19 @@
 
 #include "traces/trace.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 struct trace_source; /* The decompressed bytes of one file. */
 
-/* Up to bytes bytes into buf; 0 at the end; -1 with error set. */
+/* Up to bytes bytes into buf, fewer only at the end; 0 behind it; -1 with error set. */
 long trace_source_read(struct trace_source *source, void *buf, size_t bytes,
                        struct error *error);
 
-/* The next line without its newline, in a buffer of the source's that lasts until the next
- * call; NULL at the end or on error (error->text is then not empty). Lines beyond
- * TRACE_LINE_MAX bytes are an error. */
+/* The next line without its newline (or carriage return and newline), terminated, in a
+ * buffer of the source's that lasts until the next call; NULL at the end, with error->text
+ * empty, or on error. Lines beyond TRACE_LINE_MAX bytes are an error. */
 enum { TRACE_LINE_MAX = 1 << 20 };
 const char *trace_source_line(struct trace_source *source, size_t *bytes,
                               struct error *error);
@@ -40,16 +44,22 @@ struct trace_importer {
      * format. Two importers never both say yes to one file of the test suite. */
     bool (*recognises)(const uint8_t *first, size_t bytes);
 
-    /* Begins reading; fills about's notes. NULL with error set when the file is broken. */
+    /* Begins reading; fills about's notes, and may go on doing so until close. NULL with
+     * error set when the file is broken. */
     void *(*open)(struct trace_source *source, struct trace_about *about,
                   struct error *error);
 
-    /* As trace_next. Error text starts with "line N" or "record N". */
+    /* As trace_next, but never called again once it returned 0 or -1. Error text starts
+     * with "line N" or "record N". */
     int (*next)(void *state, struct trace_record *record, struct error *error);
 
     void (*close)(void *state);
 };
 
 extern const struct trace_importer *const import_table[];
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

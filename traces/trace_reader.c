@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "traces/trace.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sim/base/check.h"
+#include "traces/import.h"
+#include "traces/source.h"
+
+struct trace_reader {
+    struct trace_source *source;
+    const struct trace_importer *importer;
+    void *state; /* The importer's; NULL once it has failed to begin again. */
+    struct trace_about about;
+    uint64_t index, time_ns; /* Of the next record, and of the last one. */
+    int ended;               /* 1 while records come; then what trace_next returns. */
+    struct error failure;    /* Why, when ended is -1. */
+    char name[];
+};
+
+/* "native, ftrace": what there is to choose from. */
+static void importer_names(char *out, size_t out_bytes)
+{
+    size_t used = 0;
+    out[0]      = '\0';
+    for (const struct trace_importer *const *i = import_table; *i != NULL; i++) {
+        const int n = snprintf(out + used, out_bytes - used, "%s%s",
+                               i == import_table ? "" : ", ", (*i)->name);
+        if (n < 0 || (size_t)n >= out_bytes - used)
+            return;
+        used += (size_t)n;
+    }
+}
+
+static const struct trace_importer *importer_named(const char *format, struct error *error)
+{
+    for (const struct trace_importer *const *i = import_table; *i != NULL; i++)
+        if (strcmp((*i)->name, format) == 0)
+            return *i;
+    char names[256];
+    importer_names(names, sizeof names);
+    error_set(error, "no trace format is called '%s'; there are: %s", format, names);
+    return NULL;
+}
+
+static const struct trace_importer *importer_by_content(struct trace_source *source,
+                                                        struct error *error)
+{
+    const uint8_t *first;
+    const long bytes = trace_source_peek(source, &first, error);
+    if (bytes < 0)
+        return NULL;
+    for (const struct trace_importer *const *i = import_table; *i != NULL; i++)
+        if ((*i)->recognises(first, (size_t)bytes))
+            return *i;
+    char names[256];
+    importer_names(names, sizeof names);
+    if (bytes == 0)
+        error_set(error, "the file is empty");
+    else
+        error_set(error, "not a trace in a known format (%s)", names);
+    return NULL;
+}
+
+static bool reader_begin(struct trace_reader *r, struct error *error)
+{
+    memset(&r->about, 0, sizeof r->about);
+    r->about.format = r->importer->name;
+    r->index = r->time_ns = 0;
+    r->state              = r->importer->open(r->source, &r->about, error);
+    r->ended              = r->state != NULL ? 1 : -1;
+    return r->state != NULL;
+}
+
+bool trace_open_source(struct trace_reader **reader, struct trace_source *source,
+                       const char *name, const char *format, struct error *error)
+{
+    *reader                 = NULL;
+    const size_t name_bytes = strlen(name) + 1;
+    struct trace_reader *r  = calloc(1, sizeof *r + name_bytes);
+    CHECK(r != NULL);
+    r->source = source;
+    memcpy(r->name, name, name_bytes);
+    r->importer =
+        format != NULL ? importer_named(format, error) : importer_by_content(source, error);
+    if (r->importer == NULL || !reader_begin(r, error)) {
+        trace_close(r);
+        return error_in(error, "%s", name);
+    }
+    *reader = r;
+    return true;
+}
+
+bool trace_open_as(struct trace_reader **reader, const char *path, const char *format,
+                   struct error *error)
+{
+    struct trace_source *source;
+    *reader = NULL;
+    if (!trace_source_open(&source, path, error))
+        return error_in(error, "%s", path);
+    return trace_open_source(reader, source, path, format, error);
+}
+
+bool trace_open(struct trace_reader **reader, const char *path, struct error *error)
+{
+    return trace_open_as(reader, path, NULL, error);
+}
+
+const struct trace_about *trace_about(const struct trace_reader *reader)
+{
+    return &reader->about;
+}
+
+/* The rules that an importer's record must keep, also towards the one before it. */
+static bool reader_check(struct trace_reader *r, const struct trace_record *record,
+                         struct error *error)
+{
+    bool good = trace_record_check(record, error);
+    if (good && r->index == 0 && record->time_ns != 0)
+        good = error_set(error, "time_ns of the first record must be 0");
+    if (good && record->time_ns < r->time_ns)
+        good = error_set(error, "time_ns decreases");
+    r->time_ns = record->time_ns;
+    return good || error_in(error, "record %" PRIu64, r->index);
+}
+
+int trace_next(struct trace_reader *reader, struct trace_record *record,
+               struct error *error)
+{
+    if (reader->ended == 1) {
+        const int got = reader->importer->next(reader->state, record, &reader->failure);
+        if (got == 1 && reader_check(reader, record, &reader->failure)) {
+            reader->index++;
+            return 1;
+        }
+        reader->ended = got == 0 ? 0 : -1;
+        if (got != 0)
+            error_in(&reader->failure, "%s", reader->name);
+    }
+    if (reader->ended == -1)
+        *error = reader->failure;
+    return reader->ended;
+}
+
+bool trace_rewind(struct trace_reader *reader, struct error *error)
+{
+    if (reader->state != NULL)
+        reader->importer->close(reader->state);
+    reader->state = NULL;
+    if (trace_source_rewind(reader->source, &reader->failure)
+        && reader_begin(reader, &reader->failure))
+        return true;
+    error_in(&reader->failure, "%s", reader->name);
+    reader->ended = -1;
+    *error        = reader->failure;
+    return false;
+}
+
+void trace_close(struct trace_reader *reader)
+{
+    if (reader == NULL)
+        return;
+    if (reader->state != NULL)
+        reader->importer->close(reader->state);
+    trace_source_close(reader->source);
+    free(reader);
+}
