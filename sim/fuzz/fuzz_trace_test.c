@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The fuzz target as an ordinary test: a bounded number of mutated samples.
+ */
+#define LLVMFuzzerTestOneInput fuzz_trace_one_input /* There is one for each target. */
+#include "sim/fuzz/fuzz_trace.c"
+
+#include "sim/test/shim.h"
+#include "sim/test/trace_fixture.h"
+
+/* One change of a few bytes, of the kinds that parsers dislike. */
+static void mutate(struct rng *rng, struct fixture_bytes *input)
+{
+    const size_t at   = 1 + rng_below(rng, (uint32_t)input->bytes - 1);
+    const size_t left = input->bytes - at;
+    const size_t span = 1 + rng_below(rng, left < 40 ? (uint32_t)left : 40);
+
+    switch (rng_below(rng, 6)) {
+    case 0:
+        input->data[at] = (uint8_t)rng_next(rng);
+        break;
+    case 1:
+        input->data[at] = (uint8_t)(input->data[at] ^ 1u << rng_below(rng, 8));
+        break;
+    case 2: /* Cut out. */
+        memmove(input->data + at, input->data + at + span, left - span);
+        input->bytes -= span;
+        break;
+    case 3: /* Copied from elsewhere. */
+        memmove(input->data + at,
+                input->data + rng_below(rng, (uint32_t)(input->bytes - span)), span);
+        break;
+    case 4: /* The largest number, in text and in varints. */
+        memset(input->data + at, rng_below(rng, 2) ? '9' : 0xff, span);
+        break;
+    default:
+        input->bytes = at;
+    }
+}
+
+static void run_mutants(struct fixture_bytes sample, enum door door, unsigned rounds)
+{
+    struct rng rng             = rng_make(door, "mutants");
+    struct fixture_bytes input = { malloc(sample.bytes + 1), 0 };
+    CHECK(input.data != NULL);
+    for (unsigned i = 0; i < rounds; i++) {
+        input.bytes   = sample.bytes + 1;
+        input.data[0] = (uint8_t)door;
+        memcpy(input.data + 1, sample.data, sample.bytes);
+        for (uint32_t n = rng_below(&rng, 4); n > 0 && input.bytes > 2; n--)
+            mutate(&rng, &input);
+        EXPECT_EQUAL(fuzz_trace_one_input(input.data, input.bytes), 0);
+    }
+    fixture_free(input);
+}
+
+TEST_CASE(fuzz_trace, mutated_native_files_are_read_or_refused)
+{
+    struct fixture_bytes tiny = fixture_load(fixture_sample("tiny.iovatrace"));
+    run_mutants(tiny, DOOR_ANY, 2000);
+    run_mutants(tiny, DOOR_NATIVE, 1000);
+    fixture_free(tiny);
+}
+
+TEST_CASE(fuzz_trace, mutated_packed_files_are_read_or_refused)
+{
+    struct fixture_bytes tiny   = fixture_load(fixture_sample("tiny.iovatrace"));
+    struct fixture_bytes packed = fixture_gzip(tiny);
+    run_mutants(packed, DOOR_ANY, 2000);
+    fixture_free(packed);
+    fixture_free(tiny);
+}
+
+/* The first lines of a sample: enough for all kinds of events, and quick to repeat. */
+static void run_text(const char *name, size_t bytes)
+{
+    struct fixture_bytes packed = fixture_load(fixture_sample(name));
+    struct fixture_bytes text   = fixture_gunzip(packed);
+    CHECK(text.bytes > bytes);
+    text.bytes = bytes;
+    run_mutants(text, DOOR_FTRACE, 500);
+    run_mutants(text, DOOR_ANY, 100);
+    fixture_free(text);
+    fixture_free(packed);
+}
+
+TEST_CASE(fuzz_trace, mutated_texts_are_read_or_refused)
+{
+    run_text("nvme-randrw-mixed.ftrace.txt.gz", 16000);
+    run_text("ext4-fdatasync.ftrace.txt.gz", 24000);
+}
+
+/* Contents of a block, as the writer makes them, behind the number of their records. */
+TEST_CASE(fuzz_trace, mutated_blocks_are_read_or_refused)
+{
+    static struct native_encoder encoder;
+    enum { RECORDS = 60 };
+    struct rng rng   = rng_make(1, "blocks");
+    uint64_t time_ns = 0;
+
+    native_encoder_begin(&encoder);
+    for (unsigned i = 0; i < RECORDS; i++) {
+        struct trace_record record = fixture_record(&rng, &time_ns);
+        if (record.segment_count < 100)
+            native_encode(&encoder, &record);
+    }
+    struct fixture_bytes block = { malloc(NATIVE_RAW_BYTES_MAX), 0 };
+    CHECK(block.data != NULL);
+    native_put(block.data, 2, encoder.records);
+    block.bytes = 2 + native_encoder_take(&encoder, block.data + 2);
+    run_mutants(block, DOOR_BLOCK, 5000);
+    fixture_free(block);
+}
