@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * observer - what the software side tells a referee, who may also look into the hardware.
+ *
+ * The calls cost nothing and change nothing. They are how exposure is measured and how the
+ * invariants are checked: the DMA API never sees a cache, a cache never sees the API.
+ * A space is a number that software and hardware both know, VT-d's domain id for instance.
+ */
+#ifndef SIM_BASE_OBSERVER_H
+#define SIM_BASE_OBSERVER_H
+
+#include "sim/base/simtime.h"
+
+struct observer {
+    void *self;
+    /* An unmap has returned: these bytes are no longer the device's. */
+    void (*given_back)(void *self, uint32_t space, uint64_t iova, uint64_t bytes,
+                       sim_time_t now);
+    /* These addresses are about to be used for a new mapping. */
+    void (*handed_out)(void *self, uint32_t space, uint64_t iova, uint64_t bytes,
+                       sim_time_t now);
+    /* The page-table page at pa has been given back and may be used for anything. */
+    void (*table_freed)(void *self, uint64_t pa, sim_time_t now);
+};
+
+#endif
