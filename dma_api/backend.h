@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * backend - the family of IOMMU drivers: what one architecture's registers, tables and
+ * queues look like from the software's side.
+ *
+ * dma_api/backend_X.c defines `const struct backend backend_X`, whose name is that of the
+ * architecture it drives. It knows the specification's headers and simulated memory,
+ * nothing else of the model.
+ */
+#ifndef DMA_API_BACKEND_H
+#define DMA_API_BACKEND_H
+
+#include "dma_api/pagetable.h"
+#include "sim/base/mmio.h"
+
+struct dma_domain;
+
+struct backend {
+    const char *name, *summary;
+
+    /* Brings the hardware up through its registers; NULL with *error set when it is not
+     * what the driver needs. Runs on CPU 0 before any device is attached. */
+    void *(*probe)(struct kernel *k, struct mmio_window *registers, struct error *error);
+    void (*remove)(void *state);
+
+    /* The tables a new domain is to have. */
+    void (*tables)(void *state, const struct pt_format **format, unsigned *levels,
+                   uint64_t *leaf_sizes);
+
+    /* Gives the domain an id, and takes it back. */
+    bool (*domain_init)(void *state, struct dma_domain *d);
+    void (*domain_exit)(void *state, struct dma_domain *d);
+
+    /* Lets the device translate through the domain's tables, or through none (identity). */
+    bool (*attach)(void *state, struct dma_domain *d, struct device *dev);
+    bool (*attach_identity)(void *state, struct device *dev);
+    void (*detach)(void *state, struct dma_domain *d, struct device *dev);
+
+    /* What a map must tell the hardware about first .. last; often nothing. */
+    void (*map_sync)(void *state, struct dma_domain *d, uint64_t first, uint64_t last);
+
+    /* On return no cache holds a translation of first .. last, and no earlier DMA through
+     * one is under way. tables: page-table pages were taken out, so pointers to them go,
+     * too. */
+    void (*flush_range)(void *state, struct dma_domain *d, uint64_t first, uint64_t last,
+                        bool tables);
+    void (*flush_all)(void *state, struct dma_domain *d);
+};
+
+extern const struct backend *const backend_table[];
+const struct backend *backend_find(const char *name); /* NULL when there is none. */
+
+#endif

@@ -1,0 +1,420 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * backend_vtd - the driver of a VT-d unit in legacy mode: bring-up, contexts, invalidation.
+ *
+ * Follows drivers/iommu/intel (iommu.c, cache.c, dmar.c) of Linux 6.12 to 7.3. One
+ * submission to the queue is n descriptors and a wait of its own, one tail write, and a
+ * poll of the wait's status slot under the queue's lock, dropped in each turn, with
+ * interrupts off throughout.
+ *
+ * Inaccuracies: invalidation time-outs of device TLBs (ITE) cannot happen, as there are
+ * none; completion errors (ICE) are only cleared.
+ */
+#include <stdlib.h>
+
+#include "dma_api/domain.h"
+#include "iommu_model/vtd_spec.h"
+
+enum {
+    QUEUE_ENTRIES    = 256,
+    QUEUE_BATCH      = 16, /* QI_MAX_BATCHED_DESC_COUNT */
+    FIRST_DOMAIN     = 2,  /* 0 and 1 are reserved. */
+    DOMAIN_IDS       = 1 << 16,
+    ORDER_EVERYTHING = 52,
+    IDENTITY_DOMAIN  = 1,
+    HANDSHAKE_TURNS  = 1000000,
+};
+
+enum slot_status { SLOT_FREE, SLOT_IN_USE, SLOT_DONE, SLOT_ABORT };
+
+struct vtd_driver {
+    struct kernel *kernel;
+    struct mmio_window *registers;
+    uint64_t cap;
+    uint32_t command;                  /* What GCMD holds on. */
+    phys_addr_t root, queue, statuses; /* statuses: a 4-byte slot for each descriptor. */
+    phys_addr_t context[256];          /* Context tables by bus. */
+    struct lock lock;                  /* Of the queue. */
+    uint32_t head, tail, room;
+    uint8_t domain_used[DOMAIN_IDS / 8];
+};
+
+/* ---- The queue
+ * ------------------------------------------------------------------------------ */
+
+static phys_addr_t status_slot(const struct vtd_driver *v, uint32_t index)
+{
+    return v->statuses + 4 * (index % QUEUE_ENTRIES);
+}
+
+static void set_status(struct vtd_driver *v, uint32_t index, enum slot_status status)
+{
+    cpu_write32(cpu_this(), status_slot(v, index), status);
+}
+
+static void write_descriptor(struct vtd_driver *v, uint32_t index, struct vtd_descriptor d)
+{
+    struct cpu *cpu        = cpu_this();
+    const phys_addr_t slot = v->queue + VTD_IQ_ENTRY_BYTES * (index % QUEUE_ENTRIES);
+    cpu_spend(cpu, v->kernel->cost.queue_slot_cycles);
+    cpu_write64(cpu, slot, d.low);
+    cpu_write64(cpu, slot + 8, d.high);
+}
+
+/* The lock is held, and interrupts stay off while it is let go for a moment. */
+static void let_others_in(struct vtd_driver *v)
+{
+    struct cpu *cpu = cpu_this();
+    lock_release(cpu, &v->lock);
+    cpu_relax(cpu);
+    lock_take(cpu, &v->lock);
+}
+
+static void wait_for_room(struct vtd_driver *v, uint32_t entries)
+{
+    while (v->room < entries) {
+        v->kernel->stats.queue_full_turn++;
+        let_others_in(v);
+    }
+}
+
+/*
+ * Each turn of the wait asks the fault status register. An illegal descriptor of ours at
+ * the head stops the queue: a copy of our wait takes its place, so that the queue goes on.
+ */
+static int check_fault(struct vtd_driver *v, uint32_t first, uint32_t wait)
+{
+    const uint32_t fault = mmio_read32(v->registers, VTD_FSTS);
+    if (fault & VTD_FSTS_IQE) {
+        const uint64_t head = mmio_read64(v->registers, VTD_IQH) >> VTD_IQ_ENTRY_LG2;
+        if (head == first % QUEUE_ENTRIES) {
+            const phys_addr_t bad  = v->queue + VTD_IQ_ENTRY_BYTES * head;
+            const phys_addr_t good = v->queue + VTD_IQ_ENTRY_BYTES * (wait % QUEUE_ENTRIES);
+            struct cpu *cpu        = cpu_this();
+            cpu_write64(cpu, bad, cpu_read64(cpu, good));
+            cpu_write64(cpu, bad + 8, cpu_read64(cpu, good + 8));
+            mmio_write32(v->registers, VTD_FSTS, VTD_FSTS_IQE);
+            return -EINVAL;
+        }
+    }
+    if (fault & VTD_FSTS_ICE)
+        mmio_write32(v->registers, VTD_FSTS, VTD_FSTS_ICE);
+    return 0;
+}
+
+static int poll(struct vtd_driver *v, uint32_t first, uint32_t wait)
+{
+    struct cpu *cpu            = cpu_this();
+    const enum cpu_owner owner = cpu_own(cpu, OWNER_inval_wait);
+    int error                  = 0;
+    while (error == 0 && cpu_read32(cpu, status_slot(v, wait)) != SLOT_DONE) {
+        v->kernel->stats.poll_turn++;
+        cpu_spend(cpu, v->kernel->cost.poll_cycles);
+        error = check_fault(v, first, wait);
+        if (error == 0)
+            let_others_in(v);
+    }
+    cpu_own(cpu, owner);
+    return error;
+}
+
+static void reclaim(struct vtd_driver *v)
+{
+    struct cpu *cpu = cpu_this();
+    while (v->tail != v->head && cpu_read32(cpu, status_slot(v, v->tail)) == SLOT_FREE) {
+        v->tail = (v->tail + 1) % QUEUE_ENTRIES;
+        v->room++;
+    }
+}
+
+static int submit(struct vtd_driver *v, const struct vtd_descriptor *d, uint32_t count)
+{
+    struct cpu *cpu            = cpu_this();
+    const enum cpu_owner owner = cpu_own(cpu, OWNER_inval_submit);
+    lock_take(cpu, &v->lock);
+    cpu_irq_disable(cpu); /* Until the end, whatever happens to the lock. */
+    wait_for_room(v, count + 2);
+    const uint32_t first = v->head, wait = first + count;
+    for (uint32_t i = 0; i < count; i++) {
+        write_descriptor(v, first + i, d[i]);
+        set_status(v, first + i, SLOT_IN_USE);
+    }
+    write_descriptor(v, wait, vtd_inv_wait(status_slot(v, wait), SLOT_DONE));
+    set_status(v, wait, SLOT_IN_USE);
+    v->head = (wait + 1) % QUEUE_ENTRIES;
+    v->room -= count + 1;
+    v->kernel->stats.submission++;
+    mmio_write32(v->registers, VTD_IQT, v->head << VTD_IQ_ENTRY_LG2);
+
+    const int error = poll(v, first, wait);
+    for (uint32_t i = 0; i <= count; i++)
+        set_status(v, first + i, SLOT_FREE);
+    reclaim(v);
+    lock_release(cpu, &v->lock);
+    cpu_irq_enable(cpu);
+    cpu_own(cpu, owner);
+    return error;
+}
+
+static void count(struct kernel *k, struct vtd_descriptor d)
+{
+    k->stats.descriptor++;
+    if (vtd_inv_type(d) == VTD_INV_CONTEXT)
+        k->stats.descriptor_context++;
+    else if (vtd_inv_granularity(d) == VTD_PAGE)
+        k->stats.descriptor_page++;
+    else if (vtd_inv_granularity(d) == VTD_DOMAIN)
+        k->stats.descriptor_domain++;
+    else
+        k->stats.descriptor_global++;
+}
+
+static void submit_one(struct vtd_driver *v, struct vtd_descriptor d)
+{
+    count(v->kernel, d);
+    if (submit(v, &d, 1) != 0)
+        kernel_warn_once(v->kernel, "invalidation queue: descriptor refused");
+}
+
+/* ---- Bring-up
+ * ------------------------------------------------------------------------------- */
+
+/* Sets or clears bits of GCMD and waits until GSTS shows it. */
+static bool command(struct vtd_driver *v, uint32_t bits, uint32_t one_shot)
+{
+    mmio_write32(v->registers, VTD_GCMD, bits | one_shot);
+    v->command          = bits;
+    const uint32_t want = bits | (one_shot & VTD_G_RTP);
+    for (unsigned turn = 0; turn < HANDSHAKE_TURNS; turn++) {
+        if ((mmio_read32(v->registers, VTD_GSTS) & (want | VTD_G_TE | VTD_G_QI)) == want)
+            return true;
+        cpu_relax(cpu_this());
+    }
+    return false;
+}
+
+static bool has_what_it_takes(const struct vtd_driver *v, struct error *error)
+{
+    if (!(mmio_read64(v->registers, VTD_ECAP) & VTD_ECAP_QI))
+        return error_set(error, "vtd: expected an IOMMU with queued invalidation");
+    if (vtd_cap_sagaw(v->cap) == 0)
+        return error_set(error, "vtd: expected an IOMMU with tables of 3, 4 or 5 levels");
+    return true;
+}
+
+static bool bring_up(struct vtd_driver *v, struct error *error)
+{
+    mmio_write64(v->registers, VTD_RTADDR, v->root);
+    if (!command(v, v->command, VTD_G_RTP))
+        return error_set(error, "vtd: the root table pointer was not taken");
+    mmio_write32(v->registers, VTD_IQT, 0);
+    mmio_write64(v->registers, VTD_IQA, vtd_iqa(v->queue, 0));
+    if (!command(v, v->command | VTD_G_QI, 0))
+        return error_set(error, "vtd: the invalidation queue was not switched on");
+    submit_one(v, vtd_inv_context(VTD_GLOBAL, 0, 0));
+    submit_one(v, vtd_inv_iotlb(VTD_GLOBAL, 0, 0, 0, false));
+    if (!command(v, v->command | VTD_G_TE, 0))
+        return error_set(error, "vtd: translation was not switched on");
+    return true;
+}
+
+static void *vtd_probe(struct kernel *k, struct mmio_window *registers, struct error *error)
+{
+    struct vtd_driver *v = calloc(1, sizeof *v);
+    CHECK(v != NULL);
+    v->kernel    = k;
+    v->registers = registers;
+    v->cap       = mmio_read64(registers, VTD_CAP);
+    v->room      = QUEUE_ENTRIES;
+    v->root      = kernel_pages_get_zeroed(k, 0);
+    v->queue     = kernel_pages_get_zeroed(k, 0);
+    v->statuses  = kernel_pages_get_zeroed(k, 0);
+    CHECK(v->root != 0 && v->queue != 0 && v->statuses != 0);
+    if (!has_what_it_takes(v, error) || !bring_up(v, error)) {
+        free(v);
+        return NULL;
+    }
+    return v;
+}
+
+static void vtd_remove(void *state)
+{
+    struct vtd_driver *v = state;
+    command(v, v->command & ~VTD_G_TE, 0);
+    command(v, v->command & ~VTD_G_QI, 0);
+    for (unsigned bus = 0; bus < 256; bus++)
+        if (v->context[bus] != 0)
+            kernel_pages_put(v->kernel, v->context[bus], 0);
+    kernel_pages_put(v->kernel, v->statuses, 0);
+    kernel_pages_put(v->kernel, v->queue, 0);
+    kernel_pages_put(v->kernel, v->root, 0);
+    free(v);
+}
+
+/* ---- Domains and contexts
+ * --------------------------------------------------------------------- */
+
+static bool page_selective(const struct vtd_driver *v)
+{
+    return v->cap & VTD_CAP_PSI;
+}
+
+static bool caching_mode(const struct vtd_driver *v)
+{
+    return v->cap & VTD_CAP_CM;
+}
+
+static void vtd_tables(void *state, const struct pt_format **format, unsigned *levels,
+                       uint64_t *leaf_sizes)
+{
+    const struct vtd_driver *v = state;
+    const unsigned sllps       = vtd_cap_sllps(v->cap);
+    *format                    = ptfmt_find("vtdss");
+    *levels     = 2 + lg2_floor(vtd_cap_sagaw(v->cap)); /* Bit 1: 3 levels. */
+    *leaf_sizes = UINT64_C(1) << 12 | (sllps & 1 ? UINT64_C(1) << 21 : 0)
+                  | (sllps & 2 ? UINT64_C(1) << 30 : 0);
+}
+
+static bool vtd_domain_init(void *state, struct dma_domain *d)
+{
+    struct vtd_driver *v = state;
+    for (uint32_t id = FIRST_DOMAIN; id < DOMAIN_IDS; id++)
+        if (!(v->domain_used[id / 8] >> id % 8 & 1)) {
+            v->domain_used[id / 8] = (uint8_t)(v->domain_used[id / 8] | 1u << id % 8);
+            d->id                  = id;
+            return true;
+        }
+    return false;
+}
+
+static void vtd_domain_exit(void *state, struct dma_domain *d)
+{
+    struct vtd_driver *v = state;
+    submit_one(v, vtd_inv_iotlb(VTD_DOMAIN, d->id, 0, 0, false));
+    v->domain_used[d->id / 8] = (uint8_t)(v->domain_used[d->id / 8] & ~(1u << d->id % 8));
+}
+
+static phys_addr_t context_entry(struct vtd_driver *v, unsigned requester)
+{
+    const unsigned bus = requester >> 8;
+    if (v->context[bus] == 0) {
+        v->context[bus] = kernel_pages_get_zeroed(v->kernel, 0);
+        if (v->context[bus] == 0)
+            return 0;
+        cpu_write64(cpu_this(), v->root + VTD_ROOT_BYTES * bus,
+                    v->context[bus] | VTD_PRESENT);
+    }
+    return v->context[bus] + VTD_CONTEXT_BYTES * (requester & 0xff);
+}
+
+/* An entry that was absent may be cached only in caching mode. */
+static bool set_context(struct vtd_driver *v, struct device *dev, uint64_t low,
+                        uint64_t high, unsigned domain)
+{
+    struct cpu *cpu         = cpu_this();
+    const phys_addr_t entry = context_entry(v, dev->requester);
+    if (entry == 0)
+        return false;
+    cpu_write64(cpu, entry + 8, high);
+    cpu_write64(cpu, entry, low | VTD_PRESENT);
+    if (caching_mode(v)) {
+        submit_one(v, vtd_inv_context(VTD_DEVICE, 0, dev->requester));
+        submit_one(v, vtd_inv_iotlb(VTD_DOMAIN, domain, 0, 0, false));
+    }
+    return true;
+}
+
+static bool vtd_attach(void *state, struct dma_domain *d, struct device *dev)
+{
+    return set_context(state, dev,
+                       d->table.root | VTD_CONTEXT_TT((uint64_t)VTD_TT_UNTRANSLATED),
+                       vtd_context_high(d->table.levels - 2, d->id), d->id);
+}
+
+static bool vtd_attach_identity(void *state, struct device *dev)
+{
+    const struct vtd_driver *v = state;
+    const unsigned aw          = lg2_floor(vtd_cap_sagaw(v->cap));
+    return set_context(state, dev, VTD_CONTEXT_TT((uint64_t)VTD_TT_PASS_THROUGH),
+                       vtd_context_high(aw, IDENTITY_DOMAIN), IDENTITY_DOMAIN);
+}
+
+static void vtd_detach(void *state, struct dma_domain *d, struct device *dev)
+{
+    struct vtd_driver *v    = state;
+    struct cpu *cpu         = cpu_this();
+    const unsigned domain   = d == NULL ? IDENTITY_DOMAIN : d->id;
+    const phys_addr_t entry = context_entry(v, dev->requester);
+    cpu_write64(cpu, entry, 0);
+    cpu_write64(cpu, entry + 8, 0);
+    submit_one(v, vtd_inv_context(VTD_DEVICE, 0, dev->requester));
+    submit_one(v, vtd_inv_iotlb(VTD_DOMAIN, domain, 0, 0, false));
+}
+
+/* ---- Flushes
+ * ---------------------------------------------------------------------------------- */
+
+/* The smallest naturally aligned power of two of pages that holds both ends. */
+static unsigned covering_order(uint64_t first, uint64_t last)
+{
+    if (first == 0 && last == UINT64_MAX)
+        return ORDER_EVERYTHING;
+    const uint64_t differ = (first ^ last) >> PAGE_SHIFT;
+    return differ == 0 ? 0 : lg2_floor(differ) + 1;
+}
+
+static struct vtd_descriptor choose(const struct vtd_driver *v, unsigned domain,
+                                    uint64_t first, uint64_t last, bool leaf_only)
+{
+    const unsigned order = covering_order(first, last);
+    if (!page_selective(v) || order > vtd_cap_mamv(v->cap))
+        return vtd_inv_iotlb(VTD_DOMAIN, domain, 0, 0, false);
+    return vtd_inv_iotlb(VTD_PAGE, domain, align_down(first, PAGE_SHIFT + order), order,
+                         leaf_only);
+}
+
+static void flush(struct vtd_driver *v, struct dma_domain *d, uint64_t first, uint64_t last,
+                  bool leaf_only)
+{
+    struct cpu *cpu = cpu_this();
+    lock_take(cpu, &d->tag_lock);
+    cpu_spend(cpu, v->kernel->cost.flush_range_cycles);
+    submit_one(v, choose(v, d->id, first, last, leaf_only));
+    lock_release(cpu, &d->tag_lock);
+}
+
+static void vtd_flush_range(void *state, struct dma_domain *d, uint64_t first,
+                            uint64_t last, bool tables)
+{
+    flush(state, d, first, last, !tables);
+}
+
+static void vtd_flush_all(void *state, struct dma_domain *d)
+{
+    flush(state, d, 0, UINT64_MAX, false);
+}
+
+static void vtd_map_sync(void *state, struct dma_domain *d, uint64_t first, uint64_t last)
+{
+    struct vtd_driver *v = state;
+    if (caching_mode(v)) /* Absent entries may be cached: a map invalidates, too. */
+        flush(v, d, first, last, false);
+    else if (v->cap & VTD_CAP_RWBF)
+        command(v, v->command, VTD_G_WBF);
+}
+
+const struct backend backend_vtd = {
+    .name            = "vtd",
+    .summary         = "Intel VT-d, legacy mode",
+    .probe           = vtd_probe,
+    .remove          = vtd_remove,
+    .tables          = vtd_tables,
+    .domain_init     = vtd_domain_init,
+    .domain_exit     = vtd_domain_exit,
+    .attach          = vtd_attach,
+    .attach_identity = vtd_attach_identity,
+    .detach          = vtd_detach,
+    .map_sync        = vtd_map_sync,
+    .flush_range     = vtd_flush_range,
+    .flush_all       = vtd_flush_all,
+};

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dma_api/domain.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+const struct flush_policy *flush_find(const char *name)
+{
+    for (unsigned i = 0; flush_table[i] != NULL; i++)
+        if (strcmp(flush_table[i]->name, name) == 0)
+            return flush_table[i];
+    return NULL;
+}
+
+const char *flush_member(unsigned index)
+{
+    return flush_table[index] == NULL ? NULL : flush_table[index]->name;
+}
+
+const char *flush_promise_text(enum flush_promise promise)
+{
+    switch (promise) {
+    case PROMISE_NOTHING_STALE:
+        return "nothing stale";
+    case PROMISE_BOUNDED_TIME:
+        return "bounded time";
+    case PROMISE_NONE:
+        return "none";
+    }
+    UNREACHABLE("a promise is one of these");
+}
+
+const struct backend *backend_find(const char *name)
+{
+    for (unsigned i = 0; backend_table[i] != NULL; i++)
+        if (strcmp(backend_table[i]->name, name) == 0)
+            return backend_table[i];
+    return NULL;
+}
+
+/* ---- Life
+ * ----------------------------------------------------------------------------------- */
+
+static void reserve_windows(struct dma_domain *d)
+{
+    const struct linux_config *c = &d->kernel->config;
+    const unsigned lg2           = d->table.format->page_lg2;
+    iova_reserve(&d->iova, c->msi_first >> lg2, c->msi_last >> lg2);
+}
+
+struct dma_domain *domain_new(struct kernel *k, const struct backend *backend,
+                              void *backend_state, const struct flush_policy *policy,
+                              const void *policy_config)
+{
+    struct dma_domain *d = calloc(1, sizeof *d);
+    const struct pt_format *format;
+    unsigned levels;
+    uint64_t leaf_sizes;
+    CHECK(d != NULL);
+    CHECK(policy->translates);
+    d->kernel        = k;
+    d->backend       = backend;
+    d->backend_state = backend_state;
+    d->policy        = policy;
+    backend->tables(backend_state, &format, &levels, &leaf_sizes);
+    if (!backend->domain_init(backend_state, d)) {
+        free(d);
+        return NULL;
+    }
+    if (!pagetable_init(&d->table, k, format, levels, leaf_sizes)) {
+        backend->domain_exit(backend_state, d);
+        free(d);
+        return NULL;
+    }
+    const unsigned width = pt_input_lg2(format, levels);
+    d->aperture_last     = mask_lg2(format->sign_extended ? width - 1 : width);
+    iova_init(&d->iova, k, format->page_lg2, 0);
+    reserve_windows(d);
+    if (policy->state_bytes > 0) {
+        d->policy_state = calloc(1, policy->state_bytes);
+        CHECK(d->policy_state != NULL);
+    }
+    if (policy->init != NULL)
+        policy->init(d, d->policy_state, policy_config);
+    return d;
+}
+
+void domain_free(struct dma_domain *d)
+{
+    CHECK(d->devices == 0);
+    if (d->policy->exit != NULL)
+        d->policy->exit(d, d->policy_state);
+    iova_free_domain(&d->iova);
+    pagetable_free(&d->table);
+    d->backend->domain_exit(d->backend_state, d);
+    free(d->policy_state);
+    free(d);
+}
+
+bool domain_attach(struct dma_domain *d, struct device *dev)
+{
+    CHECK(dev->domain == NULL);
+    CHECK(d->devices < DOMAIN_DEVICES_MAX);
+    if (!d->backend->attach(d->backend_state, d, dev))
+        return false;
+    d->device[d->devices++] = dev;
+    dev->domain             = d;
+    dev->dma_iommu          = true;
+    return true;
+}
+
+void domain_detach(struct dma_domain *d, struct device *dev)
+{
+    unsigned kept = 0;
+    CHECK(dev->domain == d);
+    d->backend->detach(d->backend_state, d, dev);
+    for (unsigned i = 0; i < d->devices; i++)
+        if (d->device[i] != dev)
+            d->device[kept++] = d->device[i];
+    CHECK(kept + 1 == d->devices);
+    d->devices     = kept;
+    dev->domain    = NULL;
+    dev->dma_iommu = false;
+}
+
+bool domain_attach_identity(const struct backend *backend, void *backend_state,
+                            struct device *dev)
+{
+    CHECK(dev->domain == NULL);
+    return backend->attach_identity(backend_state, dev);
+}
+
+void domain_detach_identity(const struct backend *backend, void *backend_state,
+                            struct device *dev)
+{
+    backend->detach(backend_state, NULL, dev);
+}
+
+/* ---- Steps
+ * ---------------------------------------------------------------------------------- */
+
+int domain_map(struct dma_domain *d, dma_addr_t iova, phys_addr_t phys, uint64_t bytes,
+               unsigned prot)
+{
+    struct cpu *cpu            = cpu_this();
+    const enum cpu_owner owner = cpu_own(cpu, OWNER_pt_map);
+    struct table_list freed    = { NULL, NULL };
+    uint64_t mapped;
+    const int error = pagetable_map(&d->table, iova, phys, bytes, prot, &mapped, &freed);
+    if (freed.first != NULL) { /* Walks may still be in the replaced tables. */
+        struct flush_range all = { iova, bytes, freed };
+        domain_flush_range(d, &all);
+    }
+    if (error != 0 && mapped > 0) {
+        struct flush_range part = { iova, mapped, { NULL, NULL } };
+        domain_unmap(d, &part);
+        domain_flush_range(d, &part);
+    }
+    cpu_own(cpu, owner);
+    return error;
+}
+
+void domain_map_sync(struct dma_domain *d, dma_addr_t iova, uint64_t bytes)
+{
+    struct cpu *cpu            = cpu_this();
+    const enum cpu_owner owner = cpu_own(cpu, OWNER_map_sync);
+    d->backend->map_sync(d->backend_state, d, iova, iova + bytes - 1);
+    cpu_own(cpu, owner);
+}
+
+bool domain_unmap(struct dma_domain *d, struct flush_range *range)
+{
+    struct cpu *cpu            = cpu_this();
+    const enum cpu_owner owner = cpu_own(cpu, OWNER_pt_unmap);
+    const uint64_t unmapped =
+        pagetable_unmap(&d->table, range->iova, range->bytes, &range->tables);
+    if (unmapped != range->bytes)
+        kernel_warn_once(d->kernel, "unmap: not what was mapped");
+    cpu_own(cpu, owner);
+    return unmapped == range->bytes;
+}
+
+void domain_flush_range(struct dma_domain *d, struct flush_range *range)
+{
+    struct cpu *cpu            = cpu_this();
+    const enum cpu_owner owner = cpu_own(cpu, OWNER_inval_submit);
+    d->backend->flush_range(d->backend_state, d, range->iova,
+                            range->iova + range->bytes - 1, range->tables.first != NULL);
+    cpu_own(cpu, OWNER_pt_unmap);
+    table_list_free(d->kernel, &range->tables);
+    cpu_own(cpu, owner);
+}
+
+void domain_flush_all(struct dma_domain *d)
+{
+    struct cpu *cpu            = cpu_this();
+    const enum cpu_owner owner = cpu_own(cpu, OWNER_inval_submit);
+    d->backend->flush_all(d->backend_state, d);
+    cpu_own(cpu, owner);
+}
+
+void domain_give_back(struct dma_domain *d, const struct flush_range *range)
+{
+    const struct observer *o = &d->kernel->observer;
+    struct cpu *cpu          = cpu_this();
+    cpu_sync(cpu);
+    if (o->given_back != NULL)
+        o->given_back(o->self, d->id, range->iova, range->bytes, cpu->time);
+}
+
+void domain_release(struct dma_domain *d, struct flush_range *range)
+{
+    struct cpu *cpu            = cpu_this();
+    const enum cpu_owner owner = cpu_own(cpu, OWNER_iova_free);
+    const unsigned lg2         = d->table.format->page_lg2;
+    table_list_free(d->kernel, &range->tables);
+    iova_free_fast(&d->iova, range->iova >> lg2, range->bytes >> lg2);
+    cpu_own(cpu, owner);
+}

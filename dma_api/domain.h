@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * domain - one address space of devices: tables, allocator, flush policy.
+ *
+ * What Linux keeps in an iommu_domain and its DMA cookie. The functions here are the steps
+ * that the DMA API and the flush policies are made of.
+ */
+#ifndef DMA_API_DOMAIN_H
+#define DMA_API_DOMAIN_H
+
+#include "dma_api/backend.h"
+#include "dma_api/flush.h"
+#include "dma_api/iova.h"
+
+enum { DOMAIN_DEVICES_MAX = 16 };
+
+struct dma_domain {
+    struct kernel *kernel;
+    const struct backend *backend;
+    void *backend_state;
+    const struct flush_policy *policy;
+    void *policy_state;
+    uint32_t id; /* In the IOMMU's tags and in the observer's space. */
+    struct pagetable table;
+    struct iova_domain iova;
+    uint64_t aperture_last;
+    struct lock tag_lock; /* Held over a flush, as Linux's cache_lock. */
+    struct device *device[DOMAIN_DEVICES_MAX];
+    unsigned devices;
+};
+
+static inline uint64_t domain_granule_mask(const struct dma_domain *d)
+{
+    return mask_lg2(d->table.format->page_lg2);
+}
+
+/* What a page mapped for this direction allows; nothing for DMA_NONE. */
+static inline unsigned dma_prot(enum dma_data_direction dir)
+{
+    return dir == DMA_TO_DEVICE       ? PT_READ
+           : dir == DMA_FROM_DEVICE   ? PT_WRITE
+           : dir == DMA_BIDIRECTIONAL ? PT_READ | PT_WRITE
+                                      : 0u;
+}
+
+/* An empty domain with this policy, configured by policy_config. NULL: no memory or no id.
+ */
+struct dma_domain *domain_new(struct kernel *k, const struct backend *backend,
+                              void *backend_state, const struct flush_policy *policy,
+                              const void *policy_config);
+
+/* Flushes whatever the policy still holds, then frees. No device may be attached. */
+void domain_free(struct dma_domain *d);
+
+bool domain_attach(struct dma_domain *d, struct device *dev);
+void domain_detach(struct dma_domain *d, struct device *dev);
+
+/* Identity: the device's DMA addresses are physical. */
+bool domain_attach_identity(const struct backend *backend, void *backend_state,
+                            struct device *dev);
+void domain_detach_identity(const struct backend *backend, void *backend_state,
+                            struct device *dev);
+
+/* Maps or leaves nothing mapped; errno as pagetable_map. Does not tell the hardware. */
+int domain_map(struct dma_domain *d, dma_addr_t iova, phys_addr_t phys, uint64_t bytes,
+               unsigned prot);
+void domain_map_sync(struct dma_domain *d, dma_addr_t iova, uint64_t bytes);
+
+/* Clears the range's entries; false, after a warning, when not exactly they were mapped. */
+bool domain_unmap(struct dma_domain *d, struct flush_range *range);
+
+/* Invalidates the range everywhere and frees its tables: the strict way. */
+void domain_flush_range(struct dma_domain *d, struct flush_range *range);
+void domain_flush_all(struct dma_domain *d);
+
+/* From now on the memory behind the range is no longer the device's. Tells the observer. */
+void domain_give_back(struct dma_domain *d, const struct flush_range *range);
+
+/* Nothing holds the range any more: tables and addresses are free. */
+void domain_release(struct dma_domain *d, struct flush_range *range);
+
+#endif
