@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * dma-iommu - mapping through a domain: single ranges, coherent memory, the IOVA API.
+ *
+ * Follows drivers/iommu/dma-iommu.c of Linux 6.12 to 7.3 for cache-coherent, trusted
+ * devices. What dma_iova_destroy does depends on the release: up to 6.18 it goes through
+ * the flush policy like any unmap; in 7.3 it unlinks, which always invalidates at once, and
+ * frees.
+ */
+#include "dma_api/dma-iommu.h"
+
+#include "sim/base/lg2.h"
+
+dma_addr_t dma_iova_get(struct device *dev, uint64_t bytes, uint64_t mask)
+{
+    struct cpu *cpu            = cpu_this();
+    struct dma_domain *d       = dev->domain;
+    const enum cpu_owner owner = cpu_own(cpu, OWNER_iova_alloc);
+    const dma_addr_t iova    = iova_alloc_for(&d->iova, dev, bytes, mask, d->aperture_last);
+    const struct observer *o = &d->kernel->observer;
+    if (iova != 0 && o->handed_out != NULL)
+        o->handed_out(o->self, d->id, iova, bytes, cpu->time);
+    cpu_own(cpu, owner);
+    return iova;
+}
+
+/* The addresses were never visible to the device, or are not any more: no policy is asked.
+ */
+static void free_iova(struct dma_domain *d, dma_addr_t iova, uint64_t bytes)
+{
+    struct flush_range range = { iova, bytes, { NULL, NULL } };
+    domain_release(d, &range);
+}
+
+/* ---- Single ranges
+ * -------------------------------------------------------------------------- */
+
+static dma_addr_t map(struct device *dev, phys_addr_t phys, size_t size, unsigned prot,
+                      uint64_t mask)
+{
+    struct dma_domain *d  = dev->domain;
+    const uint64_t offset = phys & domain_granule_mask(d);
+    const uint64_t bytes =
+        (size + offset + domain_granule_mask(d)) & ~domain_granule_mask(d);
+    if (dev->dma_parms.min_align_mask > domain_granule_mask(d)) {
+        kernel_warn_once(d->kernel, "map: min_align_mask beyond the granule");
+        return DMA_MAPPING_ERROR;
+    }
+    const dma_addr_t iova = dma_iova_get(dev, bytes, mask);
+    if (iova == 0)
+        return DMA_MAPPING_ERROR;
+    if (domain_map(d, iova, phys - offset, bytes, prot) != 0) {
+        free_iova(d, iova, bytes);
+        return DMA_MAPPING_ERROR;
+    }
+    domain_map_sync(d, iova, bytes);
+    return iova + offset;
+}
+
+dma_addr_t iommu_dma_map_phys(struct device *dev, phys_addr_t phys, size_t size,
+                              enum dma_data_direction dir, unsigned long attrs)
+{
+    (void)attrs;
+    return map(dev, phys, size, dma_prot(dir), *dev->dma_mask);
+}
+
+void dma_range_unmap(struct dma_domain *d, dma_addr_t addr, size_t size)
+{
+    const uint64_t offset    = addr & domain_granule_mask(d);
+    struct flush_range range = { .iova  = addr - offset,
+                                 .bytes = (size + offset + domain_granule_mask(d))
+                                          & ~domain_granule_mask(d) };
+    domain_unmap(d, &range);
+    d->policy->unmap(d, d->policy_state, &range);
+}
+
+void iommu_dma_unmap_phys(struct device *dev, dma_addr_t addr, size_t size,
+                          enum dma_data_direction dir, unsigned long attrs)
+{
+    struct dma_domain *d = dev->domain;
+    (void)dir;
+    if (!(attrs & DMA_ATTR_MMIO)) {
+        /* Linux looks the page up, for bounce buffers and cache maintenance. */
+        struct cpu *cpu            = cpu_this();
+        const enum cpu_owner owner = cpu_own(cpu, OWNER_pt_unmap);
+        const phys_addr_t phys     = pagetable_lookup(&d->table, addr);
+        cpu_own(cpu, owner);
+        if (phys == 0) {
+            kernel_warn_once(d->kernel, "unmap: nothing is mapped there");
+            return;
+        }
+    }
+    dma_range_unmap(d, addr, size);
+}
+
+void *iommu_dma_alloc(struct device *dev, size_t size, dma_addr_t *handle)
+{
+    struct kernel *k       = dev->kernel;
+    const uint64_t bytes   = align_up(size, PAGE_SHIFT);
+    const unsigned order   = lg2_ceil(bytes >> PAGE_SHIFT);
+    const phys_addr_t phys = kernel_pages_get_zeroed(k, order);
+    if (phys == 0)
+        return NULL;
+    *handle = map(dev, phys, bytes, PT_READ | PT_WRITE, dev->coherent_dma_mask);
+    if (*handle != DMA_MAPPING_ERROR)
+        return phys_to_virt(phys);
+    kernel_pages_put(k, phys, order);
+    return NULL;
+}
+
+void iommu_dma_free(struct device *dev, size_t size, void *cpu_addr, dma_addr_t handle)
+{
+    const uint64_t bytes = align_up(size, PAGE_SHIFT);
+    dma_range_unmap(dev->domain, handle, bytes);
+    kernel_pages_put(dev->kernel, virt_to_phys(cpu_addr), lg2_ceil(bytes >> PAGE_SHIFT));
+}
+
+/* ---- The IOVA API
+ * --------------------------------------------------------------------------- */
+
+static bool try_alloc(struct device *dev, struct dma_iova_state *state, phys_addr_t phys,
+                      size_t size)
+{
+    struct kernel *k = dev->kernel;
+    if (!dev->dma_iommu || k->release < LINUX_6_18)
+        return false;
+    if (size == 0 || size & DMA_IOVA_USE_SWIOTLB) {
+        kernel_warn_once(k, "dma_iova_try_alloc: no size, or too large");
+        return false;
+    }
+    const uint64_t offset = phys & domain_granule_mask(dev->domain);
+    const uint64_t bytes  = (size + offset + domain_granule_mask(dev->domain))
+                           & ~domain_granule_mask(dev->domain);
+    const dma_addr_t iova = dma_iova_get(dev, bytes, *dev->dma_mask);
+    if (iova == 0)
+        return false;
+    state->addr   = iova + offset;
+    state->__size = size;
+    k->stats.map++;
+    k->stats.map_iova++;
+    return true;
+}
+
+bool dma_iova_try_alloc(struct device *dev, struct dma_iova_state *state, phys_addr_t phys,
+                        size_t size)
+{
+    *state                     = (struct dma_iova_state){ 0, 0 };
+    const struct dma_call call = dma_call_enter(dev->kernel, PHASE_map);
+    const bool done            = try_alloc(dev, state, phys, size);
+    dma_call_leave(call);
+    return done;
+}
+
+static void free_whole(struct dma_domain *d, const struct dma_iova_state *state)
+{
+    const uint64_t offset = state->addr & domain_granule_mask(d);
+    const uint64_t size   = state->__size & ~DMA_IOVA_USE_SWIOTLB;
+    free_iova(d, state->addr - offset,
+              (size + offset + domain_granule_mask(d)) & ~domain_granule_mask(d));
+}
+
+void dma_iova_free(struct device *dev, struct dma_iova_state *state)
+{
+    const struct dma_call call = dma_call_enter(dev->kernel, PHASE_unmap);
+    free_whole(dev->domain, state);
+    dev->kernel->stats.unmap++;
+    dev->kernel->stats.unmap_iova++;
+    dma_call_leave(call);
+}
+
+static int link(struct dma_domain *d, struct dma_iova_state *state, phys_addr_t phys,
+                size_t offset, size_t size, enum dma_data_direction dir)
+{
+    const uint64_t inside = phys & domain_granule_mask(d);
+    if (inside != 0 && offset > 0) {
+        kernel_warn_once(d->kernel,
+                         "dma_iova_link: only the first piece may begin unaligned");
+        return -EIO;
+    }
+    const uint64_t bytes =
+        (size + inside + domain_granule_mask(d)) & ~domain_granule_mask(d);
+    return domain_map(d, state->addr + offset - inside, phys - inside, bytes,
+                      dma_prot(dir));
+}
+
+int dma_iova_link(struct device *dev, struct dma_iova_state *state, phys_addr_t phys,
+                  size_t offset, size_t size, enum dma_data_direction dir,
+                  unsigned long attrs)
+{
+    (void)attrs;
+    const struct dma_call call = dma_call_enter(dev->kernel, PHASE_map);
+    const int error            = link(dev->domain, state, phys, offset, size, dir);
+    dev->kernel->stats.link += error == 0;
+    dma_call_leave(call);
+    return error;
+}
+
+int dma_iova_sync(struct device *dev, struct dma_iova_state *state, size_t offset,
+                  size_t size)
+{
+    struct dma_domain *d       = dev->domain;
+    const uint64_t first       = (state->addr + offset) & ~domain_granule_mask(d);
+    const uint64_t last        = (state->addr + offset + size - 1) | domain_granule_mask(d);
+    const struct dma_call call = dma_call_enter(dev->kernel, PHASE_map);
+    domain_map_sync(d, first, last - first + 1);
+    dma_call_leave(call);
+    return 0;
+}
+
+/* Clears and invalidates; the addresses stay reserved, so no policy may defer it. */
+static void unlink_range(struct dma_domain *d, struct dma_iova_state *state, size_t offset,
+                         size_t size)
+{
+    const dma_addr_t addr    = state->addr + offset;
+    const uint64_t inside    = addr & domain_granule_mask(d);
+    struct flush_range range = { addr - inside,
+                                 (size + inside + domain_granule_mask(d))
+                                     & ~domain_granule_mask(d),
+                                 { NULL, NULL } };
+    domain_unmap(d, &range);
+    domain_flush_range(d, &range);
+    domain_give_back(d, &range);
+}
+
+void dma_iova_unlink(struct device *dev, struct dma_iova_state *state, size_t offset,
+                     size_t size, enum dma_data_direction dir, unsigned long attrs)
+{
+    (void)dir;
+    (void)attrs;
+    const struct dma_call call = dma_call_enter(dev->kernel, PHASE_unmap);
+    unlink_range(dev->domain, state, offset, size);
+    dev->kernel->stats.unlink++;
+    dma_call_leave(call);
+}
+
+static void destroy(struct dma_domain *d, struct dma_iova_state *state, size_t mapped_len)
+{
+    if (mapped_len == 0) {
+        free_whole(d, state);
+    } else if (d->kernel->release >= LINUX_7_3) {
+        unlink_range(d, state, 0, mapped_len);
+        free_whole(d, state);
+    } else {
+        dma_range_unmap(d, state->addr, mapped_len);
+    }
+}
+
+void dma_iova_destroy(struct device *dev, struct dma_iova_state *state, size_t mapped_len,
+                      enum dma_data_direction dir, unsigned long attrs)
+{
+    (void)dir;
+    (void)attrs;
+    const struct dma_call call = dma_call_enter(dev->kernel, PHASE_unmap);
+    destroy(dev->domain, state, mapped_len);
+    dev->kernel->stats.unmap++;
+    dev->kernel->stats.unmap_iova++;
+    dma_call_leave(call);
+}

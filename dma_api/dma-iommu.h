@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* dma-iommu - the DMA API's calls for a device behind a translating domain. */
+#ifndef DMA_API_DMA_IOMMU_H
+#define DMA_API_DMA_IOMMU_H
+
+#include "dma_api/domain.h"
+
+/* Every public call goes through these: its price, and the account of its phase. */
+struct dma_call {
+    enum cpu_phase phase;
+    enum cpu_owner owner;
+};
+struct dma_call dma_call_enter(struct kernel *k, enum cpu_phase phase);
+void dma_call_leave(struct dma_call call);
+
+/* Addresses for so many bytes, not above mask; 0 when there are none. */
+dma_addr_t dma_iova_get(struct device *dev, uint64_t bytes, uint64_t mask);
+
+/* Clears the range's entries; the flush policy sees to caches and addresses. */
+void dma_range_unmap(struct dma_domain *d, dma_addr_t addr, size_t size);
+
+dma_addr_t iommu_dma_map_phys(struct device *dev, phys_addr_t phys, size_t size,
+                              enum dma_data_direction dir, unsigned long attrs);
+void iommu_dma_unmap_phys(struct device *dev, dma_addr_t addr, size_t size,
+                          enum dma_data_direction dir, unsigned long attrs);
+/* The number of output segments, or a negative errno: -ENOMEM or -EINVAL. */
+int iommu_dma_map_sg(struct device *dev, struct scatterlist *sgl, int nents,
+                     enum dma_data_direction dir, unsigned long attrs);
+void iommu_dma_unmap_sg(struct device *dev, struct scatterlist *sgl, int nents,
+                        enum dma_data_direction dir, unsigned long attrs);
+void *iommu_dma_alloc(struct device *dev, size_t size, dma_addr_t *handle);
+void iommu_dma_free(struct device *dev, size_t size, void *cpu_addr, dma_addr_t handle);
+
+#endif

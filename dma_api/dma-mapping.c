@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * dma-mapping - the calls of the DMA API: dispatch between direct mapping and a domain.
+ *
+ * Follows kernel/dma/mapping.c of Linux 6.12 to 7.3.
+ */
+#include "dma_api/dma-iommu.h"
+
+#include "sim/base/lg2.h"
+
+struct dma_call dma_call_enter(struct kernel *k, enum cpu_phase phase)
+{
+    struct cpu *cpu            = cpu_this();
+    const struct dma_call call = { cpu_enter_phase(cpu, phase),
+                                   cpu_own(cpu, OWNER_dma_api) };
+    cpu_spend(cpu, k->cost.call_cycles);
+    return call;
+}
+
+void dma_call_leave(struct dma_call call)
+{
+    struct cpu *cpu = cpu_this();
+    cpu_enter_phase(cpu, call.phase);
+    cpu_own(cpu, call.owner);
+}
+
+/* ---- Masks and limits
+ * ------------------------------------------------------------------------ */
+
+int dma_set_mask(struct device *dev, uint64_t mask)
+{
+    if (dev->dma_mask == NULL || mask < DMA_BIT_MASK(24))
+        return -EIO;
+    *dev->dma_mask = mask;
+    return 0;
+}
+
+int dma_set_coherent_mask(struct device *dev, uint64_t mask)
+{
+    if (mask < DMA_BIT_MASK(24))
+        return -EIO;
+    dev->coherent_dma_mask = mask;
+    return 0;
+}
+
+int dma_set_mask_and_coherent(struct device *dev, uint64_t mask)
+{
+    const int error = dma_set_mask(dev, mask);
+    return error != 0 ? error : dma_set_coherent_mask(dev, mask);
+}
+
+uint64_t dma_get_required_mask(struct device *dev)
+{
+    return dev->dma_iommu ? DMA_BIT_MASK(32) : DMA_BIT_MASK(64);
+}
+
+void dma_set_max_seg_size(struct device *dev, unsigned int size)
+{
+    dev->dma_parms.max_segment_size = size;
+}
+
+void dma_set_seg_boundary(struct device *dev, unsigned long mask)
+{
+    dev->dma_parms.segment_boundary_mask = mask;
+}
+
+void dma_set_min_align_mask(struct device *dev, unsigned int mask)
+{
+    dev->dma_parms.min_align_mask = mask;
+}
+
+unsigned int dma_get_max_seg_size(struct device *dev)
+{
+    return dev->dma_parms.max_segment_size != 0 ? dev->dma_parms.max_segment_size : 65536;
+}
+
+unsigned int dma_get_min_align_mask(struct device *dev)
+{
+    return dev->dma_parms.min_align_mask;
+}
+
+unsigned long dma_get_merge_boundary(struct device *dev)
+{
+    return dev->dma_iommu ? domain_granule_mask(dev->domain) : 0;
+}
+
+size_t dma_opt_mapping_size(struct device *dev)
+{
+    return dev->dma_iommu ? PAGE_SIZE << (IOVA_ORDERS - 1) : SIZE_MAX;
+}
+
+size_t dma_max_mapping_size(struct device *dev)
+{
+    (void)dev;
+    return SIZE_MAX;
+}
+
+bool dma_need_unmap(struct device *dev)
+{
+    return dev->dma_iommu;
+}
+
+int dma_mapping_error(struct device *dev, dma_addr_t addr)
+{
+    (void)dev;
+    return addr == DMA_MAPPING_ERROR ? -ENOMEM : 0;
+}
+
+/* ---- Single ranges
+ * ---------------------------------------------------------------------------- */
+
+static dma_addr_t direct_map(const struct device *dev, phys_addr_t phys, size_t size)
+{
+    if (size != 0 && phys + size - 1 > *dev->dma_mask)
+        return DMA_MAPPING_ERROR;
+    return phys;
+}
+
+dma_addr_t dma_map_phys(struct device *dev, phys_addr_t phys, size_t size,
+                        enum dma_data_direction dir, unsigned long attrs)
+{
+    struct kernel *k = dev->kernel;
+    CHECK(dir == DMA_TO_DEVICE || dir == DMA_FROM_DEVICE || dir == DMA_BIDIRECTIONAL);
+    if (dev->dma_mask == NULL) {
+        kernel_warn_once(k, "dma_map_phys: the device has no DMA mask");
+        return DMA_MAPPING_ERROR;
+    }
+    const struct dma_call call = dma_call_enter(k, PHASE_map);
+    const dma_addr_t addr = dev->dma_iommu ? iommu_dma_map_phys(dev, phys, size, dir, attrs)
+                                           : direct_map(dev, phys, size);
+    if (addr == DMA_MAPPING_ERROR) {
+        k->stats.map_failed++;
+    } else {
+        k->stats.map++;
+        k->stats.map_single++;
+    }
+    dma_call_leave(call);
+    return addr;
+}
+
+void dma_unmap_phys(struct device *dev, dma_addr_t addr, size_t size,
+                    enum dma_data_direction dir, unsigned long attrs)
+{
+    const struct dma_call call = dma_call_enter(dev->kernel, PHASE_unmap);
+    if (dev->dma_iommu)
+        iommu_dma_unmap_phys(dev, addr, size, dir, attrs);
+    dev->kernel->stats.unmap++;
+    dev->kernel->stats.unmap_single++;
+    dma_call_leave(call);
+}
+
+dma_addr_t dma_map_page_attrs(struct device *dev, struct page *page, size_t offset,
+                              size_t size, enum dma_data_direction dir, unsigned long attrs)
+{
+    if (attrs & DMA_ATTR_MMIO)
+        return DMA_MAPPING_ERROR;
+    return dma_map_phys(dev, page_to_phys(page) + offset, size, dir, attrs);
+}
+
+void dma_unmap_page_attrs(struct device *dev, dma_addr_t addr, size_t size,
+                          enum dma_data_direction dir, unsigned long attrs)
+{
+    dma_unmap_phys(dev, addr, size, dir, attrs);
+}
+
+dma_addr_t dma_map_single_attrs(struct device *dev, void *ptr, size_t size,
+                                enum dma_data_direction dir, unsigned long attrs)
+{
+    return dma_map_phys(dev, virt_to_phys(ptr), size, dir, attrs);
+}
+
+void dma_unmap_single_attrs(struct device *dev, dma_addr_t addr, size_t size,
+                            enum dma_data_direction dir, unsigned long attrs)
+{
+    dma_unmap_phys(dev, addr, size, dir, attrs);
+}
+
+dma_addr_t dma_map_resource(struct device *dev, phys_addr_t phys, size_t size,
+                            enum dma_data_direction dir, unsigned long attrs)
+{
+    return dma_map_phys(dev, phys, size, dir, attrs | DMA_ATTR_MMIO);
+}
+
+void dma_unmap_resource(struct device *dev, dma_addr_t addr, size_t size,
+                        enum dma_data_direction dir, unsigned long attrs)
+{
+    dma_unmap_phys(dev, addr, size, dir, attrs | DMA_ATTR_MMIO);
+}
+
+/* ---- Scatter lists
+ * ------------------------------------------------------------------------------ */
+
+static int direct_map_sg(struct device *dev, struct scatterlist *sgl, int nents)
+{
+    struct scatterlist *sg;
+    int i;
+    for_each_sg(sgl, sg, nents, i)
+    {
+        cpu_spend(cpu_this(), dev->kernel->cost.segment_cycles);
+        sg->dma_address = direct_map(dev, sg_phys(sg), sg->length);
+        sg->dma_length  = sg->length;
+        if (sg->dma_address == DMA_MAPPING_ERROR)
+            return -EIO;
+    }
+    return nents;
+}
+
+static int map_sg(struct device *dev, struct scatterlist *sgl, int nents,
+                  enum dma_data_direction dir, unsigned long attrs)
+{
+    struct kernel *k = dev->kernel;
+    CHECK(dir != DMA_NONE);
+    CHECK(nents > 0);
+    if (dev->dma_mask == NULL) {
+        kernel_warn_once(k, "dma_map_sg: the device has no DMA mask");
+        return 0;
+    }
+    const struct dma_call call = dma_call_enter(k, PHASE_map);
+    const int mapped = dev->dma_iommu ? iommu_dma_map_sg(dev, sgl, nents, dir, attrs)
+                                      : direct_map_sg(dev, sgl, nents);
+    if (mapped <= 0) {
+        k->stats.map_failed++;
+    } else {
+        k->stats.map++;
+        k->stats.map_sg++;
+    }
+    dma_call_leave(call);
+    return mapped;
+}
+
+unsigned int dma_map_sg_attrs(struct device *dev, struct scatterlist *sgl, int nents,
+                              enum dma_data_direction dir, unsigned long attrs)
+{
+    const int mapped = map_sg(dev, sgl, nents, dir, attrs);
+    return mapped < 0 ? 0 : (unsigned int)mapped;
+}
+
+int dma_map_sgtable(struct device *dev, struct sg_table *sgt, enum dma_data_direction dir,
+                    unsigned long attrs)
+{
+    const int mapped = map_sg(dev, sgt->sgl, (int)sgt->orig_nents, dir, attrs);
+    if (mapped < 0)
+        return mapped;
+    sgt->nents = (unsigned int)mapped;
+    return mapped == 0 ? -EIO : 0;
+}
+
+void dma_unmap_sg_attrs(struct device *dev, struct scatterlist *sgl, int nents,
+                        enum dma_data_direction dir, unsigned long attrs)
+{
+    const struct dma_call call = dma_call_enter(dev->kernel, PHASE_unmap);
+    if (dev->dma_iommu)
+        iommu_dma_unmap_sg(dev, sgl, nents, dir, attrs);
+    dev->kernel->stats.unmap++;
+    dev->kernel->stats.unmap_sg++;
+    dma_call_leave(call);
+}
+
+void dma_unmap_sgtable(struct device *dev, struct sg_table *sgt,
+                       enum dma_data_direction dir, unsigned long attrs)
+{
+    dma_unmap_sg_attrs(dev, sgt->sgl, (int)sgt->orig_nents, dir, attrs);
+}
+
+/* ---- Coherent memory
+ * ------------------------------------------------------------------------------ */
+
+void *dma_alloc_coherent(struct device *dev, size_t size, dma_addr_t *handle, gfp_t gfp)
+{
+    const struct dma_call call = dma_call_enter(dev->kernel, PHASE_map);
+    void *memory               = NULL;
+    (void)gfp;
+    if (dev->dma_iommu) {
+        memory = iommu_dma_alloc(dev, size, handle);
+    } else {
+        const phys_addr_t phys = kernel_pages_get_zeroed(
+            dev->kernel, lg2_ceil(align_up(size, PAGE_SHIFT) >> PAGE_SHIFT));
+        if (phys != 0) {
+            *handle = phys;
+            memory  = phys_to_virt(phys);
+        }
+    }
+    dma_call_leave(call);
+    return memory;
+}
+
+void dma_free_coherent(struct device *dev, size_t size, void *cpu_addr, dma_addr_t handle)
+{
+    const struct dma_call call = dma_call_enter(dev->kernel, PHASE_unmap);
+    if (dev->dma_iommu)
+        iommu_dma_free(dev, size, cpu_addr, handle);
+    else
+        kernel_pages_put(dev->kernel, virt_to_phys(cpu_addr),
+                         lg2_ceil(align_up(size, PAGE_SHIFT) >> PAGE_SHIFT));
+    dma_call_leave(call);
+}

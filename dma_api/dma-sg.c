@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * dma-sg - scatter lists: one range of addresses for the whole list, merged as far as the
+ * device allows.
+ *
+ * Follows iommu_dma_map_sg and finalise_sg of drivers/iommu/dma-iommu.c, Linux 6.12 to 7.3.
+ */
+#include "dma_api/dma-iommu.h"
+
+#include "sim/base/lg2.h"
+
+#define SG_END 2UL
+
+void sg_init_table(struct scatterlist *sgl, unsigned int nents)
+{
+    for (unsigned int i = 0; i < nents; i++)
+        sgl[i] = (struct scatterlist){ .page_link = i + 1 == nents ? SG_END : 0 };
+}
+
+struct scatterlist *sg_next(struct scatterlist *sg)
+{
+    return sg->page_link & SG_END ? NULL : sg + 1;
+}
+
+void sg_set_page(struct scatterlist *sg, struct page *page, unsigned int len,
+                 unsigned int offset)
+{
+    sg->page_link = (sg->page_link & SG_END) | (unsigned long)(uintptr_t)page;
+    sg->offset    = offset;
+    sg->length    = len;
+}
+
+/* Where an element lies once its addresses are granule-aligned. */
+struct placed {
+    uint64_t offset; /* Of the data in its first granule. */
+    uint64_t bytes;  /* Whole granules. */
+    uint64_t pad;    /* Granules that the element before it grows by. */
+};
+
+static uint64_t boundary_of(const struct device *dev)
+{
+    const unsigned long mask = dev->dma_parms.segment_boundary_mask;
+    return mask == 0 ? UINT64_MAX : mask;
+}
+
+/*
+ * A segment must not cross the boundary: if this element would, the one before it grows up
+ * to the boundary, so that the addresses stay backed without a gap.
+ */
+static struct placed place(struct device *dev, const struct scatterlist *sg,
+                           uint64_t so_far)
+{
+    const uint64_t mask     = domain_granule_mask(dev->domain);
+    const uint64_t boundary = boundary_of(dev);
+    struct placed p         = { .offset = sg_phys(sg) & mask };
+    p.bytes                 = (sg->length + p.offset + mask) & ~mask;
+    const uint64_t pad      = (boundary - so_far + 1) & boundary;
+    p.pad                   = so_far != 0 && pad != 0 && pad < p.bytes - 1 ? pad : 0;
+    return p;
+}
+
+static uint64_t bytes_of_list(struct device *dev, struct scatterlist *sgl, int nents)
+{
+    struct scatterlist *sg;
+    uint64_t bytes = 0;
+    int i;
+    for_each_sg(sgl, sg, nents, i)
+    {
+        const struct placed p = place(dev, sg, bytes);
+        cpu_spend(cpu_this(), dev->kernel->cost.segment_cycles);
+        bytes += p.pad + p.bytes;
+    }
+    return bytes;
+}
+
+/* A physically contiguous run that grows element by element and is then mapped at once. */
+struct run {
+    phys_addr_t phys;
+    uint64_t bytes, at; /* at: where in the list's addresses it begins. */
+};
+
+static int map_run(struct dma_domain *d, dma_addr_t base, const struct run *run,
+                   unsigned prot)
+{
+    return run->bytes == 0 ? 0 : domain_map(d, base + run->at, run->phys, run->bytes, prot);
+}
+
+/* Maps the list's runs; *mapped is how far it came. */
+static int map_list(struct device *dev, struct scatterlist *sgl, int nents, dma_addr_t base,
+                    unsigned prot, uint64_t *mapped)
+{
+    struct scatterlist *sg;
+    struct run run = { 0, 0, 0 };
+    int i, error = 0;
+    *mapped = 0;
+    for_each_sg(sgl, sg, nents, i)
+    {
+        const struct placed p  = place(dev, sg, run.at + run.bytes);
+        const phys_addr_t phys = sg_phys(sg) - p.offset;
+        cpu_spend(cpu_this(), dev->kernel->cost.segment_cycles);
+        run.bytes += p.pad;
+        if (run.bytes != 0 && run.phys + run.bytes == phys) {
+            run.bytes += p.bytes;
+            continue;
+        }
+        error = map_run(dev->domain, base, &run, prot);
+        if (error != 0)
+            return error;
+        *mapped = run.at + run.bytes;
+        run     = (struct run){ phys, p.bytes, *mapped };
+    }
+    error = map_run(dev->domain, base, &run, prot);
+    if (error == 0)
+        *mapped = run.at + run.bytes;
+    return error;
+}
+
+/* Writes the output segments, merged where the device allows; returns how many. */
+static int finalise(struct device *dev, struct scatterlist *sgl, int nents, dma_addr_t base)
+{
+    const uint64_t boundary = boundary_of(dev);
+    const uint64_t longest  = dma_get_max_seg_size(dev);
+    struct scatterlist *out = sgl, *sg;
+    uint64_t at             = 0,
+             filled = 0; /* filled: of the present output segment, while it is open. */
+    int count       = 0, i;
+    for_each_sg(sgl, sg, nents, i)
+    {
+        const struct placed p    = place(dev, sg, at);
+        const dma_addr_t address = base + at + p.pad;
+        const bool merges        = filled > 0 && p.pad == 0 && p.offset == 0
+                            && (address & boundary) != 0 && longest - filled >= sg->length;
+        cpu_spend(cpu_this(), dev->kernel->cost.segment_cycles);
+        sg->dma_address = DMA_MAPPING_ERROR;
+        sg->dma_length  = 0;
+        if (!merges) {
+            out              = count++ == 0 ? sgl : sg_next(out);
+            out->dma_address = address + p.offset;
+            filled           = 0;
+        }
+        filled += sg->length;
+        out->dma_length = (unsigned int)filled;
+        if (p.offset + sg->length < p.bytes)
+            filled = 0; /* Ends inside a granule: nothing can follow. */
+        at += p.pad + p.bytes;
+    }
+    return count;
+}
+
+static int map_sg(struct device *dev, struct scatterlist *sgl, int nents, unsigned prot)
+{
+    struct dma_domain *d  = dev->domain;
+    const uint64_t bytes  = bytes_of_list(dev, sgl, nents);
+    const dma_addr_t iova = dma_iova_get(dev, bytes, *dev->dma_mask);
+    uint64_t mapped;
+    if (iova == 0)
+        return -ENOMEM;
+    const int error = map_list(dev, sgl, nents, iova, prot, &mapped);
+    if (error != 0) {
+        struct flush_range range = { iova, bytes, { NULL, NULL } };
+        if (mapped > 0) {
+            struct flush_range part = { iova, mapped, { NULL, NULL } };
+            domain_unmap(d, &part);
+            domain_flush_range(d, &part);
+        }
+        domain_release(d, &range);
+        return error == -ENOMEM ? -ENOMEM : -EINVAL;
+    }
+    domain_map_sync(d, iova, bytes);
+    return finalise(dev, sgl, nents, iova);
+}
+
+int iommu_dma_map_sg(struct device *dev, struct scatterlist *sgl, int nents,
+                     enum dma_data_direction dir, unsigned long attrs)
+{
+    (void)attrs;
+    return map_sg(dev, sgl, nents, dma_prot(dir));
+}
+
+void iommu_dma_unmap_sg(struct device *dev, struct scatterlist *sgl, int nents,
+                        enum dma_data_direction dir, unsigned long attrs)
+{
+    const dma_addr_t start = sgl->dma_address;
+    dma_addr_t end         = start;
+    struct scatterlist *sg;
+    int i;
+    (void)dir;
+    (void)attrs;
+    for_each_sg(sgl, sg, nents, i)
+    {
+        if (sg->dma_length == 0)
+            break;
+        cpu_spend(cpu_this(), dev->kernel->cost.segment_cycles);
+        end = sg->dma_address + sg->dma_length;
+    }
+    if (end > start)
+        dma_range_unmap(dev->domain, start, end - start);
+}
