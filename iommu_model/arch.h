@@ -27,7 +27,7 @@ struct iommu_arch {
     void (*free)(struct iommu *m);
     void (*write)(struct iommu *m, uint32_t offset, uint64_t value, unsigned bytes,
                   sim_time_t now);
-    uint64_t (*read)(struct iommu *m, uint32_t offset, unsigned bytes);
+    uint64_t (*read)(struct iommu *m, uint32_t offset, unsigned bytes, sim_time_t now);
 
     /* Before any look-up: does this request need translation at all? Sets the response's
      * cause on ARCH_FAULT. */

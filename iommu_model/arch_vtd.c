@@ -201,9 +201,10 @@ static bool fault_pending(const struct vtd *v)
     return false;
 }
 
-static uint64_t vtd_read(struct iommu *m, uint32_t offset, unsigned bytes)
+static uint64_t vtd_read(struct iommu *m, uint32_t offset, unsigned bytes, sim_time_t now)
 {
     struct vtd *v = front(m);
+    v->now        = now;
     if (offset >= VTD_FRCD && offset < VTD_FRCD + 16 * v->config->fault_records) {
         const uint32_t at   = offset - VTD_FRCD;
         const uint64_t half = v->record[at / 16][(at % 16) / 8];

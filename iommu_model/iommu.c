@@ -324,6 +324,55 @@ void iommu_retire(struct iommu *m, uint32_t epoch, sim_time_t time)
         publish_due(m); /* It may have ended a drain. */
 }
 
+static bool concerns(const struct inv_selector *s, uint32_t domain, uint64_t iova)
+{
+    return domain == s->value && iova >= s->first && iova <= s->last;
+}
+
+static void mark_answers(struct response_ring *r, const struct inv_selector *s)
+{
+    for (uint32_t i = 0; i < response_ring_count(r); i++) {
+        struct iommu_response *a = response_ring_at(r, i);
+        if (a->outcome != XLATE_faulted && concerns(s, a->domain, a->iova))
+            a->stale = true;
+    }
+}
+
+static void mark_slots(struct iommu *m, const struct inv_selector *s)
+{
+    for (uint32_t i = 0; i < m->config.iommu.inflight; i++) {
+        struct xlate *x = &m->xlate[i];
+        if (x->step == XLATE_RESPOND && x->response.outcome != XLATE_faulted
+            && concerns(s, x->response.domain, x->request.iova))
+            x->response.stale = true;
+    }
+}
+
+static void mark_walks(struct iommu *m, const struct inv_selector *s, sim_time_t now)
+{
+    for (uint32_t i = 0, left = m->walks_active; left > 0; i++) {
+        struct walk *w = &m->walk[i];
+        if (w->phase == WALK_FREE)
+            continue;
+        left--;
+        if (concerns(s, space_domain(w->space), w->page << 12)
+            && w->stale_since == TIME_NEVER)
+            w->stale_since = now;
+    }
+}
+
+void iommu_mark_stale(struct iommu *m, const struct inv_selector *s, sim_time_t now)
+{
+    for (uint32_t i = 0; i < m->client_count; i++) {
+        mark_answers(&m->client[i].prompt, s);
+        mark_answers(&m->client[i].late, s);
+    }
+    if (m->late_count == 0)
+        return;
+    mark_slots(m, s);
+    mark_walks(m, s, now);
+}
+
 /* ---- Registers
  * ---------------------------------------------------------------------------- */
 
@@ -338,8 +387,7 @@ static void window_write(void *self, uint32_t offset, uint64_t value, unsigned b
 static uint64_t window_read(void *self, uint32_t offset, unsigned bytes, sim_time_t now)
 {
     struct iommu *m = self;
-    (void)now;
-    return m->arch->read(m, offset, bytes);
+    return m->arch->read(m, offset, bytes, now);
 }
 
 const struct mmio_ops iommu_mmio_ops = { window_write, window_read };

@@ -272,6 +272,7 @@ struct iommu {
 
     struct xlate *xlate;
     struct xlate_list free, stalled; /* stalled: found no free walk slot */
+    uint32_t late_count;             /* Slots that are not free. */
 
     struct context_stats context_stats;
     struct context_cache device_contexts, process_contexts;
@@ -326,6 +327,10 @@ void iommu_retire(struct iommu *m, uint32_t epoch, sim_time_t now);
 
 /* Does everything due now. */
 void iommu_step(void *self, sim_time_t now);
+
+/* For the audit: translations under way that could still answer with what the selector says
+ * are marked stale, and so will be their answers and what they fill. */
+void iommu_mark_stale(struct iommu *m, const struct inv_selector *selector, sim_time_t now);
 
 extern const struct mmio_ops iommu_mmio_ops;
 

@@ -95,7 +95,7 @@ static void leave(struct iotlb *t, const struct iotlb_entry *e)
     if (--t->size_count[e->page_lg2] == 0)
         t->sizes &= ~(UINT64_C(1) << e->page_lg2);
     if (e->stale_since != TIME_NEVER && t->stale_gone != NULL)
-        t->stale_gone(t->stale_gone_self, e);
+        t->stale_gone(t->stale_self, e);
 }
 
 struct iotlb_entry *iotlb_fill(struct iotlb *t, const struct iotlb_entry *fresh)
@@ -114,6 +114,8 @@ struct iotlb_entry *iotlb_fill(struct iotlb *t, const struct iotlb_entry *fresh)
     t->sizes |= UINT64_C(1) << e->page_lg2;
     t->size_count[e->page_lg2]++;
     t->stats.entry_filled++;
+    if (e->stale_since != TIME_NEVER && t->stale_filled != NULL)
+        t->stale_filled(t->stale_self, e);
     return e;
 }
 

@@ -69,9 +69,11 @@ struct iotlb {
     uint64_t sizes; /* Bit n: at least one entry of 2^n bytes is valid. */
     uint32_t size_count[64];
     struct iotlb_stats stats;
-    /* Told about every stale entry when it leaves the array; NULL: nobody cares. */
+    /* Told about every stale entry when it leaves the array, or enters it; NULL: nobody
+     * cares. */
     void (*stale_gone)(void *self, const struct iotlb_entry *entry);
-    void *stale_gone_self;
+    void (*stale_filled)(void *self, const struct iotlb_entry *entry);
+    void *stale_self;
 };
 
 void iotlb_init(struct iotlb *t, const struct iotlb_config *config, struct rng rng);

@@ -37,6 +37,8 @@ static uint16_t slot_take(struct rootport *r)
     const uint16_t index = r->free;
     CHECK(index != NO_SLOT);
     r->free = r->slot[index].next;
+    if (index >= r->slots_used)
+        r->slots_used = index + 1u;
     return index;
 }
 
@@ -282,10 +284,13 @@ static void take_translations(struct rootport *r, sim_time_t now)
     while (r->iommu != NULL && (a = iommu_take(r->iommu, r->client, now, &next)) != NULL) {
         struct dma_slot *s = &r->slot[a->id];
         account_translate(r, s, now);
-        s->pa    = a->pa;
-        s->fault = a->outcome == XLATE_faulted;
-        s->epoch = s->fault ? 0 : a->epoch;
-        s->stale = s->stale || a->stale;
+        for (unsigned p = 0; p < XLATE_PART_COUNT; p++)
+            r->xlate_cycles[p] += a->part[p];
+        s->pa     = a->pa;
+        s->domain = a->domain;
+        s->fault  = a->outcome == XLATE_faulted;
+        s->epoch  = s->fault ? 0 : a->epoch;
+        s->stale  = s->stale || a->stale;
         r->stats.fault += s->fault;
         translated(r, (uint16_t)a->id, now);
     }
@@ -409,9 +414,10 @@ void rootport_free(struct rootport *r)
     free(r->slot);
 }
 
-struct port *rootport_attach_device(struct rootport *r, sim_time_t *device_due)
+struct port *rootport_port(struct rootport *r)
 {
-    r->port = (struct port){ &rootport_ops, r, device_due };
+    r->port.ops  = &rootport_ops;
+    r->port.self = r;
     return &r->port;
 }
 

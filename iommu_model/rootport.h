@@ -79,7 +79,7 @@ struct dma_slot {
     sim_time_t submitted, since; /* since: not yet on any part's account. */
     uint64_t pa;
     uint64_t order; /* Writes submitted before this one. */
-    uint32_t epoch;
+    uint32_t epoch, domain;
     uint16_t next;
     bool translated, fault, interrupt, stale, in_use;
 };
@@ -103,7 +103,7 @@ struct rootport {
     uint64_t ps_per_kib;
 
     struct dma_slot *slot;
-    uint32_t slots;
+    uint32_t slots, slots_used; /* Never more than slots_used at once, so far. */
     uint16_t free;
     uint32_t reads_out, posted_out; /* Reads, and bytes of posted writes, under way. */
     bool refused[2];                /* A request of this kind waits for room. */
@@ -119,6 +119,7 @@ struct rootport {
     void (*interrupt)(void *self, uint64_t address, uint32_t data, sim_time_t now);
     void *interrupt_self;
     struct dma_stats stats;
+    uint64_t xlate_cycles[XLATE_PART_COUNT]; /* Where the time in the IOMMU went. */
     struct histogram read_ps, write_ps; /* Submission to response. */
     /* Told about every transaction that is carried out although software has given its page
      * back; NULL: nobody cares. */
@@ -126,15 +127,14 @@ struct rootport {
     void *stale_self;
 };
 
-/* A block of engine. The device attaches with rootport_attach_device before the first use.
- */
+/* A block of engine. */
 void rootport_init(struct rootport *r, struct engine *engine,
                    const struct link_config *config, struct iommu *iommu,
                    struct memory *memory, struct mem_channel *channel);
 void rootport_free(struct rootport *r);
 
-/* The port for a device whose due slot this is. */
-struct port *rootport_attach_device(struct rootport *r, sim_time_t *device_due);
+/* The device's end: the device puts its due slot into it before the first use. */
+struct port *rootport_port(struct rootport *r);
 
 /* Whether anything is under way. */
 bool rootport_idle(const struct rootport *r);

@@ -155,6 +155,8 @@ void xlate_fault(struct iommu *m, uint16_t index, uint16_t cause, uint64_t guest
 
 static void become_free(struct iommu *m, uint16_t index, cycle_t now)
 {
+    m->xlate[index].step = XLATE_IDLE;
+    m->late_count--;
     xlate_list_push(m, &m->free, index);
     slot_released(m, now);
     xlate_accept(m, now);
@@ -279,6 +281,7 @@ static enum lookup_result lookup(struct iommu *m, const struct iommu_request *q,
 
     const struct iotlb_entry *e = iotlb_lookup(&m->iotlb, (*context)->space, q->iova);
     r->iotlb_hit                = e != NULL;
+    r->domain                   = space_domain((*context)->space);
     if (e == NULL)
         return LOOKUP_MISSED;
     r->outcome = XLATE_hit;
@@ -330,11 +333,13 @@ static uint16_t settle_in(struct iommu *m, const struct iommu_queued *q,
 {
     const uint16_t index = xlate_list_pop(m, &m->free);
     struct xlate *x      = &m->xlate[index];
-    x->request           = q->request;
-    x->response          = *r;
-    x->client            = q->client;
-    x->since             = q->accepted;
-    x->quiet             = false;
+    m->late_count++;
+    x->step     = XLATE_WAIT;
+    x->request  = q->request;
+    x->response = *r;
+    x->client   = q->client;
+    x->since    = q->accepted;
+    x->quiet    = false;
     xlate_account(x, XLATE_PART_pipeline, now);
     return index;
 }
@@ -345,8 +350,8 @@ __attribute__((flatten)) void xlate_first_lookup(struct iommu *m, cycle_t now)
     struct response_ring *prompt        = &m->client[q->client].prompt;
     struct iommu_response *r            = response_ring_push(prompt);
     const struct xlate_context *context = NULL;
-    *r                                  = (struct iommu_response){ .id = q->request.id };
-    r->part[XLATE_PART_queue]           = (uint32_t)(q->accepted - q->arrived);
+    *r = (struct iommu_response){ .iova = q->request.iova, .id = q->request.id };
+    r->part[XLATE_PART_queue] = (uint32_t)(q->accepted - q->arrived);
     enter_epoch(m, r);
 
     const enum lookup_result result = lookup(m, &q->request, r, true, &context, now);

@@ -57,10 +57,12 @@ struct iommu_request {
 };
 
 struct iommu_response {
-    uint64_t pa; /* When outcome is not XLATE_faulted. */
-    cycle_t due; /* The cycle of the answer. */
+    uint64_t pa;   /* When outcome is not XLATE_faulted. */
+    uint64_t iova; /* As asked. */
+    cycle_t due;   /* The cycle of the answer. */
     uint32_t id;
-    uint32_t epoch; /* For iommu_retire. */
+    uint32_t epoch;  /* For iommu_retire. */
+    uint32_t domain; /* Whose tables were used. */
     uint8_t outcome, page_lg2, prot;
     bool stale;                  /* Came from a translation that software had given back. */
     bool context_hit, iotlb_hit; /* At the first look-up of each. */

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * audit - the referee: measures exposure and watches over the invariants.
+ *
+ * The software tells it what it gives back and hands out (sim/base/observer.h); the audit
+ * looks into the caches of the model, marks what they still hold of it, and follows the
+ * marks. It costs no simulated time and changes nothing that the model does.
+ *
+ * Exposure of a page: from the moment when its unmap is done until no cache of the IOMMU
+ * holds a translation of it. Pages that no cache held are not exposed.
+ */
+#ifndef IOMMU_MODEL_AUDIT_H
+#define IOMMU_MODEL_AUDIT_H
+
+#include "iommu_model/rootport.h"
+#include "sim/base/observer.h"
+
+enum { AUDIT_PORTS_MAX = 16 };
+
+/* clang-format off */
+#define AUDIT_STATS(S)                                                                              \
+    S(page_given_back,   page_given_back, "pages", "Given back by unmaps")                          \
+    S(page_exposed,      page_given_back, "pages", "... while the IOTLB held them")                 \
+    S(exposed_page_ps,   exposed_page_ps, "page ps", "Time that pages were exposed, summed")        \
+    S(stale_access,      stale_access,    "accesses", "Device accesses through stale translations") \
+    S(broken_access,     broken_access,   "times", "Invariant 1: a stale access under a policy that promises none") \
+    S(broken_reuse,      broken_reuse,    "times", "Invariant 2: an address handed out again while a translation was stale") \
+    S(broken_table,      broken_table,    "times", "Invariant 3: a table page freed while a walk could use it")
+/* clang-format on */
+
+struct audit_stats {
+    AUDIT_STATS(STAT_FIELD)
+};
+extern const struct stat_table audit_stat_table;
+
+struct audit {
+    struct iommu *iommu;
+    struct rootport *port[AUDIT_PORTS_MAX];
+    unsigned ports;
+    bool promises_nothing_stale;
+    uint64_t exposed_now, exposed_most; /* Pages. */
+    struct histogram exposure_ns;       /* Of each exposed page. */
+    uint64_t exposure_ps_max;
+    struct audit_stats stats;
+    struct error first_broken; /* One line about the first broken invariant. */
+};
+
+/* Hooks into the model's parts; promises_nothing_stale arms invariant 1. */
+void audit_init(struct audit *a, struct iommu *iommu, bool promises_nothing_stale);
+void audit_watch(struct audit *a, struct rootport *port);
+struct observer audit_observer(struct audit *a);
+
+/* The run is over: what is still exposed is counted up to now. */
+void audit_finish(struct audit *a, sim_time_t now);
+
+/* False, with the line, when an invariant was broken. */
+bool audit_check(const struct audit *a, struct error *error);
+
+#endif
