@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "sim/app/command.h"
+#include "sim/app/cmd.h"
 #include "sim/app/tracefile.h"
 #include "sim/base/check.h"
 #include "traces/trace.h"

@@ -1,0 +1,390 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * cmd_replay - replays traces through the DMA APIs under flush policies, and compares.
+ */
+#include <inttypes.h>
+#include <popt.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "sim/app/cmd.h"
+#include "sim/app/interrupt.h"
+#include "sim/app/output.h"
+#include "sim/app/progress.h"
+#include "sim/app/report.h"
+#include "sim/host/direct.h"
+#include "sim/host/systemc.h"
+
+enum { CPUS_LOOK_AHEAD = 10000, POLICIES_MAX = 64 };
+
+/* What the command line said. */
+struct replay_call {
+    char *preset, *api, *policy, *json, *progress_mode, *host, *run_ahead;
+    long long cpus, limit, seed;
+    struct config config;
+    bool wants[BLK_API_COUNT];
+    const struct flush_policy *policies[POLICIES_MAX];
+    unsigned policy_count, api_count;
+    struct report report;
+    struct trace_reader *reader[REPORT_TRACES_MAX];
+    struct progress progress;
+    struct error error;
+    int status;
+};
+
+/* ---- The command line
+ * ----------------------------------------------------------------------------- */
+
+static bool usage(struct replay_call *c, const char *format, const char *what)
+{
+    error_set(&c->error, format, what);
+    c->status = EXIT_USAGE;
+    return false;
+}
+
+static bool add_api(struct replay_call *c, const char *name)
+{
+    if (strcmp(name, "all") == 0 || strcmp(name, "both") == 0) {
+        c->wants[BLK_iova] = c->wants[BLK_streaming] = true;
+        c->wants[BLK_sg] |= strcmp(name, "all") == 0;
+        return true;
+    }
+    for (unsigned i = 0; i < BLK_API_COUNT; i++)
+        if (strcmp(name, blk_api_name[i]) == 0) {
+            c->wants[i] = true;
+            return true;
+        }
+    return usage(c, "--api: expected iova, streaming, sg, both or all, got '%s'", name);
+}
+
+static bool add_policy(struct replay_call *c, const char *name)
+{
+    const struct flush_policy *policy = flush_find(name);
+    if (policy == NULL)
+        return usage(c, "--policy: '%s' is not known; `iovasim policies` lists them", name);
+    for (unsigned i = 0; i < c->policy_count; i++)
+        if (c->policies[i] == policy)
+            return true;
+    CHECK(c->policy_count < POLICIES_MAX);
+    c->policies[c->policy_count++] = policy;
+    return true;
+}
+
+/* Hands each member of a comma-separated list to add. */
+static bool split(struct replay_call *c, char *list,
+                  bool (*add)(struct replay_call *c, const char *name))
+{
+    char *rest;
+    for (char *name = strtok_r(list, ",", &rest); name != NULL;
+         name       = strtok_r(NULL, ",", &rest))
+        if (!add(c, name))
+            return false;
+    return true;
+}
+
+static bool parse_lists(struct replay_call *c)
+{
+    char every[] = "all", three[] = "strict,lazy,passthrough";
+    if (!split(c, c->api != NULL ? c->api : every, add_api)
+        || !split(c, c->policy != NULL ? c->policy : three, add_policy))
+        return false;
+    const bool has_iova = strcmp(c->config.kernel.release, "6.12") != 0;
+    if (c->wants[BLK_iova] && !has_iova) {
+        if (c->api != NULL && strcmp(c->api, "all") != 0 && strcmp(c->api, "both") != 0)
+            return usage(c, "--api: Linux %s has no IOVA API (it came with 6.16)",
+                         c->config.kernel.release);
+        c->wants[BLK_iova] = false;
+    }
+    for (unsigned i = 0; i < BLK_API_COUNT; i++)
+        c->api_count += c->wants[i];
+    if (c->api_count == 0 || c->policy_count == 0)
+        return usage(c, "%s: the list is empty", c->api_count == 0 ? "--api" : "--policy");
+    return true;
+}
+
+static bool parse_numbers(struct replay_call *c)
+{
+    if (c->cpus < 0 || c->cpus > ENGINE_CPUS_MAX)
+        return usage(c, "%s", "--cpus: expected 1 to 64");
+    if (c->limit < 0)
+        return usage(c, "%s", "--limit: expected a number of records");
+    if (c->seed < 0)
+        return usage(c, "%s", "--seed: expected a number of at least 0");
+    if (!progress_init(&c->progress, c->progress_mode != NULL ? c->progress_mode : "auto"))
+        return usage(c, "--progress: expected auto, always or never, got '%s'",
+                     c->progress_mode);
+    if (c->host != NULL && strcmp(c->host, "systemc") != 0
+        && strcmp(c->host, "direct") != 0)
+        return usage(c, "--host: expected systemc or direct, got '%s'", c->host);
+    if (c->run_ahead != NULL && strcmp(c->run_ahead, "on") != 0
+        && strcmp(c->run_ahead, "off") != 0)
+        return usage(c, "--run-ahead: expected on or off, got '%s'", c->run_ahead);
+    return true;
+}
+
+enum { OPTION_SET = 1, OPTION_PRESET };
+
+/* The preset comes first, wherever it stands; then every --set in order. */
+static bool parse_config(struct replay_call *c, const char *const *set, unsigned sets)
+{
+    if (!config_init(&c->config, c->preset != NULL ? c->preset : "vtd-server", &c->error))
+        return false;
+    for (unsigned i = 0; i < sets; i++)
+        if (!config_set(&c->config, set[i], &c->error))
+            return error_in(&c->error, "--set");
+    return config_check(&c->config, &c->error);
+}
+
+static bool open_traces(struct replay_call *c, const char **path)
+{
+    for (; path != NULL && *path != NULL; path++) {
+        if (c->report.traces == REPORT_TRACES_MAX)
+            return usage(c, "%s: too many traces", *path);
+        struct report_trace *t = &c->report.trace[c->report.traces];
+        c->status              = EXIT_INPUT;
+        t->path                = *path;
+        if (!file_sha256(*path, t->sha256, &c->error)
+            || !trace_open(&c->reader[c->report.traces], *path, &c->error))
+            return false;
+        t->format = trace_about(c->reader[c->report.traces])->format;
+        c->report.traces++;
+    }
+    if (c->report.traces == 0)
+        return usage(c, "%s", "replay: expected a trace; `iovasim replay --help` explains");
+    return true;
+}
+
+/* As many CPUs as the beginning of the traces names, unless told otherwise. */
+static bool choose_cpus(struct replay_call *c)
+{
+    uint32_t most = 0;
+    for (unsigned i = 0; c->cpus == 0 && i < c->report.traces; i++) {
+        struct trace_record record;
+        for (unsigned n = 0; n < CPUS_LOOK_AHEAD; n++) {
+            const int got = trace_next(c->reader[i], &record, &c->error);
+            if (got < 0)
+                return false;
+            if (got == 0)
+                break;
+            most = record.cpu > most ? record.cpu : most;
+        }
+    }
+    if (c->cpus == 0)
+        c->cpus = most < ENGINE_CPUS_MAX ? most + 1 : ENGINE_CPUS_MAX;
+    return true;
+}
+
+/* ---- The runs
+ * ----------------------------------------------------------------------------------------
+ */
+
+static void progress(void *self, uint64_t records)
+{
+    struct replay_call *c = self;
+    progress_update(&c->progress, records);
+}
+
+static int status_of(enum machine_outcome outcome)
+{
+    switch (outcome) {
+    case MACHINE_RAN:
+        return EXIT_FINE;
+    case MACHINE_STOPPED:
+        return EXIT_STOPPED;
+    case MACHINE_REFUSED:
+        return EXIT_USAGE;
+    case MACHINE_TRACE:
+        return EXIT_INPUT;
+    case MACHINE_BROKEN:
+        return EXIT_CHECK;
+    }
+    UNREACHABLE("a machine ends in one of these ways");
+}
+
+/* Only the trace's own mistakes have the trace's name in front. */
+static void explain(struct replay_call *c, enum machine_outcome outcome)
+{
+    if (outcome == MACHINE_STOPPED)
+        error_set(&c->error, "interrupted");
+    if (outcome == MACHINE_BROKEN)
+        error_in(&c->error, "check failed");
+    c->status = status_of(outcome);
+}
+
+static bool run_one(struct replay_call *c, const struct sim_host *host, enum blk_api api,
+                    const struct flush_policy *policy)
+{
+    struct machine_result *result = &c->report.run[c->report.runs];
+    const struct machine_run run  = {
+         .api           = api,
+         .policy        = policy,
+         .cpus          = (unsigned)c->cpus,
+         .limit         = c->limit == 0 ? UINT64_MAX : (uint64_t)c->limit,
+         .seed          = (uint64_t)c->seed,
+         .run_ahead     = c->run_ahead == NULL || strcmp(c->run_ahead, "on") == 0,
+         .trace         = c->reader,
+         .traces        = c->report.traces,
+         .interrupted   = &interrupt_seen,
+         .progress      = progress,
+         .progress_self = c,
+    };
+    char what[64];
+    for (unsigned i = 0; i < c->report.traces; i++)
+        if (!trace_rewind(c->reader[i], &c->error)) {
+            c->status = EXIT_INPUT;
+            return false;
+        }
+    snprintf(what, sizeof what, "%s, %s", policy->name, blk_api_name[api]);
+    progress_begin(&c->progress, what, c->report.runs + 1, c->api_count * c->policy_count,
+                   c->limit > 0 ? (uint64_t)c->limit : c->report.records);
+    const enum machine_outcome outcome =
+        machine_run(&c->config, &run, host, result, &c->error);
+    progress_end(&c->progress);
+    if (outcome != MACHINE_RAN) {
+        explain(c, outcome);
+        return false;
+    }
+    c->report.records = result->counters.replay.record;
+    c->report.runs++;
+    return true;
+}
+
+static void run_all(void *arg, const struct sim_host *host)
+{
+    struct replay_call *c = arg;
+    c->status             = EXIT_FINE;
+    for (unsigned p = 0; p < c->policy_count; p++)
+        for (unsigned a = 0; a < BLK_API_COUNT; a++)
+            if (c->wants[a] && !run_one(c, host, (enum blk_api)a, c->policies[p]))
+                return;
+}
+
+static void run_on_host(struct replay_call *c)
+{
+    c->report.run = calloc(c->api_count * c->policy_count, sizeof *c->report.run);
+    CHECK(c->report.run != NULL);
+    if (c->host != NULL && strcmp(c->host, "direct") == 0) {
+        struct direct_host *h = direct_host_new();
+        run_all(c, direct_host_verbs(h));
+        direct_host_free(h);
+    } else {
+        systemc_host_call(run_all, c);
+    }
+}
+
+static bool write_json(struct replay_call *c)
+{
+    struct output o;
+    if (!output_open(&o, c->json, &c->error))
+        return false;
+    if (report_json(&c->report, o.stream))
+        return output_finish(&o, &c->error);
+    output_abandon(&o);
+    return error_set(&c->error, "%s: cannot write", c->json);
+}
+
+/* An output that cannot be written is found before the work, not after it. */
+static bool try_output(struct replay_call *c)
+{
+    struct output o;
+    if (c->json == NULL || !output_open(&o, c->json, &c->error))
+        return c->json == NULL;
+    output_abandon(&o);
+    return true;
+}
+
+static void replay(struct replay_call *c, const char **path, const char *const *set,
+                   unsigned sets)
+{
+    c->status        = EXIT_USAGE;
+    c->report.config = &c->config;
+    if (!parse_config(c, set, sets) || !parse_lists(c) || !parse_numbers(c)
+        || !try_output(c))
+        return;
+    if (!open_traces(c, path) || !choose_cpus(c))
+        return;
+    run_on_host(c);
+    if (c->status != EXIT_FINE)
+        return;
+    c->status = EXIT_USAGE;
+    if (c->json != NULL && !write_json(c))
+        return;
+    if (c->json == NULL || strcmp(c->json, "-") != 0)
+        report_table(&c->report, stdout, isatty(STDOUT_FILENO));
+    c->status = EXIT_FINE;
+}
+
+static void release(struct replay_call *c)
+{
+    for (unsigned i = 0; i < c->report.traces; i++)
+        trace_close(c->reader[i]);
+    free(c->report.run);
+    config_free(&c->config);
+    char *const text[] = { c->preset,        c->api,  c->policy,   c->json,
+                           c->progress_mode, c->host, c->run_ahead };
+    for (unsigned i = 0; i < sizeof text / sizeof text[0]; i++)
+        free(text[i]);
+}
+
+static int replay_run_command(int argc, const char **argv)
+{
+    struct replay_call *c = calloc(1, sizeof *c);
+    const char **set      = calloc((size_t)argc + 1, sizeof *set);
+    char *assignment      = NULL;
+    unsigned sets         = 0;
+    int option;
+    CHECK(c != NULL);
+    CHECK(set != NULL);
+    const struct poptOption options[] = {
+        { "preset", 0, POPT_ARG_STRING, &c->preset, 0, "Machine (default vtd-server)",
+          "NAME" },
+        { "set", 0, POPT_ARG_STRING, &assignment, OPTION_SET,
+          "One parameter; may be given again", "KEY=VALUE" },
+        { "api", 0, POPT_ARG_STRING, &c->api, 0,
+          "iova, streaming, sg, both or all (default)", "LIST" },
+        { "policy", 0, POPT_ARG_STRING, &c->policy, 0,
+          "Flush policies (default strict,lazy,passthrough)", "LIST" },
+        { "cpus", 0, POPT_ARG_LONGLONG, &c->cpus, 0,
+          "Simulated CPUs (default: as recorded)", "N" },
+        { "limit", 0, POPT_ARG_LONGLONG, &c->limit, 0, "Records to replay (default: all)",
+          "N" },
+        { "json", 0, POPT_ARG_STRING, &c->json, 0,
+          "Write the result there; - is standard output", "FILE" },
+        { "seed", 0, POPT_ARG_LONGLONG, &c->seed, 0,
+          "Seed of everything random (default 0)", "N" },
+        { "progress", 0, POPT_ARG_STRING, &c->progress_mode, 0,
+          "auto (on a terminal), always or never", "WHEN" },
+        { "host", 0, POPT_ARG_STRING, &c->host, 0,
+          "systemc (default) or direct: the same result", "NAME" },
+        { "run-ahead", 0, POPT_ARG_STRING, &c->run_ahead, 0,
+          "on (default) or off: the same result, slower", "on|off" },
+        POPT_AUTOHELP POPT_TABLEEND
+    };
+    poptContext context = poptGetContext("iovasim replay", argc, argv, options, 0);
+    poptSetOtherOptionHelp(context, "TRACE...");
+    while ((option = poptGetNextOpt(context)) > 0)
+        set[sets++] = assignment;
+    if (option < -1) {
+        error_set(&c->error, "%s: %s", poptBadOption(context, POPT_BADOPTION_NOALIAS),
+                  poptStrerror(option));
+        c->status = EXIT_USAGE;
+    } else {
+        replay(c, poptGetArgs(context), set, sets);
+    }
+    const int status =
+        c->status == EXIT_FINE ? EXIT_FINE : command_fail(c->status, "%s", c->error.text);
+    release(c);
+    for (unsigned i = 0; i < sets; i++)
+        free((char *)set[i]);
+    free(set);
+    free(c);
+    poptFreeContext(context);
+    return status;
+}
+
+const struct command cmd_replay = {
+    .name    = "replay",
+    .summary = "Replay traces through the DMA APIs under flush policies, and compare",
+    .run     = replay_run_command,
+};

@@ -1,0 +1,376 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sim/app/machine.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { NVME_REQUESTER = 5 << 3 }; /* Bus 0, device 5, function 0. */
+
+struct machine {
+    const struct config *config;
+    const struct machine_run *run;
+    struct machine_result *result;
+    struct engine engine;
+    struct memory memory;
+    struct mem_channel channel;
+    struct mmio_window iommu_window, nvme_window;
+    struct iommu iommu;
+    struct rootport port;
+    struct nvme_ctrl nvme;
+    struct audit audit;
+    struct cpu cpu[ENGINE_CPUS_MAX];
+    struct cpu *cpus[ENGINE_CPUS_MAX];
+    struct barrier barrier;
+
+    struct kernel kernel;
+    struct device device;
+    const struct backend *backend;
+    void *backend_state;
+    struct dma_domain *domain; /* NULL under passthrough. */
+    struct nvme_driver driver;
+    struct replay replay;
+    struct machine_counters before;
+    struct iova_stats no_iova; /* Of a machine without a domain. */
+    bool failed, finished;
+    struct error error;
+};
+
+/* ---- Counters
+ * ------------------------------------------------------------------------------------ */
+
+#define TABLE(name, table)                                                                 \
+    {                                                                                      \
+        &table, offsetof(struct machine_counters, name)                                    \
+    }
+static const struct {
+    const struct stat_table *table;
+    size_t offset;
+} tables[] = {
+    TABLE(replay, replay_stat_table),       TABLE(driver, driver_stat_table),
+    TABLE(kernel, kernel_stat_table),       TABLE(iova, iova_stat_table),
+    TABLE(nvme, nvme_stat_table),           TABLE(dma, dma_stat_table),
+    TABLE(iommu, iommu_stat_table),         TABLE(iotlb, iotlb_stat_table),
+    TABLE(walkcache, walkcache_stat_table), TABLE(context, context_stat_table),
+    TABLE(memport, memport_stat_table),     TABLE(audit, audit_stat_table),
+};
+enum { TABLES = sizeof tables / sizeof tables[0] };
+
+const struct stat_table *machine_stats(const struct machine_counters *c, unsigned index,
+                                       const void **stats)
+{
+    if (index >= TABLES)
+        return NULL;
+    *stats = c == NULL ? NULL : (const char *)c + tables[index].offset;
+    return tables[index].table;
+}
+
+static void add_driver(struct driver_stats *sum, const struct driver_stats *one)
+{
+    for (const struct stat_def *def = driver_stat_table.def; def->name != NULL; def++)
+        *(uint64_t *)((char *)sum + def->offset) += stat_value(def, one);
+}
+
+static void count(const struct machine *m, struct machine_counters *c)
+{
+    memset(c, 0, sizeof *c);
+    c->replay    = m->replay.stats;
+    c->kernel    = m->kernel.stats;
+    c->iova      = m->domain != NULL ? m->domain->iova.stats : m->no_iova;
+    c->nvme      = m->nvme.stats;
+    c->dma       = m->port.stats;
+    c->iommu     = m->iommu.stats;
+    c->iotlb     = m->iommu.iotlb.stats;
+    c->walkcache = m->iommu.walkcache.stats;
+    c->context   = m->iommu.context_stats;
+    c->memport   = m->iommu.memport.stats;
+    c->audit     = m->audit.stats;
+    c->now       = m->engine.now;
+    memcpy(c->xlate_cycles, m->port.xlate_cycles, sizeof c->xlate_cycles);
+    for (unsigned i = 0; i < m->driver.queues; i++)
+        add_driver(&c->driver, &m->driver.queue[i].stats);
+    for (unsigned i = 0; i < m->run->cpus; i++)
+        for (unsigned p = 0; p < PHASES; p++)
+            for (unsigned o = 0; o < OWNERS; o++)
+                c->cycles[p][o] += m->cpu[i].cycles[p][o];
+}
+
+static void subtract(struct machine_counters *later, const struct machine_counters *earlier)
+{
+    for (unsigned i = 0; i < TABLES; i++)
+        stat_subtract(tables[i].table, (char *)later + tables[i].offset,
+                      (const char *)earlier + tables[i].offset);
+    for (unsigned i = 0; i < XLATE_PART_COUNT; i++)
+        later->xlate_cycles[i] -= earlier->xlate_cycles[i];
+    for (unsigned p = 0; p < PHASES; p++)
+        for (unsigned o = 0; o < OWNERS; o++)
+            later->cycles[p][o] -= earlier->cycles[p][o];
+}
+
+/* ---- The programs
+ * --------------------------------------------------------------------------------- */
+
+static bool attach(struct machine *m)
+{
+    const struct flush_policy *policy = m->run->policy;
+    unsigned index                    = 0;
+    if (!policy->translates)
+        return domain_attach_identity(m->backend, m->backend_state, &m->device);
+    while (flush_table[index] != policy)
+        index++;
+    m->domain = domain_new(&m->kernel, m->backend, m->backend_state, policy,
+                           m->config->policy[index]);
+    return m->domain != NULL && domain_attach(m->domain, &m->device);
+}
+
+static bool bring_up(struct machine *m)
+{
+    m->backend       = backend_find(m->config->iommu.arch);
+    m->backend_state = m->backend->probe(&m->kernel, &m->iommu_window, &m->error);
+    if (m->backend_state == NULL)
+        return false;
+    kernel_add_device(&m->kernel, &m->device, "nvme0", NVME_REQUESTER);
+    if (!attach(m))
+        return error_set(&m->error, "the device could not be attached to the IOMMU");
+    return nvme_driver_probe(&m->driver, &m->device, &m->nvme_window, &m->config->driver,
+                             &m->config->blk, m->run->api, &m->error);
+}
+
+static void take_down(struct machine *m)
+{
+    nvme_driver_remove(&m->driver);
+    if (m->domain != NULL) {
+        domain_detach(m->domain, &m->device);
+        domain_free(m->domain);
+        m->domain = NULL;
+    } else {
+        domain_detach_identity(m->backend, m->backend_state, &m->device);
+    }
+    m->backend->remove(m->backend_state);
+}
+
+static void begin_measuring(struct machine *m)
+{
+    count(m, &m->before);
+    memset(&m->port.read_ps, 0, sizeof m->port.read_ps);
+    memset(&m->port.write_ps, 0, sizeof m->port.write_ps);
+    memset(&m->audit.exposure_ns, 0, sizeof m->audit.exposure_ns);
+    m->audit.exposure_ps_max = 0;
+}
+
+static void end_measuring(struct machine *m)
+{
+    struct machine_result *r = m->result;
+    audit_finish(&m->audit, m->engine.now);
+    count(m, &r->counters);
+    subtract(&r->counters, &m->before);
+    r->time_ps            = m->engine.now - m->before.now;
+    r->exposure_ps_max    = m->audit.exposure_ps_max;
+    r->exposed_pages_most = m->audit.exposed_most;
+    r->io_latency_ns      = m->replay.latency_ns;
+    r->dma_read_ps        = m->port.read_ps;
+    r->dma_write_ps       = m->port.write_ps;
+    r->exposure_ns        = m->audit.exposure_ns;
+}
+
+static void cpu0_before(struct machine *m, struct cpu *cpu)
+{
+    cpu_own(cpu, OWNER_setup);
+    m->failed = !bring_up(m);
+    cpu_sync(cpu);
+    if (m->failed)
+        return;
+    replay_init(&m->replay, &m->config->replay, m->run->trace, m->run->traces,
+                m->run->limit, m->run->seed, &m->driver, m->cpus, m->run->cpus);
+    m->replay.progress      = m->run->progress;
+    m->replay.progress_self = m->run->progress_self;
+    begin_measuring(m);
+}
+
+static void cpu0_after(struct machine *m, struct cpu *cpu)
+{
+    end_measuring(m);
+    cpu_own(cpu, OWNER_setup);
+    take_down(m);
+    cpu_sync(cpu);
+    m->finished = true;
+}
+
+/* What every CPU runs. CPU 0 is alone before the first barrier and after the last. */
+static void program(void *arg)
+{
+    struct machine *m = arg;
+    struct cpu *cpu   = cpu_this();
+    if (cpu->id == 0)
+        cpu0_before(m, cpu);
+    barrier_wait(&m->barrier, cpu);
+    if (!m->failed) {
+        cpu_own(cpu, OWNER_driver);
+        replay_run(&m->replay);
+        barrier_wait(&m->barrier, cpu);
+        if (cpu->id == 0)
+            cpu0_after(m, cpu);
+    }
+    barrier_wait(&m->barrier, cpu);
+}
+
+/* ---- Building
+ * ----------------------------------------------------------------------------------------
+ */
+
+/* A message to the interrupt range names its CPU in bits 19:12. */
+static void interrupt(void *self, uint64_t address, uint32_t data, sim_time_t now)
+{
+    struct machine *m = self;
+    const unsigned id = (unsigned)(address >> 12) & 0xff;
+    if (id < m->run->cpus)
+        cpu_interrupt(&m->cpu[id], data & 0xff, now);
+}
+
+static struct iommu_settings settings_of(const struct config *c)
+{
+    return (struct iommu_settings){
+        .iommu     = c->iommu,
+        .context   = c->context,
+        .iotlb     = c->iotlb,
+        .walkcache = c->walkcache,
+        .walker    = c->walker,
+        .memport   = c->memport,
+        .invq      = c->invq,
+        .arch      = &c->vtd,
+        .write_ps  = c->platform.memory_latency_ns * TIME_NS,
+    };
+}
+
+static void build_hardware(struct machine *m)
+{
+    const struct config *c               = m->config;
+    const struct platform_config *p      = &c->platform;
+    const struct iommu_settings settings = settings_of(c);
+    memory_init(&m->memory);
+    m->channel = (struct mem_channel){ .latency_ps = p->memory_latency_ns * TIME_NS,
+                                       .beat_ps    = p->memory_beat_ps,
+                                       .beat_bytes = p->memory_beat_bytes };
+    mmio_init(&m->iommu_window, &m->engine, "iommu registers", &iommu_mmio_ops, &m->iommu,
+              p->iommu_register_ns * TIME_NS);
+    mmio_init(&m->nvme_window, &m->engine, "nvme registers", &nvme_mmio_ops, &m->nvme,
+              p->device_register_ns * TIME_NS);
+    iommu_init(&m->iommu, &settings, &m->engine, NULL, &m->memory, &m->channel,
+               m->run->seed);
+    rootport_init(&m->port, &m->engine, &c->link, &m->iommu, &m->memory, &m->channel);
+    nvme_ctrl_init(&m->nvme, &m->engine, rootport_port(&m->port), &c->nvme, NVME_REQUESTER,
+                   m->run->seed);
+    m->port.interrupt       = interrupt;
+    m->port.interrupt_self  = m;
+    m->iommu.interrupt      = interrupt;
+    m->iommu.interrupt_self = m;
+    audit_init(&m->audit, &m->iommu, m->run->policy->promise == PROMISE_NOTHING_STALE);
+    audit_watch(&m->audit, &m->port);
+}
+
+static void build_software(struct machine *m)
+{
+    for (unsigned i = 0; i < m->run->cpus; i++) {
+        m->cpus[i] = &m->cpu[i];
+        cpu_init(&m->cpu[i], i, &m->engine, &m->memory, &m->config->cpu, program, m);
+    }
+    kernel_init(&m->kernel, &m->config->kernel, &m->config->cost, &m->memory, m->cpus,
+                m->run->cpus);
+    m->kernel.observer = audit_observer(&m->audit);
+    m->barrier.count   = m->run->cpus;
+}
+
+static void destroy(struct machine *m)
+{
+    if (m->replay.cpu != NULL)
+        replay_free(&m->replay);
+    kernel_free(&m->kernel);
+    nvme_ctrl_free(&m->nvme);
+    rootport_free(&m->port);
+    iommu_free(&m->iommu);
+    mmio_free(&m->nvme_window);
+    mmio_free(&m->iommu_window);
+    memory_free(&m->memory);
+    engine_free(&m->engine);
+}
+
+/* ---- Checks at the end
+ * --------------------------------------------------------------------------------- */
+
+static bool check_stats(struct machine *m, struct error *error)
+{
+    struct machine_counters all;
+    count(m, &all);
+    for (unsigned i = 0; i < TABLES; i++)
+        if (!stat_check(tables[i].table, (const char *)&all + tables[i].offset, error))
+            return false;
+    return true;
+}
+
+static bool check_everything_back(const struct machine *m, struct error *error)
+{
+    if (m->kernel.pages.out != 0)
+        return error_set(error, "%" PRIu64 " page frames were not given back",
+                         m->kernel.pages.out);
+    if (m->kernel.stats.table_allocated != m->kernel.stats.table_freed)
+        return error_set(error,
+                         "%" PRIu64 " page-table pages were taken, %" PRIu64 " freed",
+                         m->kernel.stats.table_allocated, m->kernel.stats.table_freed);
+    if (!rootport_idle(&m->port) || !nvme_ctrl_idle(&m->nvme))
+        return error_set(error, "transactions were still under way");
+    if (m->iommu.late_count != 0 || m->iommu.invq.state != INVQ_IDLE)
+        return error_set(error, "the IOMMU was still busy");
+    return true;
+}
+
+static bool check(struct machine *m, struct error *error)
+{
+    for (unsigned i = 0; i < m->run->cpus; i++)
+        if (!cpu_check(&m->cpu[i], error))
+            return false;
+    return audit_check(&m->audit, error) && check_stats(m, error)
+           && nvme_ctrl_check(&m->nvme, error) && check_everything_back(m, error);
+}
+
+static enum machine_outcome judge(struct machine *m, struct error *error)
+{
+    if (m->engine.stopped)
+        return MACHINE_STOPPED;
+    if (m->failed) {
+        *error = m->error;
+        return MACHINE_REFUSED;
+    }
+    CHECK(m->finished); /* Nothing can happen any more, and the programs are not done. */
+    if (m->replay.broken) {
+        *error = m->replay.error;
+        return MACHINE_TRACE;
+    }
+    return check(m, error) ? MACHINE_RAN : MACHINE_BROKEN;
+}
+
+enum machine_outcome machine_run(const struct config *config, const struct machine_run *run,
+                                 const struct sim_host *host, struct machine_result *result,
+                                 struct error *error)
+{
+    struct machine *m = calloc(1, sizeof *m);
+    CHECK(m != NULL);
+    CHECK(run->cpus > 0);
+    CHECK(run->cpus <= ENGINE_CPUS_MAX);
+    memset(result, 0, sizeof *result);
+    result->api    = blk_api_name[run->api];
+    result->policy = run->policy->name;
+    result->cpus   = run->cpus;
+    result->seed   = run->seed;
+    m->config      = config;
+    m->run         = run;
+    m->result      = result;
+    engine_init(&m->engine, host, run->run_ahead);
+    m->engine.interrupted = run->interrupted;
+    build_hardware(m);
+    build_software(m);
+    engine_run(&m->engine);
+    const enum machine_outcome outcome = judge(m, error);
+    destroy(m);
+    free(m);
+    return outcome;
+}

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * machine - one complete system, built, run and taken apart again.
+ *
+ *     NVMe controller -- link, root port -- IOMMU -- memory -- CPUs with kernel and driver
+ *
+ * CPU 0 brings everything up and attaches the device under the flush policy; all CPUs
+ * replay their share of the trace; CPU 0 takes everything down, and what was handed out
+ * must have come back. What is reported is what happened between the two barriers around
+ * the replay.
+ */
+#ifndef SIM_APP_MACHINE_H
+#define SIM_APP_MACHINE_H
+
+#include "dma_api/domain.h"
+#include "iommu_model/audit.h"
+#include "sim/app/config.h"
+#include "sim/base/barrier.h"
+
+/* What to run. */
+struct machine_run {
+    enum blk_api api;
+    const struct flush_policy *policy;
+    unsigned cpus;
+    uint64_t limit; /* Records; UINT64_MAX: all. */
+    uint64_t seed;
+    bool run_ahead;
+    struct trace_reader *const *trace;
+    unsigned traces;
+    const volatile sig_atomic_t *interrupted;
+    void (*progress)(void *self, uint64_t records);
+    void *progress_self;
+};
+
+/* Every counter of the machine; the same tables describe it everywhere (machine_stats). */
+struct machine_counters {
+    struct replay_stats replay;
+    struct driver_stats driver;
+    struct kernel_stats kernel;
+    struct iova_stats iova;
+    struct nvme_stats nvme;
+    struct dma_stats dma;
+    struct iommu_stats iommu;
+    struct iotlb_stats iotlb;
+    struct walkcache_stats walkcache;
+    struct context_stats context;
+    struct memport_stats memport;
+    struct audit_stats audit;
+    uint64_t xlate_cycles[XLATE_PART_COUNT];
+    uint64_t cycles[PHASES][OWNERS]; /* Of all CPUs. */
+    sim_time_t now;
+};
+
+struct machine_result {
+    const char *api, *policy;
+    unsigned cpus;
+    uint64_t seed;
+    struct machine_counters counters; /* Of the replay. */
+    sim_time_t time_ps;               /* Of the replay. */
+    uint64_t exposure_ps_max, exposed_pages_most;
+    struct histogram io_latency_ns, dma_read_ps, dma_write_ps, exposure_ns;
+};
+
+enum machine_outcome {
+    MACHINE_RAN,
+    MACHINE_STOPPED, /* Interrupted. */
+    MACHINE_REFUSED, /* The configuration does not work: error says why. */
+    MACHINE_TRACE,   /* The trace is broken. */
+    MACHINE_BROKEN,  /* One of the simulator's own checks failed. */
+};
+
+/* Runs it under the host. The traces are read from where they stand. */
+enum machine_outcome machine_run(const struct config *config, const struct machine_run *run,
+                                 const struct sim_host *host, struct machine_result *result,
+                                 struct error *error);
+
+/* The statistics tables in order, with what each describes in c (c NULL: *stats is NULL).
+ */
+const struct stat_table *machine_stats(const struct machine_counters *c, unsigned index,
+                                       const void **stats);
+
+#endif

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * iovasim - the program: finds the command and runs it.
+ */
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "sim/app/cmd.h"
+#include "sim/app/interrupt.h"
+#include "sim/app/version.h"
+
+static void print_help(FILE *out)
+{
+    fputs("usage: iovasim COMMAND [ARGUMENT...]\n"
+          "\n"
+          "A cycle-accurate IOMMU simulator with the Linux DMA-mapping APIs on top.\n"
+          "\n"
+          "commands:\n",
+          out);
+    for (unsigned i = 0; cmd_table[i] != NULL; i++)
+        fprintf(out, "  %-10s %s\n", cmd_table[i]->name, cmd_table[i]->summary);
+    fputs(
+        "\n"
+        "`iovasim COMMAND --help` explains one. `iovasim --version` prints the version.\n",
+        out);
+}
+
+static const struct command *find(const char *name)
+{
+    for (unsigned i = 0; cmd_table[i] != NULL; i++)
+        if (strcmp(cmd_table[i]->name, name) == 0)
+            return cmd_table[i];
+    return NULL;
+}
+
+int main(int argc, const char **argv)
+{
+    interrupt_install();
+    if (argc < 2) {
+        print_help(stderr);
+        return EXIT_USAGE;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0) {
+        print_help(stdout);
+        return EXIT_FINE;
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        puts("iovasim " IOVASIM_VERSION);
+        return EXIT_FINE;
+    }
+    const struct command *command = find(argv[1]);
+    if (command == NULL)
+        return command_fail(EXIT_USAGE,
+                            "'%s': no such command; `iovasim --help` lists them", argv[1]);
+    return command->run(argc - 1, argv + 1);
+}

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sim/app/output.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "sim/base/check.h"
+
+static void forget(struct output *o)
+{
+    free(o->path);
+    free(o->temporary);
+    *o = (struct output){ NULL, NULL, NULL };
+}
+
+bool output_open(struct output *o, const char *path, struct error *error)
+{
+    *o      = (struct output){ NULL, NULL, NULL };
+    o->path = strdup(path);
+    CHECK(o->path != NULL);
+    if (strcmp(path, "-") == 0) {
+        o->stream = stdout;
+        return true;
+    }
+    const size_t room = strlen(path) + sizeof ".XXXXXX";
+    o->temporary      = malloc(room);
+    CHECK(o->temporary != NULL);
+    snprintf(o->temporary, room, "%s.XXXXXX", path);
+    const int fd = mkstemp(o->temporary);
+    if (fd < 0) {
+        error_set(error, "%s: cannot write: %s", path, strerror(errno));
+        forget(o);
+        return false;
+    }
+    const mode_t mask = umask(0);
+    umask(mask);
+    fchmod(fd, 0666 & ~mask); /* mkstemp makes it the owner's alone. */
+    o->stream = fdopen(fd, "w");
+    CHECK(o->stream != NULL);
+    return true;
+}
+
+bool output_finish(struct output *o, struct error *error)
+{
+    bool done = fflush(o->stream) == 0 && !ferror(o->stream);
+    if (o->temporary == NULL) {
+        if (!done)
+            error_set(error, "standard output: cannot write: %s", strerror(errno));
+        forget(o);
+        return done;
+    }
+    done = fclose(o->stream) == 0 && done && rename(o->temporary, o->path) == 0;
+    if (!done) {
+        error_set(error, "%s: cannot write: %s", o->path, strerror(errno));
+        unlink(o->temporary);
+    }
+    forget(o);
+    return done;
+}
+
+void output_abandon(struct output *o)
+{
+    if (o->temporary != NULL) {
+        fclose(o->stream);
+        unlink(o->temporary);
+    }
+    forget(o);
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * output - files that appear whole or not at all: written under a temporary name beside the
+ * target, renamed when they are complete.
+ */
+#ifndef SIM_APP_OUTPUT_H
+#define SIM_APP_OUTPUT_H
+
+#include <stdio.h>
+
+#include "sim/base/error.h"
+
+struct output {
+    FILE *stream;
+    char *path, *temporary; /* path "-": standard output, and no temporary. */
+};
+
+bool output_open(struct output *o, const char *path, struct error *error);
+
+/* The file is there, whole; false when the disk was full, say, and then nothing is there.
+ */
+bool output_finish(struct output *o, struct error *error);
+void output_abandon(struct output *o);
+
+#endif
