@@ -120,7 +120,7 @@ struct rootport {
     void *interrupt_self;
     struct dma_stats stats;
     uint64_t xlate_cycles[XLATE_PART_COUNT]; /* Where the time in the IOMMU went. */
-    struct histogram read_ps, write_ps; /* Submission to response. */
+    struct histogram read_ps, write_ps;      /* Submission to response. */
     /* Told about every transaction that is carried out although software has given its page
      * back; NULL: nobody cares. */
     void (*stale_access)(void *self, const struct dma_slot *slot, sim_time_t now);

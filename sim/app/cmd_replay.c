@@ -366,8 +366,7 @@ static int replay_run_command(int argc, const char **argv)
     while ((option = poptGetNextOpt(context)) > 0)
         set[sets++] = assignment;
     if (option < -1) {
-        error_set(&c->error, "%s: %s", poptBadOption(context, POPT_BADOPTION_NOALIAS),
-                  poptStrerror(option));
+        error_set(&c->error, "%s: %s", poptBadOption(context, 0), poptStrerror(option));
         c->status = EXIT_USAGE;
     } else {
         replay(c, poptGetArgs(context), set, sets);
