@@ -62,6 +62,9 @@
     S(whole_ps,         whole_ps,   "ps",   "From submission to response")
 /* clang-format on */
 
+#define DMA_PART(name, text) DMA_PART_##name,
+enum dma_part { DMA_PARTS(DMA_PART) DMA_PART_COUNT };
+
 struct link_config {
     LINK_PARAMS(PARAM_FIELD)
 };
@@ -78,6 +81,7 @@ struct dma_slot {
     struct port_request request;
     sim_time_t submitted, since; /* since: not yet on any part's account. */
     uint64_t pa;
+    sim_time_t part[DMA_PART_COUNT];
     uint64_t order; /* Writes submitted before this one. */
     uint32_t epoch, domain;
     uint16_t next;
