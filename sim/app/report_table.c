@@ -63,22 +63,23 @@ static void comparison_row(struct sheet *s, const struct machine_result *r)
     cell(line, 0, "%s", r->policy);
     cell(line, 1, "%s", r->api);
     figure(line, 2, v[METRIC_ID_iops] / 1000.0, 1);
-    figure(line, 3, v[METRIC_ID_throughput_gbps], 2);
+    figure(line, 3, v[METRIC_ID_throughput_gbps], 1);
     figure(line, 4, v[METRIC_ID_cpu_cycles_per_io], 0);
     figure(line, 5, v[METRIC_ID_map_cycles_per_io], 0);
     figure(line, 6, v[METRIC_ID_unmap_cycles_per_io] + v[METRIC_ID_deferred_cycles_per_io],
            0);
     figure(line, 7, v[METRIC_ID_invalidations_per_io], 2);
-    figure(line, 8, 100.0 * v[METRIC_ID_iotlb_hit_rate], 1);
+    figure(line, 8, 100.0 * v[METRIC_ID_iotlb_hit_rate], 0);
     figure(line, 9, v[METRIC_ID_io_latency_ns_p50] / 1000.0, 1);
-    figure(line, 10, v[METRIC_ID_exposure_page_us_per_io], 1);
+    figure(line, 10, v[METRIC_ID_exposure_page_us_per_io],
+           v[METRIC_ID_exposure_page_us_per_io] < 100.0 ? 1 : 0);
     figure(line, 11, v[METRIC_ID_dma_address_bytes_per_io], 0);
 }
 
 static void comparison(const struct report *report, FILE *out, bool colour)
 {
-    static const char *const name[] = { "kIOPS",  "Gb/s", "cyc/IO", "map",     "unmap",
-                                        "inv/IO", "hit%", "us/IO",  "exposed", "kept" };
+    static const char *const name[] = { "kIOPS", "Gb/s", "cycles", "map",  "unmap",
+                                        "inv",   "hit%", "us",     "open", "kept" };
     struct sheet s                  = sheet_new(out, colour);
     column(&s, "policy", false);
     column(&s, "API", false);
@@ -118,8 +119,8 @@ static void breakdown_heading(const struct machine_result *run, unsigned shown, 
         unsigned same = 1;
         while (i + same < shown && strcmp(run[i + same].policy, run[i].policy) == 0)
             same++;
-        fprintf(out, "   %-*.*s", (int)same * FIGURE_WIDTH - 3,
-                (int)same * FIGURE_WIDTH - 3, run[i].policy);
+        const int width = (int)same * FIGURE_WIDTH - 3;
+        fprintf(out, "   %-*.*s", i + same < shown ? width : 0, width, run[i].policy);
         i += same;
     }
     fprintf(out, "\n%-*s", LABEL_WIDTH, "");
@@ -151,11 +152,10 @@ static void breakdown(const struct report *report, unsigned first, FILE *out)
 static void legend(FILE *out)
 {
     fputs(
-        "cyc/IO: CPU cycles that were not idle; map, unmap: those inside the calls (unmap\n"
-        "with flush timers); inv/IO: invalidation commands; hit%: of IOTLB look-ups; "
-        "us/IO:\n"
-        "median latency; exposed: page-microseconds given-back pages stayed reachable for\n"
-        "the device, per I/O; kept: bytes a driver keeps from map to unmap.\n\n",
+        "Per I/O: cycles, CPU cycles that were not idle; map, unmap, those inside the\n"
+        "calls (unmap with flush timers); inv, invalidation commands; us, median latency;\n"
+        "open, page-microseconds that given-back pages stayed reachable for the device;\n"
+        "kept, bytes a driver keeps from map to unmap. hit%, of IOTLB look-ups.\n\n",
         out);
 }
 
