@@ -119,7 +119,7 @@ static void each_line(const char *path,
 
 static bool exists(const char *path)
 {
-    char full[2 * LINE_MAX];
+    char full[3 * LINE_MAX];
     snprintf(full, sizeof full, "%s/%s", TEST_SOURCE_DIR, path);
     return access(full, R_OK) == 0;
 }
