@@ -222,8 +222,20 @@ static void hold(const char *preset)
     free(now);
 }
 
+/* Whether any software drives the preset's IOMMU. */
+static bool has_driver(const char *preset)
+{
+    struct config config;
+    struct error error;
+    CHECK(config_init(&config, preset, &error));
+    const bool driven = backend_find(config.iommu.arch) != NULL;
+    config_free(&config);
+    return driven;
+}
+
 TEST_CASE(golden, cycles_of_every_preset_are_those_accepted)
 {
     for (unsigned i = 0; preset_table[i] != NULL; i++)
-        hold(preset_table[i]->name);
+        if (has_driver(preset_table[i]->name))
+            hold(preset_table[i]->name);
 }
