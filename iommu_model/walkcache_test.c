@@ -130,6 +130,23 @@ TEST_CASE(walkcache, rights_come_back_with_the_pointer)
     walkcache_free(&cache);
 }
 
+TEST_CASE(walkcache, a_range_drops_a_pointer_from_its_first_byte_to_its_last)
+{
+    for (unsigned level = 0; level < WALKCACHE_LEVELS; level++) {
+        const uint64_t span = UINT64_C(1) << (21 + 9 * level);
+        make(four_each, 4);
+        fill(span, level, 0x5000);
+        EXPECT_EQUAL(drop(0, 0, 0, span - 1), 0);
+        EXPECT_EQUAL(drop(0, 0, 2 * span, UINT64_MAX), 0);
+        EXPECT_EQUAL(drop(SPACE_DOMAIN_MASK, 2, 0, UINT64_MAX), 0);
+        EXPECT_EQUAL(drop(SPACE_DOMAIN_MASK, 1, 0, span), 1);
+        fill(span, level, 0x5000);
+        EXPECT_EQUAL(drop(0, 0, 2 * span - 1, UINT64_MAX), 1);
+        EXPECT(!walkcache_holds(&cache, 0x5000));
+        walkcache_free(&cache);
+    }
+}
+
 /* ---- Against a naive list
  * ----------------------------------------------------------------- */
 
