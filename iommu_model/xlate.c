@@ -340,6 +340,7 @@ static uint16_t settle_in(struct iommu *m, const struct iommu_queued *q,
     x->client   = q->client;
     x->since    = q->accepted;
     x->quiet    = false;
+    x->offered  = false;
     xlate_account(x, XLATE_PART_pipeline, now);
     return index;
 }
@@ -385,14 +386,18 @@ static void lookup_again(struct iommu *m, uint16_t index, cycle_t now)
 {
     struct xlate *x       = &m->xlate[index];
     struct iotlb_entry *e = iotlb_probe(&m->iotlb, x->context.space, x->request.iova);
+    const bool offered    = x->offered;
+    x->offered            = false;
     xlate_account(x, XLATE_PART_pipeline, now);
     if (e == NULL) {
         miss(m, index, now);
-        return;
+    } else {
+        iotlb_use(&m->iotlb, e);
+        answer_hit(m, &x->request, e, &x->response, x->quiet, now);
+        xlate_finish(m, index, now + m->config.iommu.respond_cycles);
     }
-    iotlb_use(&m->iotlb, e);
-    answer_hit(m, &x->request, e, &x->response, x->quiet, now);
-    xlate_finish(m, index, now + m->config.iommu.respond_cycles);
+    if (offered && x->response.outcome != XLATE_walked)
+        walker_offer_slot(m, now); /* It did not need the slot, but the next one may. */
 }
 
 void xlate_run(struct iommu *m, uint16_t index, cycle_t now)

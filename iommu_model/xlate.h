@@ -83,7 +83,8 @@ struct xlate {
     cycle_t since; /* The cycles from here on are not on any part's account yet. */
     uint16_t next; /* In whichever list it waits. */
     uint8_t step, client;
-    bool quiet; /* Its faults are not recorded. */
+    bool quiet;   /* Its faults are not recorded. */
+    bool offered; /* It looks up again because a walk slot was free. */
 };
 
 /* Puts the cycles up to now on a part's account. */
