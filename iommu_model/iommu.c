@@ -277,8 +277,12 @@ void iommu_submit(struct iommu *m, unsigned client, sim_time_t time)
     struct iommu_queued *q = request_ring_push(&m->queue);
     q->arrived             = now;
     q->client              = (uint8_t)client;
-    if (!m->accepting && xlate_accept(m, now))
+    if (m->accepting)
+        return;
+    if (xlate_accept(m, now))
         publish_earlier(m, m->lookup_at);
+    else
+        publish_due(m); /* It may have to be asked again when a slot is free. */
 }
 
 static inline struct response_ring *next_ring(struct iommu_client *c, cycle_t *due)
