@@ -367,7 +367,7 @@ static void vtd_record(struct iommu *m, const struct iommu_fault *f, cycle_t now
         m->stats.fault_lost++;
         return;
     }
-    record[0] = f->iova & VTD_TABLE_MASK;
+    record[0] = align_down(f->iova, 12); /* FI: bits 12 to 63 (11.4.14). */
     record[1] = VTD_FRCD_F | (f->access & PT_WRITE ? 0 : VTD_FRCD_T_READ)
                 | VTD_FRCD_FR((uint64_t)f->cause) | VTD_FRCD_SID((uint64_t)f->requester);
     m->stats.fault_recorded++;
