@@ -358,9 +358,10 @@ static enum arch_verdict riscv_check(struct iommu *m, const struct iommu_request
 uint16_t riscv_cause(const struct iommu_request *q, unsigned stage, enum arch_denial denial)
 {
     (void)denial; /* All are page faults. */
-    if (q->access & PT_WRITE)
+    const uint8_t access = riscv_access(q->access, q->has_pasid);
+    if (access & PT_WRITE)
         return stage == STAGE_1 ? RISCV_WRITE_PAGE_FAULT : RISCV_WRITE_GUEST_PAGE_FAULT;
-    if (q->access & PT_EXECUTE)
+    if (access & PT_EXECUTE)
         return stage == STAGE_1 ? RISCV_FETCH_PAGE_FAULT : RISCV_FETCH_GUEST_PAGE_FAULT;
     return stage == STAGE_1 ? RISCV_READ_PAGE_FAULT : RISCV_READ_GUEST_PAGE_FAULT;
 }
@@ -368,12 +369,13 @@ uint16_t riscv_cause(const struct iommu_request *q, unsigned stage, enum arch_de
 static bool riscv_allows(const struct iommu_request *q, const struct xlate_context *c,
                          unsigned stage, uint8_t prot)
 {
-    const bool user = prot & PT_USER;
-    if ((q->access & (PT_READ | PT_WRITE | PT_EXECUTE) & ~prot) != 0)
+    const bool user      = prot & PT_USER;
+    const uint8_t access = riscv_access(q->access, q->has_pasid);
+    if ((access & (PT_READ | PT_WRITE | PT_EXECUTE) & ~prot) != 0)
         return false;
     if (stage == STAGE_2 || !riscv_supervisor(q))
         return user;
-    return !user || ((c->attributes & RISCV_SUM) && !(q->access & PT_EXECUTE));
+    return !user || ((c->attributes & RISCV_SUM) && !(access & PT_EXECUTE));
 }
 
 static uint64_t riscv_missing(uint8_t access, uint8_t prot)
@@ -448,9 +450,10 @@ static bool is_guest_fault(uint16_t cause)
 /* A guest page fault without a walk is the request's own address's. */
 static void riscv_record(struct iommu *m, const struct iommu_fault *f, cycle_t now)
 {
-    const uint64_t ttyp  = f->access & PT_WRITE     ? RISCV_TTYP_WRITE
-                           : f->access & PT_EXECUTE ? RISCV_TTYP_FETCH
-                                                    : RISCV_TTYP_READ;
+    const uint8_t access = riscv_access(f->access, f->has_pasid);
+    const uint64_t ttyp  = access & PT_WRITE     ? RISCV_TTYP_WRITE
+                           : access & PT_EXECUTE ? RISCV_TTYP_FETCH
+                                                 : RISCV_TTYP_READ;
     const uint64_t guest = !is_guest_fault(f->cause) ? 0
                            : f->has_guest            ? f->guest & ~UINT64_C(3)
                                                      : f->iova & ~UINT64_C(3);
