@@ -228,7 +228,8 @@ static bool good_interrupt_files(uint64_t msiptp, const uint64_t *data,
                                  struct xlate_context *c)
 {
     const unsigned mode = riscv_table_mode(msiptp);
-    if ((msiptp & RISCV_TABLE_RESERVED) || mode > RISCV_MSI_FLAT)
+    if ((msiptp & RISCV_TABLE_RESERVED) || mode > RISCV_MSI_FLAT || data[5] >> 52 != 0
+        || data[6] >> 52 != 0)
         return false;
     if (mode == RISCV_MSI_OFF)
         return true;
@@ -236,7 +237,7 @@ static bool good_interrupt_files(uint64_t msiptp, const uint64_t *data,
     c->msi_root    = riscv_table_root(msiptp);
     c->msi_mask    = data[5];
     c->msi_pattern = data[6];
-    return (data[5] >> 52) == 0 && (data[6] >> 52) == 0;
+    return true;
 }
 
 /* The device context is there, all but perhaps the reserved last word (2.1.4: checks). */
@@ -246,7 +247,6 @@ static enum context_verdict device_arrived(const struct riscv *v, struct context
     struct xlate_context *c = &w->result;
     if (!(data[0] & RISCV_VALID))
         return refuse(w, RISCV_DDT_NOT_VALID, 0);
-    c->quiet      = data[0] & RISCV_TC_DTF;
     c->attributes = data[0];
     if (!good_control(v, data[0]))
         return refuse(w, RISCV_DDT_MISCONFIGURED, 0);
@@ -260,6 +260,7 @@ static enum context_verdict device_arrived(const struct riscv *v, struct context
         return refuse(w, RISCV_DDT_MISCONFIGURED, 6);
     if (w->words == 8 && data[7] != 0)
         return refuse(w, RISCV_DDT_MISCONFIGURED, 7);
+    c->quiet  = data[0] & RISCV_TC_DTF; /* Of the context itself, faults are recorded. */
     c->domain = c->stage2.format != NULL ? riscv_iohgatp_gscid(data[1]) : 0;
     riscv_set_space(c, riscv_ta_pscid(data[2]));
     return CONTEXT_DONE;
