@@ -420,6 +420,7 @@ bool riscv_redirects(const struct xlate_context *c, uint64_t guest, uint64_t *pa
     return true;
 }
 
+/* The second word of an entry in basic mode is ignored. */
 static bool riscv_redirected(const uint64_t *words, struct pt_item *item, uint16_t *cause)
 {
     const uint64_t entry = words[0];
@@ -427,8 +428,7 @@ static bool riscv_redirected(const uint64_t *words, struct pt_item *item, uint16
         *cause = RISCV_MSI_NOT_VALID;
         return false;
     }
-    if (RISCV_MSI_MODE(entry) != RISCV_MSI_BASIC || (entry & RISCV_MSI_RESERVED)
-        || words[1] != 0) {
+    if (RISCV_MSI_MODE(entry) != RISCV_MSI_BASIC || (entry & RISCV_MSI_RESERVED)) {
         *cause = RISCV_MSI_MISCONFIGURED;
         return false;
     }
