@@ -104,6 +104,7 @@ static void walk_page(struct iommu *m, struct walk *w, uint64_t guest, cycle_t n
 {
     const struct xlate_context *c = context_of(m, w);
     w->guest                      = guest;
+    w->for_table                  = false;
     if (c->redirects && m->arch->redirects(c, guest, &w->table)) {
         w->phase = WALK_MSI;
         read_entry(m, w, next);
@@ -339,11 +340,14 @@ static bool give_up(struct iommu *m, struct walk *w, cycle_t now)
 }
 
 /* The walk has no result. Everyone who waits is refused, or, where that is the owner's
- * access alone, walks for himself. */
+ * access alone, walks for himself: so does he whom a first stage that has let the owner
+ * pass may still refuse. */
 static void fail_as(struct iommu *m, struct walk *w, struct iommu_fault what,
                     unsigned stage, enum arch_denial denial, cycle_t now)
 {
-    const bool alone = denial == DENIED_PERMISSION || denial == DENIED_UNMARKED;
+    const bool passed =
+        context_of(m, w)->stage1.format != NULL && w->phase != WALK_STAGE1 && !w->for_table;
+    const bool alone = denial == DENIED_PERMISSION || denial == DENIED_UNMARKED || passed;
     if (give_up(m, w, now))
         return;
     m->stats.walk_unfilled++;
@@ -351,9 +355,12 @@ static void fail_as(struct iommu *m, struct walk *w, struct iommu_fault what,
         what.cause = m->arch->cause(&m->xlate[w->owner].request, stage, denial);
     deny(m, w->owner, &what, now);
     while (w->joined.first != XLATE_NONE) {
-        const uint16_t index = next_joined(m, w, now);
+        const uint16_t index          = next_joined(m, w, now);
+        const struct iommu_request *q = &m->xlate[index].request;
         if (stage != 0)
-            what.cause = m->arch->cause(&m->xlate[index].request, stage, denial);
+            what.cause = m->arch->cause(q, stage, denial);
+        if (!what.implicit)
+            what.guest = (what.guest & ~mask_lg2(12)) | (q->iova & mask_lg2(12));
         if (alone)
             look_again(m, index, now + m->config.walker.fill_cycles);
         else
