@@ -358,8 +358,9 @@ static enum arch_verdict riscv_check(struct iommu *m, const struct iommu_request
 
 uint16_t riscv_cause(const struct iommu_request *q, unsigned stage, enum arch_denial denial)
 {
-    (void)denial; /* All are page faults. */
     const uint8_t access = riscv_access(q->access, q->has_pasid);
+    if (denial == DENIED_BY_FILE) /* They only refuse to be fetched from. */
+        return RISCV_FETCH_ACCESS_FAULT;
     if (access & PT_WRITE)
         return stage == STAGE_1 ? RISCV_WRITE_PAGE_FAULT : RISCV_WRITE_GUEST_PAGE_FAULT;
     if (access & PT_EXECUTE)
