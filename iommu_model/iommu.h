@@ -322,7 +322,8 @@ struct iommu_arch;
 struct iommu {
     struct iommu_settings config;
     const struct iommu_arch *arch;
-    void *front; /* The architecture's registers. */
+    void *front;      /* The architecture's registers. */
+    uint64_t pa_last; /* The last address that the IOMMU can read. */
     struct memory *memory;
     sim_time_t *due;
     struct wheel wheel;
