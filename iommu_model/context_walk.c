@@ -162,12 +162,28 @@ static void refuse(struct iommu *m, uint16_t index, cycle_t due, cycle_t now)
     xlate_fault(m, index, &what, due + m->config.iommu.respond_cycles);
 }
 
+/* Those who have their device's context now and still need a process's. If others wait,
+ * they come first: the next device's context might displace theirs, and so for ever. */
+static void serve_processes(struct iommu *m, struct xlate_list *list, cycle_t due)
+{
+    struct xlate_list others = m->context_walk.waiting;
+    if (others.first == XLATE_NONE) {
+        while (list->first != XLATE_NONE)
+            resume(m, xlate_list_pop(m, list), due);
+        return;
+    }
+    m->context_walk.waiting = *list;
+    while (others.first != XLATE_NONE)
+        xlate_list_push(m, &m->context_walk.waiting, xlate_list_pop(m, &others));
+}
+
 /* Everyone who waited for this context goes on; the engine turns to the next one. A walk
  * whose process context is missing, too, waits on. */
 static void conclude(struct iommu *m, bool fault, cycle_t due, cycle_t now)
 {
     struct context_walk *w   = &m->context_walk;
     struct xlate_list before = w->waiting;
+    struct xlate_list next   = { XLATE_NONE, XLATE_NONE };
     w->active                = false;
     w->waiting               = (struct xlate_list){ XLATE_NONE, XLATE_NONE };
     while (before.first != XLATE_NONE) {
@@ -179,9 +195,13 @@ static void conclude(struct iommu *m, bool fault, cycle_t due, cycle_t now)
             xlate_list_push(m, &w->waiting, index);
         else if (fault)
             refuse(m, index, due, now);
+        else if (!w->process && wanted(m, q).process)
+            xlate_list_push(m, &next, index);
         else
             resume(m, index, due);
     }
+    if (next.first != XLATE_NONE)
+        serve_processes(m, &next, due);
     if (w->waiting.first != XLATE_NONE)
         start(m, now);
 }
