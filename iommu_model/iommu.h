@@ -349,6 +349,7 @@ struct iommu {
     struct context_stats context_stats;
     struct context_cache device_contexts, process_contexts;
     struct context_walk context_walk;
+    uint32_t contexts_dropped; /* So often. */
 
     struct iotlb iotlb;
     struct walkcache walkcache;
