@@ -409,8 +409,9 @@ static bool riscv_serves(const struct iommu *m, const struct iommu_request *q,
                          const struct iotlb_entry *e)
 {
     const struct riscv *v = m->front;
-    return !(q->access & PT_WRITE) || !v->config->recheck_dirty
-           || (e->prot1 & e->prot2 & PT_DIRTY);
+    const uint8_t marks   = e->prot1 & e->prot2;
+    return (marks & PT_ACCESSED)
+           && (!(q->access & PT_WRITE) || !v->config->recheck_dirty || (marks & PT_DIRTY));
 }
 
 /* ---- Interrupt files (2.1.3.6; AIA, "MSI page table")
