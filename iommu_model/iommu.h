@@ -314,6 +314,10 @@ struct iommu_watcher {
     void (*fault_written)(void *self, uint32_t tail, cycle_t visible);
     void (*read_accepted)(void *self, unsigned place, uint64_t pa, uint32_t words,
                           cycle_t presented, cycle_t accepted);
+    /* Of a status word or a fault record: its last word is on the way to memory, and memory
+     * has acknowledged it. NULL: not of interest. */
+    void (*write_issued)(void *self, uint64_t pa, uint32_t words, cycle_t issued,
+                         cycle_t acknowledged);
     void *self;
 };
 
