@@ -37,10 +37,11 @@ static inline uint64_t domain_granule_mask(const struct dma_domain *d)
 /* What a page mapped for this direction allows; nothing for DMA_NONE. */
 static inline unsigned dma_prot(enum dma_data_direction dir)
 {
-    return dir == DMA_TO_DEVICE       ? PT_READ
-           : dir == DMA_FROM_DEVICE   ? PT_WRITE
-           : dir == DMA_BIDIRECTIONAL ? PT_READ | PT_WRITE
-                                      : 0u;
+    if (dir == DMA_TO_DEVICE)
+        return PT_READ;
+    if (dir == DMA_FROM_DEVICE)
+        return PT_WRITE;
+    return dir == DMA_BIDIRECTIONAL ? PT_READ + PT_WRITE : 0;
 }
 
 /* An empty domain with this policy, configured by policy_config. NULL: no memory or no id.

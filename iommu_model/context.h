@@ -56,9 +56,9 @@ struct context_entry {
       "usual design")                                                                               \
     P(flag, touch_on_fill,    1, 0, 1, ANY, "",    "A fill counts as a use",                        \
       "usual design")                                                                               \
-    P(u32,  start_cycles,     1, 1, 1000, ANY, "cycles", "From the miss to the first read",         \
+    P(u32,  start_cycles,     1, 1,  500, ANY, "cycles", "From the miss to the first read",         \
       "one pipeline step")                                                                          \
-    P(u32,  step_cycles,      1, 1, 1000, ANY, "cycles", "From an entry's arrival to the next read",\
+    P(u32,  step_cycles,      1, 1,  500, ANY, "cycles", "From an entry's arrival to the next read",\
       "one pipeline step")                                                                          \
     P(u32,  fill_cycles,      2, 1, 1000, ANY, "cycles", "From the last beat to the next look-up",  \
       "write, then read")

@@ -105,7 +105,7 @@ void context_walk_run(struct iommu *m, cycle_t now)
         return;
     }
     const uint64_t *data = memport_arrived(&m->memport, MEMPORT_CONTEXT);
-    iommu_schedule(m, ITEM_MEMPORT, memport_due(&m->memport));
+    iommu_schedule(m, ITEM_MEMPORT, memport_due(&m->memport, m->asked_cycle));
     count_read(m);
     switch (m->arch->context_next(m, w, data)) {
     case CONTEXT_MORE:

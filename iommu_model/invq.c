@@ -176,7 +176,7 @@ void invq_run(struct iommu *m, cycle_t now)
     struct invq *q = &m->invq;
     if (q->state == INVQ_FETCHING) {
         memcpy(q->data, memport_arrived(&m->memport, MEMPORT_INVQ), sizeof q->data);
-        iommu_schedule(m, ITEM_MEMPORT, memport_due(&m->memport));
+        iommu_schedule(m, ITEM_MEMPORT, memport_due(&m->memport, m->asked_cycle));
         go_on(m, now);
         return;
     }

@@ -174,8 +174,8 @@ void iommu_schedule(struct iommu *m, enum iommu_item item, cycle_t due)
 void iommu_read(struct iommu *m, unsigned place, uint64_t pa, uint32_t words,
                 cycle_t presented)
 {
-    memport_present(&m->memport, place, pa, words, presented);
-    iommu_schedule(m, ITEM_MEMPORT, memport_due(&m->memport));
+    memport_present(&m->memport, place, pa, words, m->asked_cycle, presented);
+    iommu_schedule(m, ITEM_MEMPORT, memport_due(&m->memport, m->asked_cycle));
 }
 
 static void arbitrate(struct iommu *m, cycle_t now)
@@ -188,7 +188,7 @@ static void arbitrate(struct iommu *m, cycle_t now)
         iommu_schedule(m, ITEM_CONTEXT, arrives);
     else if (place != MEMPORT_PLACES)
         wheel_put(&m->wheel, item_walk(m, m->walker_walk[place - MEMPORT_WALKER]), arrives);
-    iommu_schedule(m, ITEM_MEMPORT, memport_due(&m->memport));
+    iommu_schedule(m, ITEM_MEMPORT, memport_due(&m->memport, m->asked_cycle));
 }
 
 static void run_single(struct iommu *m, uint32_t item, cycle_t now)

@@ -44,23 +44,23 @@
       "usual design: the walk's result is answered directly")
 
 #define WALKER_PARAMS(P)                                                                            \
-    P(u32,  walkers,          6, 1,      60, ANY, "walkers", "Page walks that read memory at a time", \
+    P(u32,  walkers,          5, 1,      60, ANY, "walkers", "Page walks that read memory at a time", \
       "pcie-bench: 4.2 to 5.4 walks in flight on four server parts")                                \
     P(u32,  walks,           32, 1,    1024, ANY, "walks",  "Distinct pages waiting or walking",    \
       "not published")                                                                              \
-    P(u32,  start_cycles,     4, 1,    1000, ANY, "cycles", "From the miss to the first read, walk caches asked", \
-      "fitted with memory.latency_ps to pcie-bench's miss, see docs/validation.md")                 \
-    P(u32,  step_cycles,      2, 1,    1000, ANY, "cycles", "From an entry's arrival to the next read", \
-      "as start_cycles")                                                                            \
+    P(u32,  start_cycles,   180, 1,     500, ANY, "cycles", "From the miss to the first read, walk caches asked", \
+      "fitted: pcie-bench, a miss costs 280 ns and one page read (docs/validation.md)")             \
+    P(u32,  step_cycles,      2, 1,     500, ANY, "cycles", "From an entry's arrival to the next read", \
+      "not published")                                                                              \
     P(u32,  fill_cycles,      2, 1,    1000, ANY, "cycles", "From the leaf's arrival to the result", \
-      "as start_cycles")                                                                            \
+      "not published")                                                                              \
     P(flag, fill_denied,      0, 0,       1, ANY, "",       "Caches a page that does not allow the access", \
       "VT-d 6.2.4: faulting requests are not cached")                                               \
     P(flag, fill_after_flush, 0, 0,       1, ANY, "",       "A walk under way fills after an invalidation", \
       "a fault of some implementations")
 
 #define INVQ_PARAMS(P)                                                                              \
-    P(u32,  start_cycles,     4, 1,    1000, ANY, "cycles", "From the tail write to the fetch",     \
+    P(u32,  start_cycles,     4, 1,     500, ANY, "cycles", "From the tail write to the fetch",     \
       "not published")                                                                              \
     P(u32,  fetch_commands,   4, 1,       4, POW2, "commands", "Commands fetched with one read",    \
       "one 64-byte line")                                                                           \

@@ -37,8 +37,8 @@ struct iotlb_entry {
 #define IOTLB_PARAMS(P)                                                                             \
     P(u32,  sets,            16, 1, 65536, POW2, "sets",   "Sets in the array",                     \
       "pcie-bench: 64 to 128 pages of reach on five server parts")                                  \
-    P(u32,  ways,             8, 1,   256, ANY,  "ways",   "Ways in each set",                      \
-      "the gradual shoulder of the same curves")                                                    \
+    P(u32,  ways,             6, 1,   256, ANY,  "ways",   "Ways in each set",                      \
+      "96 in all: 73 to 113 effective entries in the same curves")                                  \
     P(name, replacement,    lru, repl_member, 0, ANY, "policy", "Replacement policy",               \
       "not published")                                                                              \
     P(flag, prefer_invalid,   1, 0, 1, ANY, "",    "A fill takes an invalid way first",             \

@@ -35,35 +35,6 @@ void memport_init(struct memport *p, const struct memport_config *config,
     p->next      = CYCLE_NEVER;
 }
 
-void memport_present(struct memport *p, unsigned place, uint64_t pa, uint32_t words,
-                     cycle_t cycle)
-{
-    const unsigned slot = cycle % MEMPORT_AHEAD;
-    CHECK(place < MEMPORT_PLACES);
-    CHECK(words > 0);
-    CHECK(words <= MEMPORT_WORDS_MAX);
-    CHECK(cycle >= p->now);
-    CHECK((p->ready >> place & 1) == 0);
-    if (p->ready == 0 && p->next == CYCLE_NEVER && cycle - p->now >= MEMPORT_AHEAD)
-        p->now = cycle; /* It has been idle for long. */
-    CHECK(cycle - p->now < MEMPORT_AHEAD);
-    p->later[slot] |= UINT64_C(1) << place;
-    p->occupied[slot / 64] |= UINT64_C(1) << slot % 64;
-    p->next                  = cycle < p->next ? cycle : p->next;
-    p->read[place].pa        = pa;
-    p->read[place].words     = words;
-    p->read[place].presented = cycle;
-}
-
-cycle_t memport_due(const struct memport *p)
-{
-    if (p->inflight == p->config.inflight_max)
-        return CYCLE_NEVER;
-    const cycle_t due = p->ready != 0 ? p->now : p->next;
-    /* One acceptance a cycle. */
-    return p->any_accepted && due <= p->accepted ? p->accepted + 1 : due;
-}
-
 /* The first cycle from p->now on in which a place presents. */
 static cycle_t next_presentation(const struct memport *p)
 {
@@ -91,7 +62,35 @@ static void advance(struct memport *p, cycle_t now)
         p->now  = p->next;
         p->next = next_presentation(p);
     }
-    p->now = now;
+    p->now = now > p->now ? now : p->now;
+}
+
+void memport_present(struct memport *p, unsigned place, uint64_t pa, uint32_t words,
+                     cycle_t now, cycle_t cycle)
+{
+    const unsigned slot = cycle % MEMPORT_AHEAD;
+    CHECK(place < MEMPORT_PLACES);
+    CHECK(words > 0);
+    CHECK(words <= MEMPORT_WORDS_MAX);
+    advance(p, now);
+    CHECK(cycle >= now);
+    CHECK(cycle - now < MEMPORT_AHEAD);
+    CHECK((p->ready >> place & 1) == 0);
+    p->later[slot] |= UINT64_C(1) << place;
+    p->occupied[slot / 64] |= UINT64_C(1) << slot % 64;
+    p->next                  = cycle < p->next ? cycle : p->next;
+    p->read[place].pa        = pa;
+    p->read[place].words     = words;
+    p->read[place].presented = cycle;
+}
+
+cycle_t memport_due(const struct memport *p, cycle_t now)
+{
+    if (p->inflight == p->config.inflight_max)
+        return CYCLE_NEVER;
+    const cycle_t due = p->ready != 0 || p->next < now ? now : p->next;
+    /* One acceptance a cycle. */
+    return p->any_accepted && due <= p->accepted ? p->accepted + 1 : due;
 }
 
 /* round_robin: the lowest place above the last winner, else the lowest of all. */

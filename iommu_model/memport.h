@@ -80,12 +80,13 @@ struct memport {
 void memport_init(struct memport *p, const struct memport_config *config,
                   struct memory *memory, struct mem_channel *channel, uint64_t period_ps);
 
-/* Presents a read of words 8-byte words at pa from cycle on. */
+/* In cycle now: presents a read of words 8-byte words at pa from cycle on, fewer than
+ * MEMPORT_AHEAD cycles ahead. */
 void memport_present(struct memport *p, unsigned place, uint64_t pa, uint32_t words,
-                     cycle_t cycle);
+                     cycle_t now, cycle_t cycle);
 
-/* The first cycle in which the arbiter has something to do, or CYCLE_NEVER. */
-cycle_t memport_due(const struct memport *p);
+/* The first cycle from now on in which the arbiter has something to do, or CYCLE_NEVER. */
+cycle_t memport_due(const struct memport *p, cycle_t now);
 
 /* Accepts at most one read in this cycle. Returns its place and sets *arrives to the cycle
  * of its last beat, or returns MEMPORT_PLACES. */

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * repl_fifo - evict the way that was filled longest ago, whatever has hit since.
+ * repl_fifo - evict the ways in turn, whatever has hit since.
  *
- * age[0] is the way that the next fill replaces when it follows the order; a fill elsewhere
- * (into an invalid way) does not move it.
+ * age[0] is the way whose turn it is; filling that one passes the turn on, a fill elsewhere
+ * (into an invalid way) does not. So, unless invalidations leave holes behind, it is the
+ * way that was filled longest ago.
  */
 #include "iommu_model/repl.h"
 
@@ -38,6 +39,7 @@ static uint32_t fifo_victim(const uint8_t *age, uint32_t ways, struct rng *rng)
 const struct repl_policy repl_fifo = {
     .name          = "fifo",
     .summary       = "Evict the way filled longest ago",
+    .by_fill       = true,
     .reset         = fifo_reset,
     .on_hit        = fifo_ignore,
     .on_fill       = fifo_advance,

@@ -19,15 +19,21 @@ const struct stat_table dma_stat_table    = { "dma", "Transactions of a device",
 
 enum { NO_SLOT = UINT16_MAX };
 
-#define ACCOUNT(part) account_##part
-#define DEFINE_ACCOUNT(part, text)                                                         \
-    static void ACCOUNT(part)(struct rootport * r, struct dma_slot * s, sim_time_t now)    \
-    {                                                                                      \
-        CHECK(now >= s->since);                                                            \
-        r->stats.part##_ps += now - s->since;                                              \
-        s->since = now;                                                                    \
-    }
-DMA_PARTS(DEFINE_ACCOUNT)
+/* The time up to now belongs to this part of the transaction. */
+static void account(struct dma_slot *s, enum dma_part part, sim_time_t now)
+{
+    CHECK(now >= s->since);
+    s->part[part] += now - s->since;
+    s->since = now;
+}
+
+/* The parts stand in the statistics in their order. */
+#define FOLLOWS(name, text)                                                                \
+    static_assert(offsetof(struct dma_stats, name##_ps)                                    \
+                      == offsetof(struct dma_stats, link_up_ps)                            \
+                             + DMA_PART_##name * sizeof(uint64_t),                         \
+                  "parts in order");
+DMA_PARTS(FOLLOWS)
 
 /* ---- Slots ------------------------------------------------------------------------------
  */
@@ -52,7 +58,10 @@ static void slot_release(struct rootport *r, uint16_t index, sim_time_t now)
 {
     struct dma_slot *s  = &r->slot[index];
     const unsigned kind = s->request.kind;
-    r->stats.whole_ps += now - s->submitted;
+    CHECK(s->since <= now);
+    for (unsigned p = 0; p < DMA_PART_COUNT; p++)
+        (&r->stats.link_up_ps)[p] += s->part[p];
+    r->stats.whole_ps += s->since - s->submitted;
     histogram_record(kind == PORT_READ ? &r->read_ps : &r->write_ps, now - s->submitted);
     if (kind == PORT_READ)
         r->reads_out--;
@@ -177,7 +186,7 @@ static void respond(struct rootport *r, uint16_t index, sim_time_t now)
         departure = r->down_free =
             time_max(now, r->down_free) + wire_ps(r, s->fault ? 0 : s->request.bytes);
     const sim_time_t arrives = departure + r->config.latency_ns * TIME_NS;
-    account_link_down(r, s, arrives);
+    account(s, DMA_PART_link_down, arrives);
     *dma_ring_push(read ? &r->down : &r->credits) = (struct dma_timed){ arrives, index };
 }
 
@@ -194,7 +203,7 @@ static void note_stale(struct rootport *r, const struct dma_slot *s, sim_time_t 
 static void issue(struct rootport *r, uint16_t index, sim_time_t now)
 {
     struct dma_slot *s = &r->slot[index];
-    account_order(r, s, now);
+    account(s, DMA_PART_order, now);
     if (s->request.kind == PORT_READ) {
         note_stale(r, s, now);
         if (s->request.data != NULL)
@@ -208,7 +217,7 @@ static void issue(struct rootport *r, uint16_t index, sim_time_t now)
 static void carried_out(struct rootport *r, uint16_t index, sim_time_t now)
 {
     struct dma_slot *s = &r->slot[index];
-    account_memory(r, s, now);
+    account(s, DMA_PART_memory, now);
     if (s->interrupt) {
         uint32_t data;
         memcpy(&data, s->request.data, sizeof data);
@@ -236,7 +245,7 @@ static void issue_writes(struct rootport *r, sim_time_t now)
         dma_ring_pop(&r->writes);
         r->writes_issued++;
         if (s->fault) {
-            account_order(r, s, now);
+            account(s, DMA_PART_order, now);
             respond(r, index, now);
         } else {
             issue(r, index, now);
@@ -283,7 +292,7 @@ static void take_translations(struct rootport *r, sim_time_t now)
     sim_time_t next = TIME_NEVER;
     while (r->iommu != NULL && (a = iommu_take(r->iommu, r->client, now, &next)) != NULL) {
         struct dma_slot *s = &r->slot[a->id];
-        account_translate(r, s, now);
+        account(s, DMA_PART_translate, now);
         for (unsigned p = 0; p < XLATE_PART_COUNT; p++)
             r->xlate_cycles[p] += a->part[p];
         s->pa     = a->pa;
@@ -300,7 +309,7 @@ static void take_translations(struct rootport *r, sim_time_t now)
 static void translate(struct rootport *r, uint16_t index, sim_time_t now)
 {
     struct dma_slot *s = &r->slot[index];
-    account_port(r, s, now);
+    account(s, DMA_PART_port, now);
     if (r->iommu == NULL || s->interrupt) {
         s->pa = s->request.iova;
         translated(r, index, now);
@@ -324,7 +333,7 @@ static void take_arrivals(struct rootport *r, sim_time_t now)
         const struct dma_timed arrival = *dma_ring_front(&r->up);
         struct dma_slot *s             = &r->slot[arrival.slot];
         if (s->since < arrival.due)
-            account_link_up(r, s, arrival.due);
+            account(s, DMA_PART_link_up, arrival.due);
         if (r->iommu != NULL && !s->interrupt && !iommu_ready(r->iommu, r->client))
             return; /* It tells us when there is room. */
         dma_ring_pop(&r->up);

@@ -62,6 +62,9 @@
     S(whole_ps,         whole_ps,   "ps",   "From submission to response")
 /* clang-format on */
 
+#define DMA_PART(name, text) DMA_PART_##name,
+enum dma_part { DMA_PARTS(DMA_PART) DMA_PART_COUNT };
+
 struct link_config {
     LINK_PARAMS(PARAM_FIELD)
 };
@@ -78,6 +81,7 @@ struct dma_slot {
     struct port_request request;
     sim_time_t submitted, since; /* since: not yet on any part's account. */
     uint64_t pa;
+    sim_time_t part[DMA_PART_COUNT];
     uint64_t order; /* Writes submitted before this one. */
     uint32_t epoch, domain;
     uint16_t next;
@@ -120,7 +124,7 @@ struct rootport {
     void *interrupt_self;
     struct dma_stats stats;
     uint64_t xlate_cycles[XLATE_PART_COUNT]; /* Where the time in the IOMMU went. */
-    struct histogram read_ps, write_ps; /* Submission to response. */
+    struct histogram read_ps, write_ps;      /* Submission to response. */
     /* Told about every transaction that is carried out although software has given its page
      * back; NULL: nobody cares. */
     void (*stale_access)(void *self, const struct dma_slot *slot, sim_time_t now);

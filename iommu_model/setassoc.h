@@ -86,12 +86,22 @@ SA_FN(_hit)(struct SETASSOC_NAME *a, uint32_t set, const SETASSOC_ENTRY *entry)
                           (uint32_t)(entry - &a->entry[first]));
 }
 
+/* A fill goes into this entry of this set. _place says so itself; a caller says it when a
+ * fill replaces an entry where it lies. */
+__attribute__((unused)) static inline void
+SA_FN(_filled)(struct SETASSOC_NAME *a, uint32_t set, const SETASSOC_ENTRY *entry)
+{
+    const size_t first = (size_t)set * a->shape.ways;
+    if (a->shape.touch_on_fill || a->shape.repl->by_fill)
+        a->shape.repl->on_fill(&a->age[first], a->shape.ways,
+                               (uint32_t)(entry - &a->entry[first]));
+}
+
 /* Chooses the entry that a fill of this set goes into; if it is valid, it is evicted. */
 __attribute__((unused)) static inline SETASSOC_ENTRY *SA_FN(_place)(struct SETASSOC_NAME *a,
                                                                     uint32_t set)
 {
     SETASSOC_ENTRY *entry = SA_FN(_set)(a, set);
-    uint8_t *age          = &a->age[(size_t)set * a->shape.ways];
     const uint32_t ways   = a->shape.ways;
     uint32_t way          = 0;
     if (a->shape.prefer_invalid)
@@ -100,10 +110,9 @@ __attribute__((unused)) static inline SETASSOC_ENTRY *SA_FN(_place)(struct SETAS
     else
         way = ways;
     if (way == ways)
-        way = a->shape.repl->victim(age, ways, &a->rng);
+        way = a->shape.repl->victim(&a->age[(size_t)set * ways], ways, &a->rng);
     CHECK(way < ways);
-    if (a->shape.touch_on_fill)
-        a->shape.repl->on_fill(age, ways, way);
+    SA_FN(_filled)(a, set, &entry[way]);
     return &entry[way];
 }
 

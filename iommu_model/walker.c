@@ -407,7 +407,7 @@ void walker_data(struct iommu *m, unsigned index, cycle_t now)
     const unsigned stage = w->phase == WALK_STAGE1 ? STAGE_1 : STAGE_2;
     const uint64_t entry = *memport_arrived(&m->memport, MEMPORT_WALKER + w->walker);
     struct pt_item item  = walked_stage(m, w)->format->decode(entry, w->level);
-    iommu_schedule(m, ITEM_MEMPORT, memport_due(&m->memport));
+    iommu_schedule(m, ITEM_MEMPORT, memport_due(&m->memport, m->asked_cycle));
     account_read(m, w, now);
     switch (item.kind) {
     case PT_ABSENT:

@@ -51,18 +51,18 @@ static void init_cpu(struct replay *r, unsigned i, struct cpu *cpu, uint64_t see
 }
 
 void replay_init(struct replay *r, const struct replay_config *config,
-                 struct trace_reader *const *trace, unsigned traces, uint64_t limit,
-                 uint64_t seed,
-                 struct nvme_driver *driver, struct cpu *const *cpu, unsigned cpus)
+                 const struct replay_source *source, unsigned sources, uint64_t limit,
+                 uint64_t seed, struct nvme_driver *driver, struct cpu *const *cpu,
+                 unsigned cpus)
 {
     memset(r, 0, sizeof *r);
-    r->config = *config;
-    r->trace  = trace;
-    r->traces = traces;
-    r->limit  = limit;
-    r->driver = driver;
-    r->cpus   = cpus;
-    r->cpu    = calloc(cpus, sizeof *r->cpu);
+    r->config  = *config;
+    r->source  = source;
+    r->sources = sources;
+    r->limit   = limit;
+    r->driver  = driver;
+    r->cpus    = cpus;
+    r->cpu     = calloc(cpus, sizeof *r->cpu);
     CHECK(r->cpu != NULL);
     for (unsigned i = 0; i < cpus; i++)
         init_cpu(r, i, cpu[i], seed);
@@ -109,21 +109,23 @@ static bool check(const struct replay *r, const struct trace_record *record,
     if (trace_op_moves_data(record->op) && record->bytes % (1u << NVME_BLOCK_LG2) != 0)
         return error_set(error,
                          "record %" PRIu64 ": bytes: expected a multiple of %u, got %u",
-                         r->read, 1u << NVME_BLOCK_LG2, record->bytes);
+                         r->read_here, 1u << NVME_BLOCK_LG2, record->bytes);
     for (uint32_t i = 0; i < record->segment_count; i++)
         if (record->segment_count > NVME_SGL_MAX
             && record->segment[i].bytes < 1u << NVME_BLOCK_LG2)
-            return error_set(error,
-                             "record %" PRIu64 ": segments: expected at least %u bytes each "
-                             "when there are more than %d, got %u",
-                             r->read, 1u << NVME_BLOCK_LG2, NVME_SGL_MAX,
-                             record->segment[i].bytes);
+            return error_set(
+                error,
+                "record %" PRIu64 ": segments: expected at least %u bytes each "
+                "when there are more than %d, got %u",
+                r->read_here, 1u << NVME_BLOCK_LG2, NVME_SGL_MAX, record->segment[i].bytes);
     for (uint32_t i = 0; i < record->segment_count; i++)
-        if (record->segment[i].pa + record->segment[i].bytes > PLACED_FIRST)
+        if (record->segment[i].pa < PAGE_SIZE
+            || record->segment[i].pa + record->segment[i].bytes > PLACED_FIRST)
             return error_set(error,
                              "record %" PRIu64
-                             ": address: expected less than 2^50, got 0x%" PRIx64,
-                             r->read, record->segment[i].pa);
+                             ": address: expected 0x1000 (page 0 is nobody's "
+                             "buffer) to 2^50, got 0x%" PRIx64,
+                             r->read_here, record->segment[i].pa);
     return true;
 }
 
@@ -142,16 +144,21 @@ static bool read_one(struct replay *r)
     if (r->read == r->limit || r->ended)
         return false;
     int got = 0;
-    while (r->playing < r->traces
-           && (got = trace_next(r->trace[r->playing], &record, &r->error)) == 0)
+    while (r->playing < r->sources
+           && (got = trace_next(r->source[r->playing].reader, &record, &r->error)) == 0) {
         r->playing++;
-    if (got > 0 && !check(r, &record, &r->error))
+        r->read_here = 0;
+    }
+    if (got > 0 && !check(r, &record, &r->error)) {
+        error_in(&r->error, "%s", r->source[r->playing].name);
         got = -1;
+    }
     r->broken = got < 0;
     r->ended  = got <= 0;
     if (got <= 0)
         return false;
     r->read++;
+    r->read_here++;
     keep(&cpu_of(r, &record)->waiting, &record);
     if (r->read % PROGRESS_EVERY == 0 && r->progress != NULL)
         r->progress(r->progress_self, r->read);

@@ -51,6 +51,12 @@ struct replay_record {
 #define RING_ITEM struct replay_record
 #include "sim/base/ring.h"
 
+/* A trace to play, and what to call it in a message. */
+struct replay_source {
+    const char *name;
+    struct trace_reader *reader;
+};
+
 struct replay;
 /* One record under way on a CPU. */
 struct replay_flight {
@@ -76,9 +82,9 @@ struct replay_cpu {
 struct replay {
     struct replay_config config;
     struct nvme_driver *driver;
-    struct trace_reader *const *trace; /* Played one after the other. */
-    unsigned traces, playing;
-    uint64_t limit, read; /* Records to read at most; read so far. */
+    const struct replay_source *source; /* Played one after the other. */
+    unsigned sources, playing;
+    uint64_t limit, read, read_here; /* Records to read at most; so far; of this source. */
     bool ended, broken;
     struct error error; /* When broken: what was wrong with the trace. */
     unsigned cpus;
@@ -90,11 +96,11 @@ struct replay {
     void *progress_self;
 };
 
-/* The traces are read from where they stand, at most limit records in all. */
+/* The sources are read from where they stand, at most limit records in all. */
 void replay_init(struct replay *r, const struct replay_config *config,
-                 struct trace_reader *const *trace, unsigned traces, uint64_t limit,
-                 uint64_t seed,
-                 struct nvme_driver *driver, struct cpu *const *cpu, unsigned cpus);
+                 const struct replay_source *source, unsigned sources, uint64_t limit,
+                 uint64_t seed, struct nvme_driver *driver, struct cpu *const *cpu,
+                 unsigned cpus);
 void replay_free(struct replay *r);
 
 /* The program of the running CPU: returns when all its records are completed. */

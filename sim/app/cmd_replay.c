@@ -27,7 +27,7 @@ struct replay_call {
     const struct flush_policy *policies[POLICIES_MAX];
     unsigned policy_count, api_count;
     struct report report;
-    struct trace_reader *reader[REPORT_TRACES_MAX];
+    struct replay_source source[REPORT_TRACES_MAX];
     struct progress progress;
     struct error error;
     int status;
@@ -145,9 +145,10 @@ static bool open_traces(struct replay_call *c, const char **path)
         c->status              = EXIT_INPUT;
         t->path                = *path;
         if (!file_sha256(*path, t->sha256, &c->error)
-            || !trace_open(&c->reader[c->report.traces], *path, &c->error))
+            || !trace_open(&c->source[c->report.traces].reader, *path, &c->error))
             return false;
-        t->format = trace_about(c->reader[c->report.traces])->format;
+        c->source[c->report.traces].name = *path;
+        t->format = trace_about(c->source[c->report.traces].reader)->format;
         c->report.traces++;
     }
     if (c->report.traces == 0)
@@ -162,7 +163,7 @@ static bool choose_cpus(struct replay_call *c)
     for (unsigned i = 0; c->cpus == 0 && i < c->report.traces; i++) {
         struct trace_record record;
         for (unsigned n = 0; n < CPUS_LOOK_AHEAD; n++) {
-            const int got = trace_next(c->reader[i], &record, &c->error);
+            const int got = trace_next(c->source[i].reader, &record, &c->error);
             if (got < 0)
                 return false;
             if (got == 0)
@@ -223,15 +224,15 @@ static bool run_one(struct replay_call *c, const struct sim_host *host, enum blk
          .limit         = c->limit == 0 ? UINT64_MAX : (uint64_t)c->limit,
          .seed          = (uint64_t)c->seed,
          .run_ahead     = c->run_ahead == NULL || strcmp(c->run_ahead, "on") == 0,
-         .trace         = c->reader,
-         .traces        = c->report.traces,
+         .source        = c->source,
+         .sources       = c->report.traces,
          .interrupted   = &interrupt_seen,
          .progress      = progress,
          .progress_self = c,
     };
     char what[64];
     for (unsigned i = 0; i < c->report.traces; i++)
-        if (!trace_rewind(c->reader[i], &c->error)) {
+        if (!trace_rewind(c->source[i].reader, &c->error)) {
             c->status = EXIT_INPUT;
             return false;
         }
@@ -318,7 +319,7 @@ static void replay(struct replay_call *c, const char **path, const char *const *
 static void release(struct replay_call *c)
 {
     for (unsigned i = 0; i < c->report.traces; i++)
-        trace_close(c->reader[i]);
+        trace_close(c->source[i].reader);
     free(c->report.run);
     config_free(&c->config);
     char *const text[] = { c->preset,        c->api,  c->policy,   c->json,
@@ -366,8 +367,7 @@ static int replay_run_command(int argc, const char **argv)
     while ((option = poptGetNextOpt(context)) > 0)
         set[sets++] = assignment;
     if (option < -1) {
-        error_set(&c->error, "%s: %s", poptBadOption(context, POPT_BADOPTION_NOALIAS),
-                  poptStrerror(option));
+        error_set(&c->error, "%s: %s", poptBadOption(context, 0), poptStrerror(option));
         c->status = EXIT_USAGE;
     } else {
         replay(c, poptGetArgs(context), set, sets);

@@ -462,8 +462,7 @@ static bool arguments_take(struct trace_call *call, poptContext context)
         if (!note_take(call, context))
             return false;
     if (got != ARGUMENTS_END) {
-        command_fail(EXIT_USAGE, "%s: %s", poptBadOption(context, POPT_BADOPTION_NOALIAS),
-                     poptStrerror(got));
+        command_fail(EXIT_USAGE, "%s: %s", poptBadOption(context, 0), poptStrerror(got));
         return false;
     }
     if (call->limit < 0) {

@@ -110,16 +110,21 @@ static void subtract(struct machine_counters *later, const struct machine_counte
 /* ---- The programs
  * --------------------------------------------------------------------------------- */
 
+/* The parameters of a policy of the family; one that a test brings along has none. */
+static const void *policy_config(const struct machine *m)
+{
+    for (unsigned i = 0; flush_table[i] != NULL; i++)
+        if (flush_table[i] == m->run->policy)
+            return m->config->policy[i];
+    return NULL;
+}
+
 static bool attach(struct machine *m)
 {
-    const struct flush_policy *policy = m->run->policy;
-    unsigned index                    = 0;
-    if (!policy->translates)
+    if (!m->run->policy->translates)
         return domain_attach_identity(m->backend, m->backend_state, &m->device);
-    while (flush_table[index] != policy)
-        index++;
-    m->domain = domain_new(&m->kernel, m->backend, m->backend_state, policy,
-                           m->config->policy[index]);
+    m->domain = domain_new(&m->kernel, m->backend, m->backend_state, m->run->policy,
+                           policy_config(m));
     return m->domain != NULL && domain_attach(m->domain, &m->device);
 }
 
@@ -180,7 +185,7 @@ static void cpu0_before(struct machine *m, struct cpu *cpu)
     cpu_sync(cpu);
     if (m->failed)
         return;
-    replay_init(&m->replay, &m->config->replay, m->run->trace, m->run->traces,
+    replay_init(&m->replay, &m->config->replay, m->run->source, m->run->sources,
                 m->run->limit, m->run->seed, &m->driver, m->cpus, m->run->cpus);
     m->replay.progress      = m->run->progress;
     m->replay.progress_self = m->run->progress_self;

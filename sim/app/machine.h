@@ -25,8 +25,8 @@ struct machine_run {
     uint64_t limit; /* Records; UINT64_MAX: all. */
     uint64_t seed;
     bool run_ahead;
-    struct trace_reader *const *trace;
-    unsigned traces;
+    const struct replay_source *source;
+    unsigned sources;
     const volatile sig_atomic_t *interrupted;
     void (*progress)(void *self, uint64_t records);
     void *progress_self;

@@ -54,5 +54,8 @@ int main(int argc, const char **argv)
     if (command == NULL)
         return command_fail(EXIT_USAGE,
                             "'%s': no such command; `iovasim --help` lists them", argv[1]);
+    char name[64]; /* What its own help calls it. */
+    snprintf(name, sizeof name, "iovasim %s", command->name);
+    argv[1] = name;
     return command->run(argc - 1, argv + 1);
 }

@@ -16,6 +16,23 @@ static void forget(struct output *o)
     *o = (struct output){ NULL, NULL, NULL };
 }
 
+/* A device or a pipe is written to, not replaced. */
+static bool replaceable(const char *path)
+{
+    struct stat s;
+    return stat(path, &s) != 0 || S_ISREG(s.st_mode);
+}
+
+static bool open_directly(struct output *o, struct error *error)
+{
+    o->stream = fopen(o->path, "w");
+    if (o->stream != NULL)
+        return true;
+    error_set(error, "%s: cannot write: %s", o->path, strerror(errno));
+    forget(o);
+    return false;
+}
+
 bool output_open(struct output *o, const char *path, struct error *error)
 {
     *o      = (struct output){ NULL, NULL, NULL };
@@ -25,6 +42,8 @@ bool output_open(struct output *o, const char *path, struct error *error)
         o->stream = stdout;
         return true;
     }
+    if (!replaceable(path))
+        return open_directly(o, error);
     const size_t room = strlen(path) + sizeof ".XXXXXX";
     o->temporary      = malloc(room);
     CHECK(o->temporary != NULL);
@@ -43,19 +62,21 @@ bool output_open(struct output *o, const char *path, struct error *error)
     return true;
 }
 
+static bool close_stream(struct output *o)
+{
+    const bool done = fflush(o->stream) == 0 && !ferror(o->stream);
+    return (o->stream == stdout || fclose(o->stream) == 0) && done;
+}
+
 bool output_finish(struct output *o, struct error *error)
 {
-    bool done = fflush(o->stream) == 0 && !ferror(o->stream);
-    if (o->temporary == NULL) {
-        if (!done)
-            error_set(error, "standard output: cannot write: %s", strerror(errno));
-        forget(o);
-        return done;
-    }
-    done = fclose(o->stream) == 0 && done && rename(o->temporary, o->path) == 0;
+    bool done = close_stream(o);
+    if (o->temporary != NULL)
+        done = done && rename(o->temporary, o->path) == 0;
     if (!done) {
         error_set(error, "%s: cannot write: %s", o->path, strerror(errno));
-        unlink(o->temporary);
+        if (o->temporary != NULL)
+            unlink(o->temporary);
     }
     forget(o);
     return done;
@@ -63,9 +84,8 @@ bool output_finish(struct output *o, struct error *error)
 
 void output_abandon(struct output *o)
 {
-    if (o->temporary != NULL) {
-        fclose(o->stream);
+    close_stream(o);
+    if (o->temporary != NULL)
         unlink(o->temporary);
-    }
     forget(o);
 }

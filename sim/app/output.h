@@ -12,7 +12,7 @@
 
 struct output {
     FILE *stream;
-    char *path, *temporary; /* path "-": standard output, and no temporary. */
+    char *path, *temporary; /* temporary NULL: written to directly ("-", a device). */
 };
 
 bool output_open(struct output *o, const char *path, struct error *error);

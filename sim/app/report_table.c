@@ -63,22 +63,23 @@ static void comparison_row(struct sheet *s, const struct machine_result *r)
     cell(line, 0, "%s", r->policy);
     cell(line, 1, "%s", r->api);
     figure(line, 2, v[METRIC_ID_iops] / 1000.0, 1);
-    figure(line, 3, v[METRIC_ID_throughput_gbps], 2);
+    figure(line, 3, v[METRIC_ID_throughput_gbps], 1);
     figure(line, 4, v[METRIC_ID_cpu_cycles_per_io], 0);
     figure(line, 5, v[METRIC_ID_map_cycles_per_io], 0);
     figure(line, 6, v[METRIC_ID_unmap_cycles_per_io] + v[METRIC_ID_deferred_cycles_per_io],
            0);
     figure(line, 7, v[METRIC_ID_invalidations_per_io], 2);
-    figure(line, 8, 100.0 * v[METRIC_ID_iotlb_hit_rate], 1);
+    figure(line, 8, 100.0 * v[METRIC_ID_iotlb_hit_rate], 0);
     figure(line, 9, v[METRIC_ID_io_latency_ns_p50] / 1000.0, 1);
-    figure(line, 10, v[METRIC_ID_exposure_page_us_per_io], 1);
+    figure(line, 10, v[METRIC_ID_exposure_page_us_per_io],
+           v[METRIC_ID_exposure_page_us_per_io] < 100.0 ? 1 : 0);
     figure(line, 11, v[METRIC_ID_dma_address_bytes_per_io], 0);
 }
 
 static void comparison(const struct report *report, FILE *out, bool colour)
 {
-    static const char *const name[] = { "kIOPS",  "Gb/s", "cyc/IO", "map",     "unmap",
-                                        "inv/IO", "hit%", "us/IO",  "exposed", "kept" };
+    static const char *const name[] = { "kIOPS", "Gb/s", "cycles", "map",  "unmap",
+                                        "inv",   "hit%", "us",     "open", "kept" };
     struct sheet s                  = sheet_new(out, colour);
     column(&s, "policy", false);
     column(&s, "API", false);
@@ -108,41 +109,60 @@ static bool any_cycles(const struct report *report, unsigned owner)
     return false;
 }
 
-static void breakdown_column(struct sheet *s, const struct machine_result *r)
+/* Side by side, so many runs fit into 80 columns. smartcols knows no headings that span. */
+enum { BREAKDOWN_RUNS = 9, LABEL_WIDTH = 14, FIGURE_WIDTH = 7 };
+
+static void breakdown_heading(const struct machine_result *run, unsigned shown, FILE *out)
 {
-    char name[16];
-    snprintf(name, sizeof name, "%.4s/%.4s", r->policy, r->api);
-    column(s, name, true);
+    fprintf(out, "%-*s", LABEL_WIDTH, "cycles per I/O");
+    for (unsigned i = 0; i < shown;) {
+        unsigned same = 1;
+        while (i + same < shown && strcmp(run[i + same].policy, run[i].policy) == 0)
+            same++;
+        const int width = (int)same * FIGURE_WIDTH - 3;
+        fprintf(out, "   %-*.*s", i + same < shown ? width : 0, width, run[i].policy);
+        i += same;
+    }
+    fprintf(out, "\n%-*s", LABEL_WIDTH, "");
+    for (unsigned i = 0; i < shown; i++)
+        fprintf(out, "%*.*s", FIGURE_WIDTH, FIGURE_WIDTH - 1, run[i].api);
+    fputc('\n', out);
 }
 
-enum { BREAKDOWN_RUNS = 6 };
-
-/* At most so many runs side by side: the sheet stays within 80 columns. */
-static void breakdown(const struct report *report, unsigned first, FILE *out, bool colour)
+static void breakdown(const struct report *report, unsigned first, FILE *out)
 {
-    const unsigned left  = report->runs - first;
-    const unsigned shown = left < BREAKDOWN_RUNS ? left : BREAKDOWN_RUNS;
-    struct sheet s       = sheet_new(out, colour);
-    column(&s, "cycles per I/O", false);
-    for (unsigned i = 0; i < shown; i++)
-        breakdown_column(&s, &report->run[first + i]);
+    const unsigned left              = report->runs - first;
+    const unsigned shown             = left < BREAKDOWN_RUNS ? left : BREAKDOWN_RUNS;
+    const struct machine_result *run = &report->run[first];
+    breakdown_heading(run, shown, out);
     for (unsigned o = 0; o < OWNERS; o++) {
         if (o == OWNER_idle || o == OWNER_setup || !any_cycles(report, o))
             continue;
-        struct libscols_line *line = scols_table_new_line(s.table, NULL);
-        cell(line, 0, "%s", cpu_owner_name[o]);
+        fprintf(out, "%-*s", LABEL_WIDTH, cpu_owner_name[o]);
         for (unsigned i = 0; i < shown; i++) {
-            const struct machine_result *r = &report->run[first + i];
-            const double ios               = (double)r->counters.replay.record;
-            figure(line, i + 1, ios == 0 ? 0 : (double)owner_cycles(r, o) / ios, 0);
+            const double ios = (double)run[i].counters.replay.record;
+            fprintf(out, "%*.0f", FIGURE_WIDTH,
+                    ios == 0 ? 0 : (double)owner_cycles(&run[i], o) / ios);
         }
+        fputc('\n', out);
     }
-    sheet_print(&s);
+    fputc('\n', out);
+}
+
+static void legend(FILE *out)
+{
+    fputs(
+        "Per I/O: cycles, CPU cycles that were not idle; map, unmap, those inside the\n"
+        "calls (unmap with flush timers); inv, invalidation commands; us, median latency;\n"
+        "open, page-microseconds that given-back pages stayed reachable for the device;\n"
+        "kept, bytes a driver keeps from map to unmap. hit%, of IOTLB look-ups.\n\n",
+        out);
 }
 
 void report_table(const struct report *report, FILE *out, bool colour)
 {
     comparison(report, out, colour);
+    legend(out);
     for (unsigned first = 0; first < report->runs; first += BREAKDOWN_RUNS)
-        breakdown(report, first, out, colour);
+        breakdown(report, first, out);
 }

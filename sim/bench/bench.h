@@ -9,14 +9,23 @@
 
 #include "sim/base/engine.h"
 
-/* Host seconds of this process and thread spent so far. */
+/* Host seconds that this thread has spent so far. */
 double bench_seconds(void);
 
-/* (a) and (b): host nanoseconds to a translation, under the engine and on the floor. */
+/* Host nanoseconds to a translation, under the engine and on the bare functional floor. */
 struct translate_bench {
     double engine_ns, floor_ns;
 };
 struct translate_bench bench_translate(const struct sim_host *host, bool miss,
                                        uint64_t count);
+
+/* I/Os per host second of a file in traces/samples. */
+double bench_replay(const struct sim_host *host, const char *sample);
+
+/* Replays so many generated records with the program; false when it fails. */
+struct memory_bench {
+    double mib, seconds;
+};
+bool bench_memory(const char *program, uint64_t records, struct memory_bench *result);
 
 #endif

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The program as a user meets it: what it prints, writes and refuses. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "sim/base/check.h"
+#include "sim/test/program.h"
+#include "sim/test/shim.h"
+
+#define SINGLE "@SAMPLE/nvme-randread-4k.iovatrace"
+#define MULTI  "@SAMPLE/nvme-seqread-128k.iovatrace"
+
+static struct program_result r;
+
+/* One clear line on standard error, nothing on standard output, the right status. */
+static void expect_refusal(const char *arguments, int status, const char *part)
+{
+    program_run(&r, arguments);
+    EXPECT_EQUAL(r.status, status);
+    EXPECT_TEXT(r.out, "");
+    EXPECT_HAS(r.err, part);
+    const char *newline = strchr(r.err, '\n');
+    EXPECT(newline != NULL && newline[1] == '\0');
+    EXPECT(strncmp(r.err, "iovasim: ", 9) == 0);
+}
+
+TEST_CASE(cli, every_command_explains_itself)
+{
+    static const char *const command[] = { "",        "replay",   "trace",  "params",
+                                           "presets", "policies", "formats" };
+    char arguments[64];
+    for (unsigned i = 0; i < sizeof command / sizeof command[0]; i++) {
+        snprintf(arguments, sizeof arguments, "%s --help", command[i]);
+        program_run(&r, arguments);
+        EXPECT_EQUAL(r.status, 0);
+        EXPECT(strlen(r.out) > 100);
+        EXPECT_TEXT(r.err, "");
+    }
+    program_run(&r, "--version");
+    EXPECT_EQUAL(r.status, 0);
+    EXPECT_HAS(r.out, "iovasim ");
+}
+
+TEST_CASE(cli, wrong_words_get_one_clear_line)
+{
+    expect_refusal("bogus", 2, "bogus");
+    expect_refusal("replay", 2, "expected a trace");
+    expect_refusal("replay " SINGLE " --bogus", 2, "--bogus");
+    expect_refusal("replay " SINGLE " --api foo", 2, "--api: expected iova");
+    expect_refusal("replay " SINGLE " --policy foo", 2, "--policy: 'foo'");
+    expect_refusal("replay " SINGLE " --preset foo", 2, "preset 'foo'");
+    expect_refusal("replay " SINGLE " --cpus 65", 2, "--cpus");
+    expect_refusal("replay " SINGLE " --limit -1", 2, "--limit");
+    expect_refusal("replay " SINGLE " --host gem5", 2, "--host");
+    expect_refusal("replay " SINGLE " --progress maybe", 2, "--progress");
+    expect_refusal("params nothing-like-it", 2, "nothing matches");
+}
+
+TEST_CASE(cli, unknown_keys_and_impossible_parameters_are_named)
+{
+    expect_refusal("replay " SINGLE " --set iotlb.set=4", 2, "did you mean iotlb.sets?");
+    expect_refusal("replay " SINGLE " --set iotlb.sets=3", 2, "a power of two, got '3'");
+    expect_refusal("replay " SINGLE " --set iotlb.sets", 2, "expected key=value");
+    expect_refusal("replay " SINGLE " --set iotlb.sets=", 2, "iotlb.sets: expected");
+    expect_refusal("replay " SINGLE " --set walker.walkers=60", 2, "walker.walks");
+    expect_refusal("replay " SINGLE " --set linux.release=5.4", 2, "6.12|6.18|7.3");
+    expect_refusal("replay " SINGLE " --set linux.release=6.12 --api iova", 2,
+                   "no IOVA API");
+}
+
+TEST_CASE(cli, broken_traces_are_named_with_their_record)
+{
+    expect_refusal("replay @/missing", 3, "missing: cannot open");
+    program_run(&r, "trace info " SINGLE);
+    size_t bytes;
+    char *whole =
+        program_file(TEST_SOURCE_DIR "/traces/samples/nvme-randread-4k.iovatrace", &bytes);
+    for (unsigned third = 1; third < 3; third++) {
+        FILE *cut = fopen(program_path("cut"), "wb");
+        CHECK(fwrite(whole, 1, bytes * third / 3, cut) == bytes * third / 3);
+        fclose(cut);
+        expect_refusal("replay @/cut --json @/cut.json", 3, "/cut: record ");
+        EXPECT_EQUAL(program_files("cut.json") + program_files("bad.json"), 0);
+    }
+    whole[bytes / 2] ^= 1;
+    FILE *bad = fopen(program_path("bad"), "wb");
+    CHECK(fwrite(whole, 1, bytes, bad) == bytes);
+    fclose(bad);
+    free(whole);
+    expect_refusal("replay @/bad --json @/bad.json", 3, "/bad: record ");
+    EXPECT_EQUAL(program_files("cut.json") + program_files("bad.json"), 0);
+}
+
+TEST_CASE(cli, an_output_that_cannot_be_written_leaves_nothing_behind)
+{
+    expect_refusal("replay " SINGLE " --json @/no/such/folder.json", 2, "cannot write");
+    expect_refusal("replay " SINGLE " --limit 5 --json /dev/full", 2, "cannot write");
+    EXPECT_EQUAL(program_files("cut.json") + program_files("bad.json"), 0);
+}
+
+TEST_CASE(cli, release_6_12_compares_what_it_has)
+{
+    program_run(&r, "replay " MULTI " --limit 20 --set linux.release=6.12 --policy strict");
+    EXPECT_EQUAL(r.status, 0);
+    EXPECT(strstr(r.out, "iova ") == NULL);
+    EXPECT_HAS(r.out, "streaming");
+    EXPECT_HAS(r.out, "sg");
+}
+
+TEST_CASE(cli, tables_fit_eighty_columns)
+{
+    program_run(&r, "replay " MULTI " --limit 30");
+    EXPECT_EQUAL(r.status, 0);
+    for (char *line = strtok(r.out, "\n"); line != NULL; line = strtok(NULL, "\n"))
+        EXPECT(strlen(line) <= 80);
+}
+
+TEST_CASE(cli, several_traces_play_one_after_the_other)
+{
+    program_run(&r,
+                "replay " SINGLE " " MULTI " --api iova --policy strict --json @/two.json");
+    EXPECT_EQUAL(r.status, 0);
+    size_t bytes;
+    char *json = program_file(program_path("two.json"), &bytes);
+    REQUIRE(json != NULL);
+    EXPECT_HAS(json, "\"records\": 3400");
+    free(json);
+}
+
+/* The same JSON, byte for byte, whatever carries the simulation. */
+static void expect_same_bytes(const char *what, const char *first, size_t bytes)
+{
+    char arguments[512];
+    size_t other_bytes;
+    snprintf(arguments, sizeof arguments, "replay %s --limit 400 --seed 7 --json @/b.json",
+             what);
+    program_run(&r, arguments);
+    EXPECT_EQUAL(r.status, 0);
+    char *other = program_file(program_path("b.json"), &other_bytes);
+    REQUIRE(other != NULL);
+    EXPECT_EQUAL(other_bytes, bytes);
+    EXPECT(other_bytes == bytes && memcmp(first, other, bytes) == 0);
+    free(other);
+}
+
+static void compare_all_ways(const char *trace)
+{
+    static const char *const way[] = { "", "--run-ahead off", "--host direct",
+                                       "--host direct --run-ahead off" };
+    char arguments[512];
+    size_t bytes;
+    snprintf(arguments, sizeof arguments, "replay %s --limit 400 --seed 7 --json @/a.json",
+             trace);
+    program_run(&r, arguments);
+    EXPECT_EQUAL(r.status, 0);
+    char *first = program_file(program_path("a.json"), &bytes);
+    REQUIRE(first != NULL);
+    EXPECT(bytes > 10000);
+    for (unsigned i = 0; i < sizeof way / sizeof way[0]; i++) {
+        snprintf(arguments, sizeof arguments, "%s %s", trace, way[i]);
+        expect_same_bytes(arguments, first, bytes);
+    }
+    free(first);
+}
+
+TEST_CASE(cli, both_hosts_with_and_without_running_ahead_write_the_same_bytes)
+{
+    compare_all_ways(SINGLE);
+    compare_all_ways("@SAMPLE/nvme-randrw-mixed.iovatrace");
+    compare_all_ways("@SAMPLE/nvme-randrw-mixed.iovatrace --cpus 4 --preset vtd-tiny "
+                     "--set replay.depth=16");
+}
+
+TEST_CASE(cli, listings_are_json_when_asked)
+{
+    static const char *const command[] = { "params", "presets", "policies", "formats" };
+    char arguments[64];
+    for (unsigned i = 0; i < sizeof command / sizeof command[0]; i++) {
+        snprintf(arguments, sizeof arguments, "%s --json", command[i]);
+        program_run(&r, arguments);
+        EXPECT_EQUAL(r.status, 0);
+        EXPECT(r.out[0] == '[');
+    }
+}
+
+/* SIGINT after the first quarter of a second of a run of many. */
+TEST_CASE(cli, an_interrupt_stops_a_long_replay_cleanly)
+{
+    char arguments[4096] = "--help >/dev/null; timeout -s INT 0.25 " TEST_BINARY_DIR
+                           "/iovasim replay --json @/interrupted.json";
+    for (unsigned i = 0; i < 32; i++)
+        strcat(arguments, " " SINGLE);
+    strcat(arguments, "; test $? -eq 124 && exit 130");
+    program_run(&r, arguments);
+    EXPECT_TEXT(r.err, "iovasim: interrupted\n");
+    EXPECT_EQUAL(program_files("interrupted"), 0);
+}
