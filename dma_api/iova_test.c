@@ -312,6 +312,30 @@ TEST_CASE(iova, an_address_above_the_limit_stays_in_its_magazine)
     kernel_rig_once(RIG_DIRECT, limits);
 }
 
+/* The newest of all takes the place of one that was taken from further down. */
+static void limit_order(struct kernel_rig *r, void *state)
+{
+    uint64_t pfn[4];
+    (void)state;
+    begin(r, 12);
+    for (unsigned i = 0; i < 4; i++)
+        pfn[i] = take(1);
+    for (unsigned i = 4; i-- > 0;)
+        iova_free_fast(&d, pfn[i], 1); /* In the magazine: 3, 2, 1, 0. */
+    EXPECT_EQUAL(iova_alloc_fast(&d, 1, pfn[2], false, &cached), pfn[2]);
+    EXPECT_EQUAL(take(1), pfn[1]); /* 3, 0, 1 */
+    EXPECT_EQUAL(take(1), pfn[0]);
+    EXPECT_EQUAL(take(1), pfn[3]);
+    for (unsigned i = 0; i < 4; i++)
+        iova_free_fast(&d, pfn[i], 1);
+    end();
+}
+
+TEST_CASE(iova, taking_from_the_middle_of_a_magazine_changes_the_order_as_linux_does)
+{
+    kernel_rig_once(RIG_DIRECT, limit_order);
+}
+
 /* The size counts: a range must end at the limit, not begin there. */
 static void limit_of_whole_range(struct kernel_rig *r, void *state)
 {
