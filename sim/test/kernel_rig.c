@@ -178,8 +178,7 @@ static void fake_flush(struct kernel_rig *r)
     struct cpu *cpu = cpu_this();
     cpu_spend(cpu, r->fake_flush_cycles);
     cpu_sync(cpu);
-    if (r->in_flush != NULL)
-        r->in_flush(r);
+    note(r, EVENT_FLUSHED, 0, 0, false);
 }
 
 static void fake_map_sync(void *state, struct dma_domain *d, uint64_t first, uint64_t last)

@@ -25,6 +25,7 @@ enum kernel_event_kind {
     EVENT_MAP_SYNC,
     EVENT_FLUSH_RANGE,
     EVENT_FLUSH_ALL,
+    EVENT_FLUSHED, /* The end of either, on the same CPU. */
     EVENT_GIVEN_BACK,
     EVENT_HANDED_OUT,
     EVENT_TABLE_FREED,
@@ -72,7 +73,6 @@ struct kernel_rig {
     uint64_t ecap_hidden; /* Capabilities that the driver is not shown, from now on. */
     unsigned fake_levels;
     uint64_t fake_leaf_sizes, fake_flush_cycles;
-    void (*in_flush)(struct kernel_rig *r); /* Runs inside each of the fake's flushes. */
 
     struct engine engine;
     struct memory memory;
