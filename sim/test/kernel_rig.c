@@ -224,6 +224,9 @@ static void spy_on_tail(struct kernel_rig *r, uint64_t tail)
     for (uint64_t i = r->shown_tail; i != tail && r->descriptors < RIG_DESCRIPTORS_MAX;
          i          = (i + 1) % RIG_QUEUE_ENTRIES) {
         const uint64_t slot = queue + i * VTD_IQ_ENTRY_BYTES;
+        if (r->spoil)
+            memory_write64(&r->memory, slot, 0);
+        r->spoil = false;
         r->descriptor[r->descriptors++] =
             (struct kernel_descriptor){ { memory_read64(&r->memory, slot),
                                           memory_read64(&r->memory, slot + 8) },
@@ -246,6 +249,7 @@ static uint64_t window_read(void *self, uint32_t offset, unsigned bytes, sim_tim
 {
     struct kernel_rig *r = self;
     const uint64_t value = iommu_mmio_ops.read(&r->iommu, offset, bytes, now);
+    r->status_reads += offset == VTD_FSTS;
     return offset == VTD_ECAP ? value & ~r->ecap_hidden : value;
 }
 

@@ -95,6 +95,8 @@ struct kernel_rig {
     struct kernel_descriptor descriptor[RIG_DESCRIPTORS_MAX];
     unsigned descriptors, tail_writes;
     uint64_t shown_tail; /* The last value of the tail register. */
+    bool spoil;          /* The next descriptor becomes an illegal one on its way. */
+    unsigned status_reads;
     uint64_t allocations, fail_at;
 
     /* The device. */
