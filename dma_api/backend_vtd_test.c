@@ -381,3 +381,62 @@ TEST_CASE(backend_vtd, flushes_of_one_domain_wait_for_each_other)
     r->cpus              = 2;
     run(r, one_domain);
 }
+
+/* ---- Broken hardware -------------------------------------------------------------------
+ */
+
+static void refused_probe(struct kernel_rig *r, void *state)
+{
+    struct error error = { "" };
+    const uint64_t out = r->kernel.pages.out;
+    (void)state;
+    r->ecap_hidden = VTD_ECAP_QI;
+    EXPECT(r->backend->probe(&r->kernel, &r->window, &error) == NULL);
+    EXPECT_HAS(error.text, "queued invalidation");
+    EXPECT_EQUAL(r->kernel.pages.out, out);
+}
+
+TEST_CASE(backend_vtd, a_probe_that_fails_says_why_and_gives_its_pages_back)
+{
+    kernel_rig_once(RIG_VTD, refused_probe);
+}
+
+enum { HANDSHAKE = 50000 };
+
+static void write_buffer(struct kernel_rig *r, void *state)
+{
+    const sim_time_t before = cpu_this()->time;
+    (void)state;
+    const dma_addr_t a = dma_map_phys(&r->device, MEM, PAGE, DMA_TO_DEVICE, 0);
+    EXPECT(cpu_this()->time - before >= HANDSHAKE * r->settings.iommu.period_ps);
+    EXPECT(cpu_owner_cycles(cpu_this(), OWNER_map_sync) > 0);
+    EXPECT_EQUAL(r->descriptors, 4);
+    dma_unmap_phys(&r->device, a, PAGE, DMA_TO_DEVICE, 0);
+}
+
+TEST_CASE(backend_vtd, a_map_waits_until_write_buffers_are_flushed)
+{
+    struct kernel_rig *r    = kernel_rig_new(RIG_VTD);
+    r->vtd.write_buffer     = true;
+    r->vtd.handshake_cycles = HANDSHAKE;
+    run(r, write_buffer);
+}
+
+/* An illegal descriptor stops the queue; the driver puts its wait there, and goes on. */
+static void illegal(struct kernel_rig *r, void *state)
+{
+    (void)state;
+    r->spoil = true;
+    flush(r, 0, 0xfff, false);
+    EXPECT_EQUAL(r->kernel.stats.warning, 1);
+    EXPECT_EQUAL(cpu_this()->irq_off, 0);
+    for (unsigned i = 0; i < 2 * RIG_QUEUE_ENTRIES; i++)
+        flush(r, 0, 0xfff, false); /* No slot of the queue is lost by it. */
+    EXPECT_EQUAL(r->kernel.stats.warning, 1);
+    EXPECT_EQUAL(r->kernel.stats.queue_full_turn, 0);
+}
+
+TEST_CASE(backend_vtd, an_illegal_descriptor_is_refused_and_the_queue_goes_on)
+{
+    kernel_rig_once(RIG_VTD, illegal);
+}
