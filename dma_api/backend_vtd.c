@@ -218,6 +218,17 @@ static bool bring_up(struct vtd_driver *v, struct error *error)
     return true;
 }
 
+static void give_back(struct vtd_driver *v)
+{
+    for (unsigned bus = 0; bus < 256; bus++)
+        if (v->context[bus] != 0)
+            kernel_pages_put(v->kernel, v->context[bus], 0);
+    kernel_pages_put(v->kernel, v->statuses, 0);
+    kernel_pages_put(v->kernel, v->queue, 0);
+    kernel_pages_put(v->kernel, v->root, 0);
+    free(v);
+}
+
 static void *vtd_probe(struct kernel *k, struct mmio_window *registers, struct error *error)
 {
     struct vtd_driver *v = calloc(1, sizeof *v);
@@ -230,11 +241,10 @@ static void *vtd_probe(struct kernel *k, struct mmio_window *registers, struct e
     v->queue     = kernel_pages_get_zeroed(k, 0);
     v->statuses  = kernel_pages_get_zeroed(k, 0);
     CHECK(v->root != 0 && v->queue != 0 && v->statuses != 0);
-    if (!has_what_it_takes(v, error) || !bring_up(v, error)) {
-        free(v);
-        return NULL;
-    }
-    return v;
+    if (has_what_it_takes(v, error) && bring_up(v, error))
+        return v;
+    give_back(v);
+    return NULL;
 }
 
 static void vtd_remove(void *state)
@@ -242,13 +252,7 @@ static void vtd_remove(void *state)
     struct vtd_driver *v = state;
     command(v, v->command & ~VTD_G_TE, 0);
     command(v, v->command & ~VTD_G_QI, 0);
-    for (unsigned bus = 0; bus < 256; bus++)
-        if (v->context[bus] != 0)
-            kernel_pages_put(v->kernel, v->context[bus], 0);
-    kernel_pages_put(v->kernel, v->statuses, 0);
-    kernel_pages_put(v->kernel, v->queue, 0);
-    kernel_pages_put(v->kernel, v->root, 0);
-    free(v);
+    give_back(v);
 }
 
 /* ---- Domains and contexts
