@@ -179,14 +179,16 @@ static void submit_one(struct vtd_driver *v, struct vtd_descriptor d)
 /* ---- Bring-up
  * ------------------------------------------------------------------------------- */
 
-/* Sets or clears bits of GCMD and waits until GSTS shows it. */
+/* Sets or clears bits of GCMD and waits until GSTS shows it; a flush of the write buffers
+ * is over when its bit there is clear. */
 static bool command(struct vtd_driver *v, uint32_t bits, uint32_t one_shot)
 {
-    mmio_write32(v->registers, VTD_GCMD, bits | one_shot);
-    v->command          = bits;
     const uint32_t want = bits | (one_shot & VTD_G_RTP);
+    const uint32_t ask  = want | VTD_G_TE | VTD_G_QI | VTD_G_WBF;
+    mmio_write32(v->registers, VTD_GCMD, bits | one_shot);
+    v->command = bits;
     for (unsigned turn = 0; turn < HANDSHAKE_TURNS; turn++) {
-        if ((mmio_read32(v->registers, VTD_GSTS) & (want | VTD_G_TE | VTD_G_QI)) == want)
+        if ((mmio_read32(v->registers, VTD_GSTS) & ask) == want)
             return true;
         cpu_relax(cpu_this());
     }
