@@ -270,6 +270,8 @@ TEST_CASE(rootport, a_refused_transaction_does_not_touch_memory)
     EXPECT_EQUAL(data, 0x1122334455667788);
     EXPECT_EQUAL(wire.root.stats.fault, 2);
     EXPECT_EQUAL(wire.root.stats.memory_ps, 0);
+    /* The read's refusal is a packet without payload; of the write only credits return. */
+    EXPECT_EQUAL(wire.root.stats.link_down_ps, HEADER_PS + 2 * FLIGHT_PS);
     stop();
 }
 
