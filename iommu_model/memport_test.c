@@ -97,7 +97,7 @@ TEST_CASE(memport, the_data_is_what_memory_held_at_acceptance)
     memory_write64(&memory, 0x4000, 77); /* Before the acceptance. */
     accepts(5, W + 3, 5 + LATENCY);
     memory_write64(&memory, 0x4008, 88); /* Behind it. */
-    const uint64_t *data = memport_arrived(&port, W + 3);
+    const uint64_t *data = memport_arrived(&port, W + 3, 5 + LATENCY);
     EXPECT_EQUAL(data[0], 77);
     for (uint64_t i = 1; i < 8; i++)
         EXPECT_EQUAL(data[i], i + 1);
@@ -143,7 +143,7 @@ TEST_CASE(memport, round_robin_is_fair_and_fixed_is_not)
         for (cycle_t now = 0; now < 6; now++) {
             const unsigned winner = fair ? robin[now] : fixed[now];
             accepts(now, winner, now + LATENCY);
-            memport_arrived(&port, winner);
+            memport_arrived(&port, winner, now);
             if (winner == W && again > 0) {
                 present(W, now, now + 1); /* Insists. */
                 again--;
@@ -159,7 +159,7 @@ TEST_CASE(memport, round_robin_wraps_from_the_highest_place_to_the_lowest)
     make(32, "round_robin");
     present(top, 0, 0);
     accepts(0, top, LATENCY);
-    memport_arrived(&port, top);
+    memport_arrived(&port, top, LATENCY);
     present(top, 1, 1);
     present(MEMPORT_INVQ, 1, 1);
     accepts(1, MEMPORT_INVQ, 1 + LATENCY);
@@ -178,12 +178,12 @@ TEST_CASE(memport, a_read_beyond_the_limit_waits_for_an_arrival)
     accepts(0, W, LATENCY);
     accepts(1, W + 1, LATENCY + 1);
     nothing_before(2, CYCLE_NEVER); /* No arrival, no event. */
-    memport_arrived(&port, W);
-    accepts(LATENCY, W + 2, 2 * LATENCY); /* In the cycle of the arrival. */
-    nothing_before(LATENCY, CYCLE_NEVER);
-    memport_arrived(&port, W + 1);
-    accepts(LATENCY + 1, W + 3, 2 * LATENCY + 1);
-    EXPECT_EQUAL(port.stats.wait_cycles, 0 + 1 + LATENCY + LATENCY + 1);
+    memport_arrived(&port, W, LATENCY);
+    nothing_before(LATENCY, LATENCY + 1);
+    memport_arrived(&port, W + 1, LATENCY + 1);
+    accepts(LATENCY + 1, W + 2, 2 * LATENCY + 1); /* In the cycle behind the arrival. */
+    accepts(LATENCY + 2, W + 3, 2 * LATENCY + 2);
+    EXPECT_EQUAL(port.stats.wait_cycles, 0 + 1 + LATENCY + 1 + LATENCY + 2);
     memory_free(&memory);
 }
 
@@ -197,7 +197,7 @@ TEST_CASE(memport, one_at_a_time_is_one_at_a_time)
         accepts(now, W + i % 2, now + LATENCY);
         nothing_before(now + 1, CYCLE_NEVER);
         now += LATENCY;
-        memport_arrived(&port, W + i % 2);
+        memport_arrived(&port, W + i % 2, now++);
         present(W + i % 2, now, now);
     }
     memory_free(&memory);
@@ -281,7 +281,7 @@ TEST_CASE(memport, presents_again_after_many_turns_of_the_window)
         const cycle_t at = now + (i * 97) % MEMPORT_AHEAD;
         present(W + i % 3, now, at);
         accepts(at, W + i % 3, at + LATENCY);
-        memport_arrived(&port, W + i % 3);
+        memport_arrived(&port, W + i % 3, at + LATENCY);
         now = at + 1000000 * (cycle_t)i + 511;
     }
     memory_free(&memory);
@@ -297,11 +297,11 @@ TEST_CASE(memport, a_read_that_came_due_while_the_port_was_full_is_not_lost)
     present(W + 1, 0, 10);
     present(W + 2, 0, 400);
     EXPECT_EQUAL(memport_due(&port, 9), CYCLE_NEVER);
-    memport_arrived(&port, W);
-    accepts(LATENCY, W + 1, 2 * LATENCY);
-    EXPECT_EQUAL(port.stats.wait_cycles, LATENCY - 10);
-    memport_arrived(&port, W + 1);
-    EXPECT_EQUAL(memport_due(&port, 2 * LATENCY), 400);
+    memport_arrived(&port, W, LATENCY);
+    accepts(LATENCY + 1, W + 1, 2 * LATENCY + 1);
+    EXPECT_EQUAL(port.stats.wait_cycles, LATENCY + 1 - 10);
+    memport_arrived(&port, W + 1, 2 * LATENCY + 1);
+    EXPECT_EQUAL(memport_due(&port, 2 * LATENCY + 1), 400);
     accepts(400, W + 2, 400 + LATENCY);
     memory_free(&memory);
 }
@@ -327,15 +327,16 @@ static unsigned naive_winner(cycle_t now, unsigned inflight, unsigned limit, uns
     return MEMPORT_PLACES;
 }
 
+/* What ends in this cycle counts in it once more. */
 static unsigned land(cycle_t now)
 {
     unsigned flying = 0;
     for (unsigned p = 0; p < MEMPORT_PLACES; p++) {
+        flying += place[p].flying;
         if (place[p].flying && place[p].arrives == now) {
-            memport_arrived(&port, p);
+            memport_arrived(&port, p, now);
             place[p].flying = false;
         }
-        flying += place[p].flying;
     }
     return flying;
 }

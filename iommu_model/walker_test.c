@@ -329,7 +329,8 @@ TEST_CASE(walker, walkers_read_side_by_side)
     rig_stop(&rig);
 }
 
-/* Two walkers, one read at a time: the second's reads fall between the first's. */
+/* Two walkers, one read at a time: the second's reads fall between the first's, each a
+ * cycle behind the end of the one before. */
 TEST_CASE(walker, the_port_lets_only_so_many_reads_fly)
 {
     prepare();
@@ -344,8 +345,9 @@ TEST_CASE(walker, the_port_lets_only_so_many_reads_fly)
     rig_submit(&rig, DEVICE, base + 0x1000, PT_READ, 1);
     EXPECT_EQUAL(collect(), 2);
     const cycle_t first_read = began + 1 + 10, fill = rig.settings.walker.fill_cycles;
-    EXPECT_EQUAL(got[0].due, first_read + 7 * L + fill + 1); /* Every other read is its. */
-    EXPECT_EQUAL(got[1].due, first_read + 8 * L + fill + 1);
+    EXPECT_EQUAL(got[0].due,
+                 first_read + 7 * L + 6 + fill + 1); /* Every other read is its. */
+    EXPECT_EQUAL(got[1].due, first_read + 8 * L + 7 + fill + 1);
     rig_stop(&rig);
 }
 
