@@ -167,6 +167,44 @@ TEST_CASE(dma_iommu, pieces_link_in_any_order_with_gaps_and_only_sync_tells_the_
     kernel_rig_once(RIG_FAKE, links);
 }
 
+/* Several CPUs fill one range at the same time, across the border of two tables. */
+static void links_together(struct kernel_rig *r, void *state)
+{
+    static struct dma_iova_state s;
+    const unsigned me = cpu_this()->id, pieces = 128;
+    (void)state;
+    if (me == 0)
+        EXPECT(dma_iova_try_alloc(&r->device, &s, 0, 4 << 20));
+    kernel_rig_meet(r);
+    const size_t middle = (2 << 20) - pieces / 2 * PAGE;
+    for (unsigned i = me; i < pieces; i += r->cpus)
+        EXPECT_EQUAL(link(r, &s, MEM + 2 * i * PAGE, middle + i * PAGE, PAGE), 0);
+    kernel_rig_meet(r);
+    for (unsigned i = 0; me == 0 && i < pieces; i++)
+        expect_maps(r, s.addr + middle + i * PAGE, MEM + 2 * i * PAGE);
+    kernel_rig_meet(r);
+    for (unsigned i = me; i < pieces; i += r->cpus)
+        unlink_range(r, &s, middle + i * PAGE, PAGE);
+    kernel_rig_meet(r);
+    if (me != 0)
+        return;
+    EXPECT_EQUAL(kernel_rig_tables(r, &r->domain->table), 4);
+    EXPECT_EQUAL(r->kernel.stats.link, pieces);
+    EXPECT_EQUAL(r->kernel.stats.unlink, pieces);
+    EXPECT_EQUAL(r->kernel.stats.warning, 0);
+    dma_iova_free(&r->device, &s);
+    expect_empty(r);
+}
+
+TEST_CASE(dma_iommu, cpus_may_link_disjoint_pieces_of_one_range_at_the_same_time)
+{
+    struct kernel_rig *r      = kernel_rig_new(RIG_FAKE);
+    r->cpus                   = 4;
+    r->cpu_config.wake_cycles = 0; /* All at once. */
+    kernel_rig_run(r, links_together, NULL);
+    kernel_rig_free(r);
+}
+
 static void link_errors(struct kernel_rig *r, void *state)
 {
     struct dma_iova_state s;
