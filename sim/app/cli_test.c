@@ -130,7 +130,7 @@ TEST_CASE(cli, several_traces_play_one_after_the_other)
 /* The same JSON, byte for byte, whatever carries the simulation. */
 static void expect_same_bytes(const char *what, const char *first, size_t bytes)
 {
-    char arguments[512];
+    char arguments[640];
     size_t other_bytes;
     snprintf(arguments, sizeof arguments, "replay %s --limit 400 --seed 7 --json @/b.json",
              what);
