@@ -665,8 +665,9 @@ void walker_data(struct iommu *m, unsigned index, cycle_t now)
 
 static void widen(struct walk *w, const struct inv_selector *s)
 {
+    const bool nests = w->space & SPACE_STAGE_2;
     const bool all =
-        s->by_guest || s->at_first_stage; /* Other addresses than the walk's. */
+        s->by_guest || (s->at_first_stage && nests); /* Other sizes than the walk's page. */
     const uint64_t first = all ? 0 : s->first, last = all ? UINT64_MAX : s->last;
     w->flush_first    = w->flushed && w->flush_first < first ? w->flush_first : first;
     w->flush_last     = w->flushed && w->flush_last > last ? w->flush_last : last;
