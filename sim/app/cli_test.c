@@ -66,6 +66,10 @@ TEST_CASE(cli, unknown_keys_and_impossible_parameters_are_named)
     expect_refusal("replay " SINGLE " --set linux.release=5.4", 2, "6.12|6.18|7.3");
     expect_refusal("replay " SINGLE " --set linux.release=6.12 --api iova", 2,
                    "no IOVA API");
+    expect_refusal("replay " SINGLE " --preset riscv-perf --set linux.release=6.12", 2,
+                   "linux.release: expected 6.18");
+    expect_refusal("replay " SINGLE " --preset riscv-zdl --set linux.svnapot=1", 2,
+                   "linux.svnapot: expected 0");
 }
 
 TEST_CASE(cli, broken_traces_are_named_with_their_record)
