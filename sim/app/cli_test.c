@@ -134,7 +134,7 @@ TEST_CASE(cli, several_traces_play_one_after_the_other)
 /* The same JSON, byte for byte, whatever carries the simulation. */
 static void expect_same_bytes(const char *what, const char *first, size_t bytes)
 {
-    char arguments[512];
+    char arguments[640];
     size_t other_bytes;
     snprintf(arguments, sizeof arguments, "replay %s --limit 400 --seed 7 --json @/b.json",
              what);
@@ -190,7 +190,7 @@ TEST_CASE(cli, listings_are_json_when_asked)
 /* SIGINT after the first quarter of a second of a run of many. */
 TEST_CASE(cli, an_interrupt_stops_a_long_replay_cleanly)
 {
-    char arguments[4096] = "--help >/dev/null; timeout -s INT 0.25 " TEST_BINARY_DIR
+    char arguments[4096] = "--help >/dev/null; timeout -s INT 1.5 " TEST_BINARY_DIR
                            "/iovasim replay --json @/interrupted.json";
     for (unsigned i = 0; i < 32; i++)
         strcat(arguments, " " SINGLE);
