@@ -390,8 +390,9 @@ static void flush(struct vtd_driver *v, struct dma_domain *d, uint64_t first, ui
 }
 
 static void vtd_flush_range(void *state, struct dma_domain *d, uint64_t first,
-                            uint64_t last, bool tables)
+                            uint64_t last, bool tables, unsigned leaf_lg2)
 {
+    (void)leaf_lg2;
     flush(state, d, first, last, !tables);
 }
 

@@ -493,12 +493,19 @@ static void vtd_completed(struct iommu *m, const struct iommu_command *c, cycle_
         front(m)->ics |= 1; /* IWC; its event is not used by Linux. */
 }
 
+/* By its domain id. */
+static space_t vtd_space(uint32_t number)
+{
+    return space_make(number, 0, STAGE_2);
+}
+
 const struct iommu_arch arch_vtd = {
     .name          = "vtd",
     .summary       = "Intel VT-d, legacy mode",
     .params        = &vtd_param_table,
     .window_bytes  = VTD_WINDOW_BYTES,
     .command_bytes = VTD_IQ_ENTRY_BYTES,
+    .space         = vtd_space,
     .init          = vtd_init,
     .free          = vtd_free,
     .write         = vtd_write,

@@ -665,8 +665,9 @@ void walker_data(struct iommu *m, unsigned index, cycle_t now)
 
 static void widen(struct walk *w, const struct inv_selector *s)
 {
+    const bool nests = w->space & SPACE_STAGE_2;
     const bool all =
-        s->by_guest || s->at_first_stage; /* Other addresses than the walk's. */
+        s->by_guest || (s->at_first_stage && nests); /* Other sizes than the walk's page. */
     const uint64_t first = all ? 0 : s->first, last = all ? UINT64_MAX : s->last;
     w->flush_first    = w->flushed && w->flush_first < first ? w->flush_first : first;
     w->flush_last     = w->flushed && w->flush_last > last ? w->flush_last : last;
@@ -701,7 +702,7 @@ static bool may_fill_stale(const struct iommu *m, const struct walk *w,
 {
     const struct iotlb_entry page = { .page = w->page, .page_lg2 = 12 };
     const uint64_t iova           = w->page << 12;
-    return w->stale_since != TIME_NEVER && space_domain(w->space) == s->value
+    return w->stale_since != TIME_NEVER && inv_selects_space(s, w->space)
            && iova >= s->first && iova <= s->last && !overtaken(m, w, &page)
            && knows_leaf(m, w);
 }

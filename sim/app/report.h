@@ -19,7 +19,8 @@ struct report_trace {
 };
 
 struct report {
-    const struct config *config;
+    const struct config *config; /* One for each preset, in the order of the runs. */
+    unsigned configs;
     struct report_trace trace[REPORT_TRACES_MAX];
     unsigned traces, runs;
     uint64_t records; /* That each run replayed. */
