@@ -15,7 +15,19 @@ enum arch_verdict { ARCH_GO, ARCH_BYPASS, ARCH_FAULT };
 enum context_verdict { CONTEXT_MORE, CONTEXT_DONE, CONTEXT_FAULT };
 
 /* Why a page walk or a permission check failed. */
-enum arch_denial { DENIED_ABSENT, DENIED_MALFORMED, DENIED_PERMISSION };
+enum arch_denial { DENIED_ABSENT, DENIED_MALFORMED, DENIED_PERMISSION, DENIED_UNMARKED };
+
+/* PROCESS_NONE: the device's context says everything. */
+enum process_verdict { PROCESS_NONE, PROCESS_NEEDED, PROCESS_FAULT };
+
+enum arch_event {
+    EVENT_REQUEST,
+    EVENT_IOTLB_MISS,
+    EVENT_DEVICE_WALK,
+    EVENT_PROCESS_WALK,
+    EVENT_STAGE1_WALK,
+    EVENT_STAGE2_WALK,
+};
 
 struct iommu_arch {
     const char *name, *summary; /* The name equals the file's. */
@@ -40,6 +52,12 @@ struct iommu_arch {
     enum context_verdict (*context_next)(struct iommu *m, struct context_walk *w,
                                          const uint64_t *data);
 
+    /* Which process context the request needs beside this device context, if any. NULL: the
+     * architecture has none. */
+    enum process_verdict (*process)(struct iommu *m, const struct iommu_request *request,
+                                    const struct xlate_context *device,
+                                    struct iommu_response *response, uint32_t *process);
+
     /* Once the context is known, before the IOTLB is asked. */
     enum arch_verdict (*check)(struct iommu *m, const struct iommu_request *request,
                                const struct xlate_context *context,
@@ -50,7 +68,26 @@ struct iommu_arch {
                       enum arch_denial denial);
 
     /* Whether what a stage allows of a page (PT_* bits) is enough for the request. */
-    bool (*allows)(const struct iommu_request *request, unsigned stage, uint8_t prot);
+    bool (*allows)(const struct iommu_request *request, const struct xlate_context *context,
+                   unsigned stage, uint8_t prot);
+
+    /* The bits that the access needs set in the leaf's entry and that are not; a walk sets
+     * them if updates says so and fails otherwise. NULL: the architecture has none. */
+    uint64_t (*missing)(uint8_t access, uint8_t prot);
+    bool (*updates)(const struct xlate_context *context, unsigned stage);
+    /* Whether a cached translation serves the request although bits are missing. */
+    bool (*serves)(const struct iommu *m, const struct iommu_request *request,
+                   const struct iotlb_entry *e);
+
+    /* Whether a guest-physical address is an interrupt file's, and where its entry of two
+     * words lies. NULL: never. */
+    bool (*redirects)(const struct xlate_context *context, uint64_t guest, uint64_t *pa);
+    /* What that entry says; false with *cause. */
+    bool (*redirected)(const uint64_t *words, struct pt_item *item, uint16_t *cause);
+
+    /* Something that the architecture's counters may count, when m->counts_events. */
+    void (*event)(struct iommu *m, enum arch_event event,
+                  const struct iommu_request *request, const struct xlate_context *context);
 
     void (*record)(struct iommu *m, const struct iommu_fault *fault, cycle_t now);
 

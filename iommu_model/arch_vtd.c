@@ -342,8 +342,10 @@ static uint16_t vtd_cause(const struct iommu_request *request, unsigned stage,
                                       : VTD_FAULT_READ_NOT_ALLOWED;
 }
 
-static bool vtd_allows(const struct iommu_request *request, unsigned stage, uint8_t prot)
+static bool vtd_allows(const struct iommu_request *request,
+                       const struct xlate_context *context, unsigned stage, uint8_t prot)
 {
+    (void)context;
     (void)stage;
     return (request->access & (PT_READ | PT_WRITE) & ~prot) == 0;
 }

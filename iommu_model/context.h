@@ -28,6 +28,8 @@ struct xlate_context {
     bool quiet;         /* Faults of this device are not recorded. */
     uint64_t process_root; /* Of the process directory, when needs_process. */
     uint64_t attributes;   /* The architecture's own. */
+    bool redirects;        /* Interrupt files have tables of their own: */
+    uint64_t msi_root, msi_mask, msi_pattern;
 };
 
 struct context_entry {
@@ -61,7 +63,13 @@ struct context_entry {
     P(u32,  step_cycles,      1, 1,  500, ANY, "cycles", "From an entry's arrival to the next read",\
       "one pipeline step")                                                                          \
     P(u32,  fill_cycles,      2, 1, 1000, ANY, "cycles", "From the last beat to the next look-up",  \
-      "write, then read")
+      "write, then read")                                                                           \
+    P(u32,  fault_cycles,     1, 1, 1000, ANY, "cycles", "From a faulty word to the fault; at the earliest with the last word", \
+      "one pipeline step")                                                                          \
+    P(flag, fill_after_flush, 0, 0, 1, ANY, "",    "A walk under way fills after an invalidation",  \
+      "a fault of some implementations")                                                            \
+    P(flag, refetch,          0, 0, 1, ANY, "",    "A context dropped under a page walk is read again at once", \
+      "usual design: the walk goes by what was true at its beginning")
 
 #define CONTEXT_STATS(S)                                                                            \
     S(lookup,            lookup,       "lookups", "Look-ups of a device's or process's context")    \

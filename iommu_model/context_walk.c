@@ -3,70 +3,155 @@
  * context_walk - reading the tables that say what a device or a process may do.
  *
  * One engine: it walks for the requester that has waited longest; everyone who waits for
- * the same context looks up again when it has been cached.
+ * the same context looks up again when it has been cached. Where the tables of a process
+ * lie at guest-physical addresses, each is first walked through the device's second stage.
  */
 #include "iommu_model/arch.h"
 
+/* ---- Which context ----------------------------------------------------------------------
+ */
+
+/* Whether the device's context, or the process's, is missing from the caches. */
+struct wanted {
+    bool device, process;
+    uint32_t pasid; /* Of the process. */
+};
+
+static struct wanted wanted(struct iommu *m, const struct iommu_request *q)
+{
+    struct iommu_response ignored;
+    uint32_t pasid;
+    const struct xlate_context *device =
+        context_cache_probe(&m->device_contexts, context_key(q->requester, 0));
+    if (device == NULL)
+        return (struct wanted){ .device = true };
+    if (!device->needs_process
+        || m->arch->process(m, q, device, &ignored, &pasid) != PROCESS_NEEDED
+        || context_cache_probe(&m->process_contexts, context_key(q->requester, pasid)))
+        return (struct wanted){ 0 };
+    return (struct wanted){ .process = true, .pasid = pasid };
+}
+
+bool context_walk_missing(struct iommu *m, const struct iommu_request *q)
+{
+    const struct wanted w = wanted(m, q);
+    return w.device || w.process;
+}
+
+static bool wants(struct iommu *m, const struct context_walk *w,
+                  const struct iommu_request *q)
+{
+    const struct wanted x = wanted(m, q);
+    return q->requester == w->requester
+           && (w->process ? x.process && x.pasid == w->pasid : x.device);
+}
+
+/* ---- Reading ----------------------------------------------------------------------------
+ */
+
+static void read_table(struct iommu *m, cycle_t presented)
+{
+    struct context_walk *w          = &m->context_walk;
+    const struct xlate_stage *stage = &w->result.stage2;
+    w->nested                       = w->guest;
+    if (!w->guest) {
+        iommu_read(m, MEMPORT_CONTEXT, w->pa, w->words, presented);
+        return;
+    }
+    w->table = stage->root;
+    w->level = (uint8_t)(stage->levels - 1);
+    iommu_read(m, MEMPORT_CONTEXT,
+               w->table + pt_entry_offset(stage->format, w->level, true, w->pa), 1,
+               presented);
+}
+
+/* For the request that has waited longest and still finds no context. */
 static void start(struct iommu *m, cycle_t now)
 {
     struct context_walk *w        = &m->context_walk;
-    const struct xlate *x         = &m->xlate[w->waiting.first];
-    const struct iommu_request *q = &x->request;
-    const struct xlate_context *device =
-        context_cache_probe(&m->device_contexts, context_key(q->requester, 0));
-
-    w->active    = true;
-    w->flushed   = false;
-    w->filling   = false;
-    w->process   = device != NULL && device->needs_process;
-    w->requester = q->requester;
-    w->has_pasid = q->has_pasid;
-    w->pasid     = q->has_pasid ? q->pasid : 0;
-    w->step      = 0;
-    w->result    = w->process ? *device : (struct xlate_context){ 0 };
+    const struct iommu_request *q = &m->xlate[w->waiting.first].request;
+    const struct wanted x         = wanted(m, q);
+    w->active                     = true;
+    w->flushed = w->filling = w->guest = w->guest_fault = false;
+    w->process                                          = x.process;
+    w->requester                                        = q->requester;
+    w->pasid                                            = x.pasid;
+    w->step                                             = 0;
+    w->result =
+        x.process ? *context_cache_probe(&m->device_contexts, context_key(q->requester, 0))
+                  : (struct xlate_context){ 0 };
     m->arch->context_first(m, w);
-    iommu_read(m, MEMPORT_CONTEXT, w->pa, w->words, now + m->config.context.start_cycles);
+    if (m->counts_events)
+        m->arch->event(m, x.process ? EVENT_PROCESS_WALK : EVENT_DEVICE_WALK, q,
+                       &w->result);
+    read_table(m, now + m->config.context.start_cycles);
 }
 
 void context_walk_begin(struct iommu *m, uint16_t index, cycle_t now)
 {
-    m->xlate[index].step = XLATE_WAIT;
+    if (!m->xlate[index].walking)
+        m->xlate[index].step = XLATE_WAIT;
     xlate_list_push(m, &m->context_walk.waiting, index);
     if (!m->context_walk.active)
         start(m, now);
 }
 
-static bool wants(const struct context_walk *w, const struct iommu_request *q)
+/* ---- The end ----------------------------------------------------------------------------
+ */
+
+/* Goes on, or, where a page walk of its is still under way, only has its context again. */
+static void resume(struct iommu *m, uint16_t index, cycle_t due)
 {
-    return q->requester == w->requester
-           && (!w->process
-               || (q->has_pasid == w->has_pasid
-                   && (!q->has_pasid || q->pasid == w->pasid)));
+    struct xlate *x = &m->xlate[index];
+    x->recontext    = false;
+    if (x->walking)
+        return;
+    xlate_account(x, XLATE_PART_context, due);
+    x->step = XLATE_CONTEXT;
+    wheel_put(&m->wheel, item_xlate(index), due);
 }
 
-/* Everyone who waited for this context goes on; the engine turns to the next one. */
+static void refuse(struct iommu *m, uint16_t index, cycle_t due, cycle_t now)
+{
+    const struct context_walk *w = &m->context_walk;
+    struct xlate *x              = &m->xlate[index];
+    struct iommu_fault what      = { .cause     = w->cause,
+                                     .has_guest = w->guest_fault,
+                                     .guest     = w->guest_fault ? w->pa : 0,
+                                     .implicit  = w->guest_fault };
+    if (w->guest_fault)
+        what.cause = m->arch->cause(&x->request, STAGE_2, DENIED_ABSENT);
+    x->quiet     = w->result.quiet;
+    x->recontext = false;
+    if (x->walking) {
+        x->refused       = true;
+        x->refused_cause = what.cause;
+        return;
+    }
+    xlate_account(x, XLATE_PART_context, now);
+    xlate_fault(m, index, &what, due + m->config.iommu.respond_cycles);
+}
+
+/* Everyone who waited for this context goes on; the engine turns to the next one. A walk
+ * whose process context is missing, too, waits on. */
 static void conclude(struct iommu *m, bool fault, cycle_t due, cycle_t now)
 {
     struct context_walk *w   = &m->context_walk;
-    struct xlate_list others = { XLATE_NONE, XLATE_NONE };
+    struct xlate_list before = w->waiting;
     w->active                = false;
-    while (w->waiting.first != XLATE_NONE) {
-        const uint16_t index = xlate_list_pop(m, &w->waiting);
-        struct xlate *x      = &m->xlate[index];
-        if (!wants(w, &x->request)) {
-            xlate_list_push(m, &others, index);
-            continue;
-        }
-        xlate_account(x, XLATE_PART_context, fault ? now : due);
-        if (fault) {
-            x->quiet = w->result.quiet;
-            xlate_fault(m, index, w->cause, 0, due + m->config.iommu.respond_cycles);
-        } else {
-            x->step = XLATE_CONTEXT;
-            wheel_put(&m->wheel, item_xlate(index), due);
-        }
+    w->waiting               = (struct xlate_list){ XLATE_NONE, XLATE_NONE };
+    while (before.first != XLATE_NONE) {
+        const uint16_t index          = xlate_list_pop(m, &before);
+        const struct iommu_request *q = &m->xlate[index].request;
+        if (fault ? !wants(m, w, q)
+                  : q->requester != w->requester
+                        || (m->xlate[index].walking && context_walk_missing(m, q)))
+            xlate_list_push(m, &w->waiting, index);
+        else if (fault)
+            refuse(m, index, due, now);
+        else
+            resume(m, index, due);
     }
-    w->waiting = others;
     if (w->waiting.first != XLATE_NONE)
         start(m, now);
 }
@@ -74,7 +159,7 @@ static void conclude(struct iommu *m, bool fault, cycle_t due, cycle_t now)
 static void fill(struct iommu *m, cycle_t now)
 {
     const struct context_walk *w = &m->context_walk;
-    if (!w->flushed) {
+    if (!w->flushed || m->config.context.fill_after_flush) {
         if (w->process)
             context_cache_fill(&m->process_contexts, context_key(w->requester, w->pasid),
                                &w->result);
@@ -85,15 +170,81 @@ static void fill(struct iommu *m, cycle_t now)
     conclude(m, false, now + 1, now);
 }
 
+/* When the word that is to blame had arrived: the beats of a read come one after the other.
+ */
+static cycle_t blame_time(const struct iommu *m, cycle_t now)
+{
+    const struct context_walk *w = &m->context_walk;
+    const struct mem_channel *c  = m->memport.channel;
+    const uint64_t beats_after =
+        (8 * (w->words - 1)) / c->beat_bytes - (8 * w->fault_word) / c->beat_bytes;
+    const cycle_t ago =
+        cycle_at_or_after(beats_after * c->beat_ps, m->config.iommu.period_ps);
+    return cycle_max(now, now - ago + m->config.context.fault_cycles);
+}
+
+/* ---- Beats have arrived
+ * ------------------------------------------------------------------
+ */
+
 static void count_read(struct iommu *m)
 {
     const struct context_walk *w = &m->context_walk;
     m->context_stats.read++;
     for (uint16_t i = w->waiting.first; i != XLATE_NONE; i = m->xlate[i].next)
-        if (wants(w, &m->xlate[i].request)) {
+        if (wants(m, w, &m->xlate[i].request)) {
             m->xlate[i].response.reads++; /* On behalf of the one that waited longest. */
             return;
         }
+}
+
+static void guest_leaf(struct iommu *m, const struct pt_item *leaf, uint64_t entry_pa,
+                       cycle_t now)
+{
+    static const struct iommu_request own = { .access = PT_READ };
+    struct context_walk *w                = &m->context_walk;
+    const uint64_t bits =
+        m->arch->missing == NULL ? 0 : m->arch->missing(PT_READ, leaf->prot);
+    if (!m->arch->allows(&own, &w->result, STAGE_2, leaf->prot)
+        || (bits != 0 && !m->arch->updates(&w->result, STAGE_2))) {
+        w->guest_fault = true;
+        conclude(m, true, now + m->config.context.fault_cycles, now);
+        return;
+    }
+    cycle_t next = now + m->config.context.step_cycles;
+    if (bits != 0) {
+        const uint64_t entry = memory_read64(m->memory, entry_pa) | bits;
+        memory_device_write(m->memory, entry_pa, &entry, sizeof entry);
+        next += m->config.walker.update_cycles;
+    }
+    w->nested = false;
+    iommu_read(m, MEMPORT_CONTEXT, leaf->pa | (w->pa & mask_lg2(leaf->page_lg2)), w->words,
+               next);
+}
+
+/* An entry of the second stage, on the way to a table of the process directory. */
+static void guest_entry(struct iommu *m, uint64_t entry, cycle_t now)
+{
+    struct context_walk *w          = &m->context_walk;
+    const struct xlate_stage *stage = &w->result.stage2;
+    const bool root                 = w->level + 1 == stage->levels;
+    const uint64_t entry_pa =
+        w->table + pt_entry_offset(stage->format, w->level, root, w->pa);
+    const struct pt_item item = stage->format->decode(entry, w->level);
+    if (item.kind == PT_LEAF && w->pa >> pt_input_lg2(stage->format, stage->levels) == 0) {
+        guest_leaf(m, &item, entry_pa, now);
+        return;
+    }
+    if (item.kind != PT_TABLE || w->level == 0) {
+        w->guest_fault = true;
+        conclude(m, true, now + m->config.context.fault_cycles, now);
+        return;
+    }
+    w->level--;
+    w->table = item.pa;
+    iommu_read(m, MEMPORT_CONTEXT,
+               w->table + pt_entry_offset(stage->format, w->level, false, w->pa), 1,
+               now + m->config.context.step_cycles);
 }
 
 void context_walk_run(struct iommu *m, cycle_t now)
@@ -104,20 +255,24 @@ void context_walk_run(struct iommu *m, cycle_t now)
         fill(m, now);
         return;
     }
-    const uint64_t *data = memport_arrived(&m->memport, MEMPORT_CONTEXT);
+    const uint64_t *data = memport_arrived(&m->memport, MEMPORT_CONTEXT, now);
     iommu_schedule(m, ITEM_MEMPORT, memport_due(&m->memport, m->asked_cycle));
     count_read(m);
+    if (w->nested) {
+        guest_entry(m, *data, now);
+        return;
+    }
+    w->fault_word = w->words - 1;
     switch (m->arch->context_next(m, w, data)) {
     case CONTEXT_MORE:
-        iommu_read(m, MEMPORT_CONTEXT, w->pa, w->words,
-                   now + m->config.context.step_cycles);
+        read_table(m, now + m->config.context.step_cycles);
         return;
     case CONTEXT_DONE:
         w->filling = true;
         iommu_schedule(m, ITEM_CONTEXT, now + m->config.context.fill_cycles - 1);
         return;
     case CONTEXT_FAULT:
-        conclude(m, true, now + m->config.context.fill_cycles - 1, now);
+        conclude(m, true, blame_time(m, now), now);
         return;
     }
     UNREACHABLE("a context walk goes on, ends or fails");

@@ -36,26 +36,40 @@ void invq_kick(struct iommu *m, cycle_t now)
 {
     const struct invq *q = &m->invq;
     if (q->enabled && !q->halted && q->state == INVQ_IDLE && q->head != q->tail)
-        fetch(m, now + m->config.invq.start_cycles);
+        fetch(m, cycle_max(now + m->config.invq.start_cycles, q->ready_at));
 }
 
 static void go_on(struct iommu *m, cycle_t now)
 {
     struct invq *q = &m->invq;
     q->state       = INVQ_EXECUTING;
+    q->ready_at    = now + m->config.invq.next_cycles;
     if (q->next < q->fetched)
         iommu_schedule(m, ITEM_INVQ, now + m->config.invq.execute_cycles);
     else if (q->head != q->tail && q->enabled)
-        fetch(m, now + 1);
+        fetch(m, q->ready_at);
     else
         q->state = INVQ_IDLE;
+}
+
+static void move_head(struct iommu *m, cycle_t now)
+{
+    struct invq *q = &m->invq;
+    q->head        = (q->head + 1) & (q->entries - 1);
+    if (m->watcher != NULL)
+        m->watcher->head_moved(m->watcher->self, q->head, now);
 }
 
 static void complete(struct iommu *m, const struct iommu_command *c, cycle_t now)
 {
     struct invq *q = &m->invq;
-    q->head        = (q->head + 1) & (q->entries - 1);
+    if (m->watcher != NULL)
+        m->watcher->command_done(m->watcher->self, q->current, now);
+    if (!m->config.invq.early_head)
+        move_head(m, now);
+    q->fence_armed = false;
     q->next++;
+    q->current = (q->current + 1) & (q->entries - 1);
     m->stats.command++;
     m->arch->completed(m, c, now);
 }
@@ -81,23 +95,30 @@ static void open_epoch(struct iommu *m)
         m->epoch++;
 }
 
-static void invalidate_iotlb(struct iommu *m, const struct iommu_command *c)
+/* The next wait is held until every translation looked up so far has done its DMA. */
+static void begin_drain(struct iommu *m)
 {
-    iommu_invalidate_translations(m, &c->selector);
-    m->stats.command_iotlb++;
-    if (!c->drain)
-        return;
     m->invq.drain       = true;
     m->invq.drain_epoch = m->epoch;
     open_epoch(m);
 }
 
-static void invalidate_contexts(struct iommu *m, const struct iommu_command *c)
+static void invalidate_iotlb(struct iommu *m, const struct iommu_command *c)
+{
+    iommu_invalidate_translations(m, &c->selector);
+    m->stats.command_iotlb++;
+    if (c->drain)
+        begin_drain(m);
+}
+
+static void invalidate_contexts(struct iommu *m, const struct iommu_command *c, cycle_t now)
 {
     if (!c->process_only)
         context_cache_invalidate(&m->device_contexts, c->drop_context, c->context_arg);
     context_cache_invalidate(&m->process_contexts, c->drop_context, c->context_arg);
     context_walk_flush(m);
+    if (m->config.context.refetch)
+        walker_refetch(m, now);
     m->stats.command_context++;
 }
 
@@ -121,6 +142,10 @@ static void issue_write(struct iommu *m, const struct iommu_command *c, cycle_t 
 static bool pass_wait(struct iommu *m, const struct iommu_command *c, cycle_t now)
 {
     struct invq *q = &m->invq;
+    if (c->drains_all && !q->fence_armed) {
+        q->fence_armed = true;
+        begin_drain(m);
+    }
     if (q->drain && !drained(m)) {
         q->state       = INVQ_DRAINING;
         q->drain_since = now;
@@ -154,6 +179,7 @@ static void execute(struct iommu *m, cycle_t now)
     case COMMAND_ILLEGAL:
         q->halted = true;
         q->state  = INVQ_IDLE;
+        q->head   = q->current; /* It stands at the head, for software to see. */
         m->stats.command++;
         m->stats.command_other++;
         return;
@@ -161,7 +187,7 @@ static void execute(struct iommu *m, cycle_t now)
         invalidate_iotlb(m, &c);
         break;
     case COMMAND_CONTEXT:
-        invalidate_contexts(m, &c);
+        invalidate_contexts(m, &c, now);
         break;
     case COMMAND_NOTHING:
         m->stats.command_other++;
@@ -175,8 +201,11 @@ void invq_run(struct iommu *m, cycle_t now)
 {
     struct invq *q = &m->invq;
     if (q->state == INVQ_FETCHING) {
-        memcpy(q->data, memport_arrived(&m->memport, MEMPORT_INVQ), sizeof q->data);
+        memcpy(q->data, memport_arrived(&m->memport, MEMPORT_INVQ, now), sizeof q->data);
         iommu_schedule(m, ITEM_MEMPORT, memport_due(&m->memport, m->asked_cycle));
+        q->current = q->head;
+        if (m->config.invq.early_head)
+            move_head(m, now + 1);
         go_on(m, now);
         return;
     }

@@ -29,6 +29,16 @@ static bool walker_config_check(const void *config, struct error *error)
     return true;
 }
 
+static bool invq_config_check(const void *config, struct error *error)
+{
+    const struct invq_config *c = config;
+    if (c->early_head && c->fetch_commands != 1)
+        return error_set(error,
+                         "invq.early_head: expected invq.fetch_commands=1 with it, got %u",
+                         c->fetch_commands);
+    return true;
+}
+
 #define PARAM_OWNER struct iommu_config
 static const struct param_def iommu_params[] = { IOMMU_PARAMS(PARAM_ROW) PARAM_END };
 #undef PARAM_OWNER
@@ -37,6 +47,9 @@ static const struct param_def walker_params[] = { WALKER_PARAMS(PARAM_ROW) PARAM
 #undef PARAM_OWNER
 #define PARAM_OWNER struct invq_config
 static const struct param_def invq_params[] = { INVQ_PARAMS(PARAM_ROW) PARAM_END };
+#undef PARAM_OWNER
+#define PARAM_OWNER struct faultq_config
+static const struct param_def faultq_params[] = { FAULTQ_PARAMS(PARAM_ROW) PARAM_END };
 #define STAT_OWNER struct iommu_stats
 static const struct stat_def iommu_stats[] = { IOMMU_STATS(STAT_ROW) STAT_END };
 
@@ -47,9 +60,13 @@ const struct param_table walker_param_table = { "walker", "The page walkers", wa
                                                 sizeof(struct walker_config),
                                                 walker_config_check };
 const struct param_table invq_param_table = { "invq", "The invalidation queue", invq_params,
-                                              sizeof(struct invq_config), NULL };
-const struct stat_table iommu_stat_table  = { "iommu", "The IOMMU", iommu_stats,
-                                              sizeof(struct iommu_stats) };
+                                              sizeof(struct invq_config),
+                                              invq_config_check };
+const struct param_table faultq_param_table = { "faultq", "The queue of fault records",
+                                                faultq_params, sizeof(struct faultq_config),
+                                                NULL };
+const struct stat_table iommu_stat_table    = { "iommu", "The IOMMU", iommu_stats,
+                                                sizeof(struct iommu_stats) };
 
 /* ---- Set-up
  * ------------------------------------------------------------------------------ */
@@ -97,6 +114,7 @@ void iommu_init(struct iommu *m, const struct iommu_settings *config, struct eng
     m->epoch = m->oldest = 1;
     m->lookup_at         = CYCLE_NEVER;
     request_ring_init(&m->queue, config->iommu.queue_entries);
+    request_ring_init(&m->writes, config->iommu.queue_entries);
     init_slots(m);
     init_contexts(m, seed);
     iotlb_init(&m->iotlb, &config->iotlb, rng_make(seed, "iotlb"));
@@ -117,6 +135,7 @@ void iommu_free(struct iommu *m)
     context_cache_free(&m->process_contexts);
     wheel_free(&m->wheel);
     request_ring_free(&m->queue);
+    request_ring_free(&m->writes);
     free(m->released_at);
     for (uint32_t i = 0; i < m->client_count; i++) {
         response_ring_free(&m->client[i].prompt);
@@ -178,10 +197,21 @@ void iommu_read(struct iommu *m, unsigned place, uint64_t pa, uint32_t words,
     iommu_schedule(m, ITEM_MEMPORT, memport_due(&m->memport, m->asked_cycle));
 }
 
+static void tell_watcher(const struct iommu *m, unsigned place, cycle_t now)
+{
+    const struct memport_read *r  = &m->memport.read[place];
+    const struct iommu_watcher *w = m->watcher;
+    w->read_accepted(w->self, place, r->pa, r->words, r->presented, now);
+    if (place == MEMPORT_INVQ)
+        w->command_fetched(w->self, m->invq.head, now);
+}
+
 static void arbitrate(struct iommu *m, cycle_t now)
 {
     cycle_t arrives;
     const unsigned place = memport_arbitrate(&m->memport, now, &arrives);
+    if (m->watcher != NULL && place != MEMPORT_PLACES)
+        tell_watcher(m, place, now);
     if (place == MEMPORT_INVQ)
         iommu_schedule(m, ITEM_INVQ, arrives);
     else if (place == MEMPORT_CONTEXT)
@@ -202,6 +232,9 @@ static void run_single(struct iommu *m, uint32_t item, cycle_t now)
         return;
     case ITEM_WRITE:
         invq_write_done(m, now);
+        return;
+    case ITEM_FAULTQ:
+        faultq_run(m, now);
         return;
     case ITEM_ACCEPT:
         xlate_accept(m, now);
@@ -258,7 +291,7 @@ unsigned iommu_attach(struct iommu *m, sim_time_t *due, uint32_t responses, bool
 bool iommu_ready(struct iommu *m, unsigned client)
 {
     CHECK(client < m->client_count);
-    if (!request_ring_full(&m->queue))
+    if (!request_ring_full(&m->queue) && !request_ring_full(&m->writes))
         return true;
     m->client[client].blocked = true;
     m->any_blocked            = true;
@@ -270,14 +303,30 @@ struct iommu_request *iommu_request(struct iommu *m)
     return &request_ring_next(&m->queue)->request;
 }
 
+/* Reads and writes wait apart, and the choice is made at the end of the cycle. */
+static void submit_by_kind(struct iommu *m, const struct iommu_queued *q, cycle_t now)
+{
+    if (q->request.access & PT_WRITE)
+        *request_ring_push(&m->writes) = *q;
+    else
+        request_ring_push(&m->queue);
+    iommu_schedule(m, ITEM_ACCEPT, now);
+    publish_earlier(m, now);
+}
+
 void iommu_submit(struct iommu *m, unsigned client, sim_time_t time)
 {
     CHECK(client < m->client_count);
     const cycle_t now      = iommu_cycle(m, time);
-    struct iommu_queued *q = request_ring_push(&m->queue);
+    struct iommu_queued *q = request_ring_next(&m->queue);
     q->arrived             = now;
     q->client              = (uint8_t)client;
-    if (!m->accepting && xlate_accept(m, now))
+    if (m->config.iommu.read_priority) {
+        submit_by_kind(m, q, now);
+        return;
+    }
+    request_ring_push(&m->queue);
+    if (m->accepting == NULL && xlate_accept(m, now))
         publish_earlier(m, m->lookup_at);
 }
 

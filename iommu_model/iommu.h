@@ -41,7 +41,9 @@
     P(u32,  turnaround_cycles, 0, 0,   1000, ANY, "cycles", "From the answer until the slot is free", \
       "fully pipelined")                                                                            \
     P(flag, relookup,         0, 0,       1, ANY, "",       "A finished walk looks up again",       \
-      "usual design: the walk's result is answered directly")
+      "usual design: the walk's result is answered directly")                                       \
+    P(flag, read_priority,    0, 0,       1, ANY, "",       "Waiting reads are accepted before waiting writes", \
+      "usual design: one queue in order")
 
 #define WALKER_PARAMS(P)                                                                            \
     P(u32,  walkers,          5, 1,      60, ANY, "walkers", "Page walks that read memory at a time", \
@@ -54,6 +56,8 @@
       "not published")                                                                              \
     P(u32,  fill_cycles,      2, 1,    1000, ANY, "cycles", "From the leaf's arrival to the result", \
       "not published")                                                                              \
+    P(u32,  update_cycles,    4, 1,     500, ANY, "cycles", "To write accessed and dirty bits back", \
+      "one locked write; no hardware published")                                                    \
     P(flag, fill_denied,      0, 0,       1, ANY, "",       "Caches a page that does not allow the access", \
       "VT-d 6.2.4: faulting requests are not cached")                                               \
     P(flag, fill_after_flush, 0, 0,       1, ANY, "",       "A walk under way fills after an invalidation", \
@@ -66,8 +70,22 @@
       "one 64-byte line")                                                                           \
     P(u32,  execute_cycles,  16, 1,    1000, ANY, "cycles", "To carry one command out",             \
       "not published")                                                                              \
+    P(u32,  next_cycles,      1, 1,     500, ANY, "cycles", "From the last command's effect to the next fetch", \
+      "one pipeline step")                                                                          \
+    P(flag, early_head,       0, 0,       1, ANY, "",       "The head moves on a command's arrival, before its effect", \
+      "a fault of some implementations")                                                            \
     P(flag, write_waits,      0, 0,       1, ANY, "",       "The queue waits until a status write is acknowledged", \
       "posted writes need no answer")
+
+#define FAULTQ_PARAMS(P)                                                                            \
+    P(u32,  depth,            4, 1,      64, ANY, "records", "Fault records that may wait to be written", \
+      "not published")                                                                              \
+    P(u32,  issue_cycles,     2, 1,    1000, ANY, "cycles", "From a fault to its record on the way to memory", \
+      "not published")                                                                              \
+    P(u32,  complete_cycles,  1, 1,    1000, ANY, "cycles", "From the record's arrival to the new tail", \
+      "one pipeline step")                                                                          \
+    P(flag, drops,            0, 0,       1, ANY, "",       "Records that come while one is being written are lost", \
+      "a fault of some implementations")
 
 #define IOMMU_STATS(S)                                                                              \
     S(translation,          translation, "requests", "Translations answered")                       \
@@ -98,10 +116,14 @@ struct walker_config {
 struct invq_config {
     INVQ_PARAMS(PARAM_FIELD)
 };
+struct faultq_config {
+    FAULTQ_PARAMS(PARAM_FIELD)
+};
 struct iommu_stats {
     IOMMU_STATS(STAT_FIELD)
 };
-extern const struct param_table iommu_param_table, walker_param_table, invq_param_table;
+extern const struct param_table iommu_param_table, walker_param_table, invq_param_table,
+    faultq_param_table;
 extern const struct stat_table iommu_stat_table;
 const char *iommu_arch_member(unsigned index);
 
@@ -115,6 +137,7 @@ struct iommu_settings {
     struct walker_config walker;
     struct memport_config memport;
     struct invq_config invq;
+    struct faultq_config faultq;
     const void *arch;
     uint64_t write_ps; /* From issuing a status write until memory holds it. */
 };
@@ -149,7 +172,7 @@ struct xlate_list {
 
 enum { WALK_FILTER = 256 };
 
-enum walk_phase { WALK_FREE, WALK_WAITING, WALK_STAGE1, WALK_STAGE2 };
+enum walk_phase { WALK_FREE, WALK_WAITING, WALK_STAGE1, WALK_STAGE2, WALK_MSI };
 
 /* One walk of a page, and everyone who waits for it. */
 struct walk {
@@ -170,6 +193,12 @@ struct walk {
     uint8_t level1, above1;
     uint64_t guest; /* What stage 2 translates. */
     struct pt_item leaf1;
+    struct pt_item
+        table_leaf; /* Of stage 2, through which the first-stage table is reached. */
+    uint64_t table_leaf_pa;           /* Where its entry lies. */
+    uint64_t entry_pa;                /* Where the entry that was read last lies. */
+    struct pt_item updated;           /* A leaf whose bits are being written back, */
+    bool is_update;                   /* if this is set. */
     uint64_t flush_first, flush_last; /* Covers what was invalidated, when flushed. */
 };
 
@@ -178,12 +207,17 @@ struct context_walk {
     bool filling;         /* The last beat is there; the cache is being written. */
     bool flushed;         /* An invalidation has overtaken it. */
     uint32_t requester, pasid;
-    bool has_pasid;
+    bool guest;  /* pa is guest-physical: result.stage2 translates it first. */
+    bool nested; /* That is under way: at this level, in this table. */
+    uint8_t level;
+    uint64_t table;
     unsigned step; /* The architecture's own. */
     uint64_t pa;   /* The next read. */
     uint32_t words;
     struct xlate_context result;
     uint16_t cause;
+    uint32_t fault_word;       /* Which of the words that have arrived is to blame. */
+    bool guest_fault;          /* Stage 2 did not translate pa. */
     struct xlate_list waiting; /* Everyone who waits for any context. */
 };
 
@@ -208,6 +242,9 @@ struct invq {
     uint32_t head, tail; /* Indices. */
     uint8_t state;
     uint32_t fetched, next; /* Commands in data, and the one being carried out. */
+    uint32_t current;       /* The index of that one. */
+    cycle_t ready_at;       /* No fetch before. */
+    bool fence_armed;       /* The fence at hand has begun its drain. */
     uint64_t data[MEMPORT_WORDS_MAX];
     bool drain; /* A wait must see earlier DMA finished. */
     uint32_t drain_epoch;
@@ -223,6 +260,26 @@ enum command_kind {
     COMMAND_ILLEGAL, /* The queue stops; the architecture has set its error bits. */
 };
 
+struct iommu;
+
+/* Records of faults on their way into a queue in memory. */
+enum { FAULTQ_WORDS = 4, FAULTQ_DEPTH_MAX = 64 };
+
+struct faultq {
+    bool enabled, overflow; /* overflow: records are lost until software clears it. */
+    uint64_t base;
+    uint32_t entries, head, tail;
+    bool busy;              /* The oldest is being written. */
+    bool head_is_ours;      /* ... and has not left the buffer yet. */
+    cycle_t last;           /* The newest record's cycle. */
+    cycle_t pop_at, pop_to; /* When records are dropped: one in each of these cycles. */
+    uint32_t count, first;
+    uint64_t record[FAULTQ_DEPTH_MAX][FAULTQ_WORDS];
+    uint64_t writing[FAULTQ_WORDS];
+    /* It was written, or found no room (lost). */
+    void (*written)(struct iommu *m, bool lost, cycle_t now);
+};
+
 /* One decoded command. */
 struct iommu_command {
     enum command_kind kind;
@@ -231,6 +288,7 @@ struct iommu_command {
     bool (*drop_context)(const void *arg, const struct context_entry *entry);
     uint64_t context_arg[2];
     bool process_only; /* Leaves device contexts alone. */
+    bool drains_all;   /* A wait for all DMA of translations looked up before it. */
     bool writes_status, interrupts;
     uint64_t status_pa, status;
     uint32_t status_bytes;
@@ -244,6 +302,19 @@ struct iommu_fault {
     uint8_t access;
     uint16_t cause;
     uint64_t iova, guest;
+    bool has_guest, implicit, implicit_write; /* guest counts; it is a table's address. */
+};
+
+/* For tests and recordings: told about what happens in the queues and at the memory port.
+ * It must not change anything. */
+struct iommu_watcher {
+    void (*command_fetched)(void *self, uint32_t index, cycle_t accepted);
+    void (*command_done)(void *self, uint32_t index, cycle_t cycle);
+    void (*head_moved)(void *self, uint32_t head, cycle_t cycle);
+    void (*fault_written)(void *self, uint32_t tail, cycle_t visible);
+    void (*read_accepted)(void *self, unsigned place, uint64_t pa, uint32_t words,
+                          cycle_t presented, cycle_t accepted);
+    void *self;
 };
 
 struct iommu_arch;
@@ -256,8 +327,8 @@ struct iommu {
     sim_time_t *due;
     struct wheel wheel;
 
-    struct request_ring queue;
-    bool accepting; /* The oldest in the queue is accepted, on its way to the look-up. */
+    struct request_ring queue, writes; /* writes: its own queue under read_priority. */
+    struct request_ring *accepting; /* Its oldest is accepted, on its way to the look-up. */
     bool any_blocked;
     cycle_t last_accept;
     cycle_t lookup_at; /* Of the one that is accepting: not on the wheel, as it is so
@@ -290,12 +361,15 @@ struct iommu {
 
     struct memport memport;
     struct invq invq;
+    struct faultq faultq;
     /* DMAs of each epoch that are not over; every epoch before oldest is. */
     uint32_t epoch, oldest, epoch_open[IOMMU_EPOCHS];
 
     /* Messages the IOMMU sends by itself (fault events); NULL: nobody listens. */
     void (*interrupt)(void *self, uint64_t address, uint32_t data, sim_time_t now);
     void *interrupt_self;
+    const struct iommu_watcher *watcher; /* NULL: nobody watches. */
+    bool counts_events;                  /* The architecture wants to hear of events. */
     struct iommu_stats stats;
 };
 
@@ -347,7 +421,15 @@ static inline uint32_t item_walk(const struct iommu *m, unsigned walk)
 {
     return m->config.iommu.inflight + walk;
 }
-enum iommu_item { ITEM_CONTEXT, ITEM_INVQ, ITEM_WRITE, ITEM_ACCEPT, ITEM_MEMPORT, ITEMS };
+enum iommu_item {
+    ITEM_CONTEXT,
+    ITEM_INVQ,
+    ITEM_WRITE,
+    ITEM_FAULTQ,
+    ITEM_ACCEPT,
+    ITEM_MEMPORT,
+    ITEMS
+};
 static inline uint32_t item_single(const struct iommu *m, enum iommu_item item)
 {
     return m->config.iommu.inflight + m->config.walker.walks + (uint32_t)item;
@@ -372,10 +454,12 @@ void xlate_first_lookup(struct iommu *m, cycle_t now);
 void xlate_run(struct iommu *m, uint16_t x, cycle_t now);
 /* Ends a translation's waiting: its answer (already in its response) leaves at due. */
 void xlate_finish(struct iommu *m, uint16_t x, cycle_t due);
-void xlate_fault(struct iommu *m, uint16_t x, uint16_t cause, uint64_t guest, cycle_t due);
+/* what: cause and guest addresses; the rest comes from the request. */
+void xlate_fault(struct iommu *m, uint16_t x, const struct iommu_fault *what, cycle_t due);
 
 /* The stage that does not allow the request to use the page, or 0. */
 unsigned xlate_denying_stage(const struct iommu *m, const struct iommu_request *request,
+                             const struct xlate_context *context,
                              const struct iotlb_entry *e);
 void xlate_answer_page(const struct iommu_request *request, const struct iotlb_entry *e,
                        struct iommu_response *response);
@@ -390,8 +474,12 @@ void walker_flush(struct iommu *m, const struct inv_selector *selector);
 bool walker_holds(const struct iommu *m, uint64_t pa);
 
 void context_walk_begin(struct iommu *m, uint16_t x, cycle_t now);
+/* Whether no cache holds the context that the request needs (no effect on either). */
+bool context_walk_missing(struct iommu *m, const struct iommu_request *request);
 void context_walk_run(struct iommu *m, cycle_t now);
 void context_walk_flush(struct iommu *m);
+/* Contexts were dropped: walks that go by one of them have it read again. */
+void walker_refetch(struct iommu *m, cycle_t now);
 
 /* The tail has moved, or the queue was switched on, or an error was cleared. */
 void invq_kick(struct iommu *m, cycle_t now);
@@ -399,6 +487,10 @@ void invq_run(struct iommu *m, cycle_t now);
 void invq_write_done(struct iommu *m, cycle_t now);
 /* Earlier DMA has finished: a drain may be over. */
 void invq_retired(struct iommu *m, cycle_t now);
+
+/* Takes a record at the cycle of its fault. */
+void faultq_push(struct iommu *m, const uint64_t record[FAULTQ_WORDS], cycle_t cycle);
+void faultq_run(struct iommu *m, cycle_t now);
 
 void iommu_invalidate_translations(struct iommu *m, const struct inv_selector *selector);
 

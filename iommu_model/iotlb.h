@@ -21,8 +21,8 @@
 struct iotlb_entry {
     uint64_t page; /* iova >> page_lg2 */
     space_t space;
-    uint64_t pa;    /* Of the page. */
-    uint64_t guest; /* Guest-physical address of the page, when both stages are on. */
+    uint64_t pa;            /* Of the page. */
+    uint64_t guest;         /* What the second stage translates for it, when that is on. */
     sim_time_t stale_since; /* TIME_NEVER while the page is the device's to use. */
     uint8_t page_lg2, stage1_lg2, stage2_lg2;
     uint8_t prot1, prot2; /* What each stage allows; a stage that is off allows all. */
@@ -87,6 +87,12 @@ struct iotlb_entry *iotlb_probe(const struct iotlb *t, space_t space, uint64_t i
 
 /* Tells the policy that a probed entry has been used. */
 void iotlb_use(struct iotlb *t, const struct iotlb_entry *entry);
+
+/* What the second stage translates for iova. */
+static inline uint64_t iotlb_guest(const struct iotlb_entry *e, uint64_t iova)
+{
+    return e->guest | (iova & mask_lg2(e->page_lg2));
+}
 
 /* Installs a translation: page, space, sizes, prot, pa, global of *fresh count. Replaces an
  * entry for the same page; returns where it lies now. */

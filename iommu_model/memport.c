@@ -5,7 +5,8 @@
 
 #include "sim/base/lg2.h"
 
-static const char *const arbiters[] = { "round_robin", "fixed", NULL };
+enum { ROUND_ROBIN, FIXED, TREE };
+static const char *const arbiters[] = { "round_robin", "fixed", "tree", NULL };
 
 const char *memport_arbiter_member(unsigned index)
 {
@@ -33,6 +34,9 @@ void memport_init(struct memport *p, const struct memport_config *config,
     p->channel   = channel;
     p->period_ps = period_ps;
     p->next      = CYCLE_NEVER;
+    p->freed     = CYCLE_NEVER;
+    while (strcmp(arbiters[p->arbiter], config->arbiter) != 0)
+        p->arbiter++;
 }
 
 /* The first cycle from p->now on in which a place presents. */
@@ -84,22 +88,70 @@ void memport_present(struct memport *p, unsigned place, uint64_t pa, uint32_t wo
     p->read[place].presented = cycle;
 }
 
+/* A read whose last beat comes in this cycle makes room from the next on. */
+static bool full(const struct memport *p, cycle_t now)
+{
+    const uint32_t ended = p->freed == now ? p->freed_count : 0;
+    return p->inflight + ended >= p->config.inflight_max;
+}
+
 cycle_t memport_due(const struct memport *p, cycle_t now)
 {
     if (p->inflight == p->config.inflight_max)
         return CYCLE_NEVER;
-    const cycle_t due = p->ready != 0 || p->next < now ? now : p->next;
+    const cycle_t from = full(p, now) ? now + 1 : now;
+    const cycle_t due  = p->ready != 0 || p->next < from ? from : p->next;
     /* One acceptance a cycle. */
     return p->any_accepted && due <= p->accepted ? p->accepted + 1 : due;
 }
 
-/* round_robin: the lowest place above the last winner, else the lowest of all. */
-static unsigned choose(const struct memport *p, uint64_t ready)
+/* The lowest place above turn, else the lowest of all. */
+static unsigned next_in_turn(const struct memport *p, uint64_t ready)
 {
     const uint64_t above = ready & ~mask_lg2(p->turn + 1);
-    if (p->config.arbiter == arbiters[0] && above != 0)
-        return (unsigned)__builtin_ctzll(above);
-    return (unsigned)__builtin_ctzll(ready);
+    return (unsigned)__builtin_ctzll(above != 0 ? above : ready);
+}
+
+/* Halves the places until one is left; where both halves ask, turn says which. */
+static unsigned choose_in_tree(const struct memport *p, uint64_t ready)
+{
+    unsigned first = 0;
+    for (unsigned half = MEMPORT_PLACES / 2; half > 0; half /= 2) {
+        const uint64_t lower = ready & mask_lg2(half) << first;
+        const uint64_t upper = ready & mask_lg2(half) << (first + half);
+        if (upper != 0 && (lower == 0 || (p->turn & half)))
+            first += half;
+    }
+    return first;
+}
+
+/* The tree holds on to those who asked in the first cycle since the last acceptance. */
+static uint64_t candidates(const struct memport *p)
+{
+    if (p->arbiter != TREE)
+        return p->ready;
+    cycle_t first = CYCLE_NEVER;
+    for (uint64_t left = p->ready; left != 0; left &= left - 1) {
+        const cycle_t presented = p->read[__builtin_ctzll(left)].presented;
+        first                   = presented < first ? presented : first;
+    }
+    if (p->any_accepted && first <= p->accepted)
+        first = p->accepted + 1;
+    uint64_t set = 0;
+    for (uint64_t left = p->ready; left != 0; left &= left - 1)
+        if (p->read[__builtin_ctzll(left)].presented <= first)
+            set |= left & -left;
+    return set;
+}
+
+static unsigned choose(struct memport *p)
+{
+    const uint64_t set   = candidates(p);
+    const unsigned place = p->arbiter == TREE    ? choose_in_tree(p, set)
+                           : p->arbiter == FIXED ? (unsigned)__builtin_ctzll(set)
+                                                 : next_in_turn(p, set);
+    p->turn              = p->arbiter == TREE ? next_in_turn(p, set) : place;
+    return place;
 }
 
 static void count(struct memport *p, unsigned place, cycle_t waited)
@@ -116,17 +168,16 @@ static void count(struct memport *p, unsigned place, cycle_t waited)
 
 unsigned memport_arbitrate(struct memport *p, cycle_t now, cycle_t *arrives)
 {
-    if (p->inflight == p->config.inflight_max || (p->any_accepted && p->accepted == now))
+    if (full(p, now) || (p->any_accepted && p->accepted == now))
         return MEMPORT_PLACES;
     advance(p, now);
     if (p->ready == 0)
         return MEMPORT_PLACES;
 
-    const unsigned place   = choose(p, p->ready);
+    const unsigned place   = choose(p);
     struct memport_read *r = &p->read[place];
     count(p, place, now - r->presented);
     p->ready &= ~(UINT64_C(1) << place);
-    p->turn         = place;
     p->accepted     = now;
     p->any_accepted = true;
     p->inflight++;
@@ -138,9 +189,11 @@ unsigned memport_arbitrate(struct memport *p, cycle_t now, cycle_t *arrives)
     return place;
 }
 
-const uint64_t *memport_arrived(struct memport *p, unsigned place)
+const uint64_t *memport_arrived(struct memport *p, unsigned place, cycle_t now)
 {
     CHECK(p->inflight > 0);
     p->inflight--;
+    p->freed_count = p->freed == now ? p->freed_count + 1 : 1;
+    p->freed       = now;
     return p->read[place].data;
 }

@@ -71,7 +71,9 @@ struct memport {
     uint64_t occupied[MEMPORT_AHEAD / 64];
     cycle_t now, next; /* Everything presented up to now is in ready; then comes next. */
     uint32_t inflight, turn;
-    cycle_t accepted; /* The cycle of the last acceptance. */
+    unsigned arbiter;
+    cycle_t accepted, freed; /* The cycles of the last acceptance and of the last ends, */
+    uint32_t freed_count;    /* and how many those were. */
     bool any_accepted;
     struct memport_read read[MEMPORT_PLACES];
     struct memport_stats stats;
@@ -88,11 +90,14 @@ void memport_present(struct memport *p, unsigned place, uint64_t pa, uint32_t wo
 /* The first cycle from now on in which the arbiter has something to do, or CYCLE_NEVER. */
 cycle_t memport_due(const struct memport *p, cycle_t now);
 
-/* Accepts at most one read in this cycle. Returns its place and sets *arrives to the cycle
+/* Accepts at most one read in this cycle. round_robin: the next place above the last
+ * winner's. fixed: the lowest place. tree: halves the places until one is left, by the bits
+ * of a turn that moves on at each acceptance; late comers do not change a choice that
+ * memory has not taken yet. Returns its place and sets *arrives to the cycle
  * of its last beat, or returns MEMPORT_PLACES. */
 unsigned memport_arbitrate(struct memport *p, cycle_t now, cycle_t *arrives);
 
 /* The last beat has arrived: the data, and the place may present again. */
-const uint64_t *memport_arrived(struct memport *p, unsigned place);
+const uint64_t *memport_arrived(struct memport *p, unsigned place, cycle_t now);
 
 #endif

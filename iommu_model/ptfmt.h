@@ -25,6 +25,18 @@ enum {
     PT_ALL      = 0xff, /* Of a stage that is off. */
 };
 
+enum {
+    PT_NO_TABLES =
+        PT_ALL & ~PT_GLOBAL, /* What no table at all says about those below it. */
+};
+
+/* What holds below a table of which above says what holds down to it, and own what it adds:
+ * a right needs every table's word, a global mapping only one's. */
+static inline uint8_t pt_below(uint8_t above, uint8_t own)
+{
+    return (uint8_t)((above & own & ~PT_GLOBAL) | ((above | own) & PT_GLOBAL));
+}
+
 enum { PT_LEVELS_MAX = 6, PT_ENTRY_LG2 = 3 };
 
 enum pt_kind { PT_ABSENT, PT_TABLE, PT_LEAF, PT_MALFORMED };

@@ -43,17 +43,42 @@ static const struct xlate_stage *walked_stage(const struct iommu *m, const struc
     return w->phase == WALK_STAGE1 ? &c->stage1 : &c->stage2;
 }
 
-static void present(struct iommu *m, struct walk *w, cycle_t cycle)
+/* Where in its table, which is guest-physical, the first-stage entry lies. */
+static uint64_t table1_entry(const struct iommu *m, const struct walk *w)
 {
-    const struct xlate_stage *stage = walked_stage(m, w);
-    const uint64_t offset           = pt_entry_offset(
-                  stage->format, w->level, w->level + 1 == stage->levels, walked_address(m, w));
-    m->xlate[w->owner].response.reads++;
-    iommu_read(m, MEMPORT_WALKER + w->walker, w->table + offset, 1, cycle);
+    const struct xlate_stage *stage = &context_of(m, w)->stage1;
+    return w->table1
+           + pt_entry_offset(stage->format, w->level1, w->level1 + 1 == stage->levels,
+                             m->xlate[w->owner].request.iova);
 }
 
-/* Begins stage 2 for a guest-physical address, as deep as the walk caches allow. */
-static void enter_stage2(struct iommu *m, struct walk *w, uint64_t guest, bool for_table)
+static void read_entry(struct iommu *m, struct walk *w, cycle_t cycle)
+{
+    const struct xlate_stage *stage = walked_stage(m, w);
+    const bool root                 = w->level + 1 == stage->levels;
+    const bool msi                  = w->phase == WALK_MSI;
+    w->entry_pa                     = w->table;
+    if (!msi)
+        w->entry_pa += pt_entry_offset(stage->format, w->level, root, walked_address(m, w));
+    m->xlate[w->owner].response.reads++;
+    iommu_read(m, MEMPORT_WALKER + w->walker, w->entry_pa, msi ? 2 : 1, cycle);
+}
+
+static void tell(struct iommu *m, const struct walk *w, enum arch_event event)
+{
+    if (m->counts_events)
+        m->arch->event(m, event, &m->xlate[w->owner].request, context_of(m, w));
+}
+
+static void fail(struct iommu *m, struct walk *w, unsigned stage, enum arch_denial denial,
+                 cycle_t now);
+static void combine(struct iommu *m, struct walk *w, const struct pt_item *leaf2,
+                    cycle_t now);
+
+/* Goes on in stage 2 for a guest-physical address, as deep as the walk caches allow, with
+ * the first read in cycle next. */
+static void walk_stage2(struct iommu *m, struct walk *w, uint64_t guest, bool for_table,
+                        cycle_t next, cycle_t now)
 {
     const struct xlate_stage *stage = &context_of(m, w)->stage2;
     const bool alone                = context_of(m, w)->stage1.format == NULL;
@@ -61,44 +86,78 @@ static void enter_stage2(struct iommu *m, struct walk *w, uint64_t guest, bool f
     w->guest                        = guest;
     w->for_table                    = for_table;
     w->table                        = stage->root;
-    w->above                        = PT_ALL;
+    w->above                        = PT_NO_TABLES;
+    tell(m, w, EVENT_STAGE2_WALK);
+    if (guest >> pt_input_lg2(stage->format, stage->levels) != 0) {
+        fail(m, w, STAGE_2, DENIED_ABSENT, now);
+        return;
+    }
     w->level = (uint8_t)walkcache_lookup(&m->walkcache, stage->format,
                                          alone ? w->space : guest_space(w->space), guest,
                                          stage->levels - 1u, &w->table, &w->above);
+    read_entry(m, w, next);
+}
+
+/* The first stage has made guest of the request's address; what becomes of that? */
+static void walk_page(struct iommu *m, struct walk *w, uint64_t guest, cycle_t next,
+                      cycle_t now)
+{
+    const struct xlate_context *c = context_of(m, w);
+    w->guest                      = guest;
+    if (c->redirects && m->arch->redirects(c, guest, &w->table)) {
+        w->phase = WALK_MSI;
+        read_entry(m, w, next);
+    } else if (c->stage2.format != NULL) {
+        walk_stage2(m, w, guest, false, next, now);
+    } else {
+        combine(m, w, NULL, now);
+    }
 }
 
 /* Goes on with a first-stage table whose physical address is known. */
-static void enter_table1(struct walk *w, uint8_t level, uint64_t table, uint8_t above)
+static void walk_table1(struct iommu *m, struct walk *w, uint8_t level, uint64_t table,
+                        uint8_t above, cycle_t next)
 {
     w->phase = WALK_STAGE1;
     w->level = level;
     w->table = table;
     w->above = above;
+    read_entry(m, w, next);
+}
+
+static void start_stage1(struct iommu *m, struct walk *w, cycle_t next, cycle_t now)
+{
+    const struct xlate_context *c = context_of(m, w);
+    const uint64_t iova           = m->xlate[w->owner].request.iova;
+    uint64_t table                = c->stage1.root;
+    uint8_t above                 = PT_NO_TABLES;
+    const unsigned top            = c->stage1.levels - 1u;
+    /* Who may have to write an entry translates the address of its table himself. */
+    const bool writes =
+        nested(c) && m->arch->updates != NULL && m->arch->updates(c, STAGE_1);
+    const unsigned level = writes ? top
+                                  : walkcache_lookup(&m->walkcache, c->stage1.format,
+                                                     w->space, iova, top, &table, &above);
+    tell(m, w, EVENT_STAGE1_WALK);
+    if (level != top || !nested(c)) {
+        walk_table1(m, w, (uint8_t)level, table, above, next);
+        return;
+    }
+    w->level1 = (uint8_t)top;
+    w->above1 = above;
+    w->table1 = table;
+    walk_stage2(m, w, table1_entry(m, w), true, next, now);
 }
 
 static void start(struct iommu *m, struct walk *w, cycle_t now)
 {
-    const struct xlate_context *c = context_of(m, w);
-    const uint64_t iova           = m->xlate[w->owner].request.iova;
-    if (c->stage1.format == NULL) {
-        enter_stage2(m, w, iova, false);
-    } else {
-        uint64_t table       = c->stage1.root;
-        uint8_t above        = PT_ALL;
-        const unsigned top   = c->stage1.levels - 1u;
-        const unsigned level = walkcache_lookup(&m->walkcache, c->stage1.format, w->space,
-                                                iova, top, &table, &above);
-        if (level == top && nested(c)) {
-            w->level1 = (uint8_t)top;
-            w->above1 = PT_ALL;
-            w->table1 = table;
-            enter_stage2(m, w, table, true);
-        } else {
-            enter_table1(w, (uint8_t)level, table, above);
-        }
-    }
+    const cycle_t next = now + m->config.walker.start_cycles;
     m->stats.walk++;
-    present(m, w, now + m->config.walker.start_cycles);
+    m->xlate[w->owner].walking = true;
+    if (context_of(m, w)->stage1.format != NULL)
+        start_stage1(m, w, next, now);
+    else
+        walk_page(m, w, m->xlate[w->owner].request.iova, next, now);
 }
 
 /* ---- Walkers and waiting ---------------------------------------------------------------
@@ -220,51 +279,105 @@ static void release(struct iommu *m, struct walk *w, cycle_t now)
 /* ---- The end ---------------------------------------------------------------------------
  */
 
+static void look_again(struct iommu *m, uint16_t index, cycle_t due)
+{
+    m->xlate[index].step = XLATE_AGAIN;
+    wheel_put(&m->wheel, item_xlate(index), due);
+}
+
 static void wake(struct iommu *m, uint16_t index, const struct iotlb_entry *e, bool again,
                  cycle_t due)
 {
     struct xlate *x = &m->xlate[index];
     if (again) {
-        x->step = XLATE_AGAIN;
-        wheel_put(&m->wheel, item_xlate(index), due);
+        look_again(m, index, due);
         return;
     }
     xlate_answer_page(&x->request, e, &x->response);
     xlate_finish(m, index, due + m->config.iommu.respond_cycles);
 }
 
-static void deny(struct iommu *m, uint16_t index, unsigned stage, enum arch_denial denial,
-                 uint64_t guest, cycle_t now)
+static void deny(struct iommu *m, uint16_t index, const struct iommu_fault *what,
+                 cycle_t now)
 {
-    const uint16_t cause = m->arch->cause(&m->xlate[index].request, stage, denial);
-    xlate_fault(m, index, cause, guest,
+    xlate_fault(m, index, what,
                 now + m->config.walker.fill_cycles + m->config.iommu.respond_cycles);
 }
 
-/* The tables do not say where the page is: everyone who waits is refused. */
-static void fail(struct iommu *m, struct walk *w, unsigned stage, enum arch_denial denial,
-                 cycle_t now)
+/* Takes the next who has joined off the list; what waited so far was for another's walk. */
+static uint16_t next_joined(struct iommu *m, struct walk *w, cycle_t now)
 {
-    const uint64_t guest = stage == STAGE_2 ? w->guest : 0;
+    const uint16_t index = xlate_list_pop(m, &w->joined);
+    xlate_account(&m->xlate[index], XLATE_PART_join, now);
+    return index;
+}
+
+/* The owner's context was dropped, and is read again: what this walk found is void. False:
+ * it was not. */
+static bool give_up(struct iommu *m, struct walk *w, cycle_t now)
+{
+    struct xlate *x = &m->xlate[w->owner];
+    x->walking      = false;
+    if (!x->recontext && !x->refused)
+        return false;
+    if (x->refused) {
+        const struct iommu_fault what = { .cause = x->refused_cause };
+        deny(m, w->owner, &what, now);
+    }
+    while (w->joined.first != XLATE_NONE)
+        look_again(m, next_joined(m, w, now), now + m->config.walker.fill_cycles);
     m->stats.walk_unfilled++;
-    deny(m, w->owner, stage, denial, guest, now);
+    release(m, w, now);
+    return true;
+}
+
+/* The walk has no result. Everyone who waits is refused, or, where that is the owner's
+ * access alone, walks for himself. */
+static void fail_as(struct iommu *m, struct walk *w, struct iommu_fault what,
+                    unsigned stage, enum arch_denial denial, cycle_t now)
+{
+    const bool alone = denial == DENIED_PERMISSION || denial == DENIED_UNMARKED;
+    if (give_up(m, w, now))
+        return;
+    m->stats.walk_unfilled++;
+    if (stage != 0)
+        what.cause = m->arch->cause(&m->xlate[w->owner].request, stage, denial);
+    deny(m, w->owner, &what, now);
     while (w->joined.first != XLATE_NONE) {
-        const uint16_t index = xlate_list_pop(m, &w->joined);
-        xlate_account(&m->xlate[index], XLATE_PART_join, now);
-        deny(m, index, stage, denial, guest, now);
+        const uint16_t index = next_joined(m, w, now);
+        if (stage != 0)
+            what.cause = m->arch->cause(&m->xlate[index].request, stage, denial);
+        if (alone)
+            look_again(m, index, now + m->config.walker.fill_cycles);
+        else
+            deny(m, index, &what, now);
     }
     release(m, w, now);
 }
 
-/* Answers one who waited for the result, as his own rights allow. */
-static void settle(struct iommu *m, uint16_t index, const struct iotlb_entry *e, bool again,
-                   cycle_t now)
+static void fail(struct iommu *m, struct walk *w, unsigned stage, enum arch_denial denial,
+                 cycle_t now)
 {
-    const unsigned denied = again ? 0 : xlate_denying_stage(m, &m->xlate[index].request, e);
-    if (denied != 0)
-        deny(m, index, denied, DENIED_PERMISSION, e->guest, now);
-    else
+    const struct iommu_fault what = { .has_guest = stage == STAGE_2,
+                                      .guest     = stage == STAGE_2 ? w->guest : 0,
+                                      .implicit  = stage == STAGE_2 && w->for_table };
+    fail_as(m, w, what, stage, denial, now);
+}
+
+/* Answers one who waited for the result, as his own rights allow. */
+static void settle(struct iommu *m, uint16_t index, const struct xlate_context *c,
+                   const struct iotlb_entry *e, bool again, cycle_t now)
+{
+    const struct iommu_request *q = &m->xlate[index].request;
+    const unsigned denied         = again ? 0 : xlate_denying_stage(m, q, c, e);
+    if (denied == 0) {
         wake(m, index, e, again, now + m->config.walker.fill_cycles);
+        return;
+    }
+    const struct iommu_fault what = { .cause = m->arch->cause(q, denied, DENIED_PERMISSION),
+                                      .has_guest = denied == STAGE_2,
+                                      .guest     = iotlb_guest(e, q->iova) };
+    deny(m, index, &what, now);
 }
 
 /* An invalidation that covers any part of the page came after the walk began. */
@@ -276,27 +389,36 @@ static bool overtaken(const struct iommu *m, const struct walk *w,
            && (first | mask_lg2(e->page_lg2)) >= w->flush_first;
 }
 
+/* A joined request whose access needs bits that the owner's did not cannot use the result.
+ */
+static bool usable(const struct iommu *m, uint16_t index, const struct iotlb_entry *e)
+{
+    return m->arch->serves == NULL || m->arch->serves(m, &m->xlate[index].request, e);
+}
+
 static void finish(struct iommu *m, struct walk *w, const struct iotlb_entry *e,
                    cycle_t now)
 {
-    const bool allowed = m->config.walker.fill_denied
-                         || xlate_denying_stage(m, &m->xlate[w->owner].request, e) == 0;
+    const struct xlate_context *c = context_of(m, w);
+    const bool allowed            = m->config.walker.fill_denied
+                         || xlate_denying_stage(m, &m->xlate[w->owner].request, c, e) == 0;
     const bool fills = allowed && !overtaken(m, w, e);
     const bool again = fills && m->config.iommu.relookup;
+    if (give_up(m, w, now))
+        return;
     m->stats.walk_filled += fills;
     m->stats.walk_unfilled += !fills;
     if (fills)
         iotlb_fill(&m->iotlb, e);
-    settle(m, w->owner, e, again, now);
+    settle(m, w->owner, c, e, again, now);
     while (w->joined.first != XLATE_NONE) {
-        const uint16_t index = xlate_list_pop(m, &w->joined);
-        xlate_account(&m->xlate[index], XLATE_PART_join, now);
-        settle(m, index, e, again, now);
+        const uint16_t index = next_joined(m, w, now);
+        settle(m, index, c, e, again || !usable(m, index, e), now);
     }
     release(m, w, now);
 }
 
-/* Both stages have ended in leaves (a stage that is off: leaf of the whole space). */
+/* All stages have ended in leaves (a stage that is off: leaf of the whole space). */
 static void combine(struct iommu *m, struct walk *w, const struct pt_item *leaf2,
                     cycle_t now)
 {
@@ -306,16 +428,12 @@ static void combine(struct iommu *m, struct walk *w, const struct pt_item *leaf2
     struct iotlb_entry e          = {
                  .space = w->space, .prot1 = PT_ALL, .prot2 = PT_ALL, .stale_since = w->stale_since
     };
-    uint64_t pa;
-    if (leaf2 == NULL) {
-        pa = leaf1->pa | (iova & mask_lg2(leaf1->page_lg2));
-    } else {
-        const uint64_t guest = leaf1 == NULL ? iova : w->guest;
-        pa                   = leaf2->pa | (guest & mask_lg2(leaf2->page_lg2));
-        e.guest              = align_down(guest, leaf2->page_lg2);
-        e.stage2_lg2         = leaf2->page_lg2;
-        e.prot2              = leaf2->prot;
-        e.page_lg2           = leaf2->page_lg2;
+    uint64_t pa = leaf1 != NULL ? leaf1->pa | (iova & mask_lg2(leaf1->page_lg2)) : iova;
+    if (leaf2 != NULL) {
+        pa           = leaf2->pa | (w->guest & mask_lg2(leaf2->page_lg2));
+        e.stage2_lg2 = leaf2->page_lg2;
+        e.prot2      = leaf2->prot;
+        e.page_lg2   = leaf2->page_lg2;
     }
     if (leaf1 != NULL) {
         e.stage1_lg2 = leaf1->page_lg2;
@@ -324,8 +442,9 @@ static void combine(struct iommu *m, struct walk *w, const struct pt_item *leaf2
         if (leaf2 == NULL || leaf1->page_lg2 < leaf2->page_lg2)
             e.page_lg2 = leaf1->page_lg2;
     }
-    e.page = iova >> e.page_lg2;
-    e.pa   = align_down(pa, e.page_lg2);
+    e.page  = iova >> e.page_lg2;
+    e.pa    = align_down(pa, e.page_lg2);
+    e.guest = leaf2 != NULL ? align_down(w->guest, e.page_lg2) : 0;
     finish(m, w, &e, now);
 }
 
@@ -335,7 +454,8 @@ static void combine(struct iommu *m, struct walk *w, const struct pt_item *leaf2
 static void account_read(struct iommu *m, const struct walk *w, cycle_t now)
 {
     const struct xlate_context *c = context_of(m, w);
-    const bool guest              = w->phase == WALK_STAGE2 && c->stage1.format != NULL;
+    const bool guest =
+        w->phase == WALK_MSI || (w->phase == WALK_STAGE2 && c->stage1.format != NULL);
     CHECK(w->level <= 4 || guest);
     xlate_account(&m->xlate[w->owner],
                   guest ? XLATE_PART_guest : (enum xlate_part)(XLATE_PART_walk0 + w->level),
@@ -348,13 +468,12 @@ static void descend(struct iommu *m, struct walk *w, const struct pt_item *item,
     const struct xlate_context *c = context_of(m, w);
     const cycle_t next            = now + m->config.walker.step_cycles;
     w->level--;
-    w->above &= item->prot;
+    w->above = pt_below(w->above, item->prot);
     if (w->phase == WALK_STAGE1 && nested(c)) {
         w->level1 = w->level;
         w->above1 = w->above;
         w->table1 = item->pa;
-        enter_stage2(m, w, item->pa, true);
-        present(m, w, next);
+        walk_stage2(m, w, table1_entry(m, w), true, next, now);
         return;
     }
     w->table = item->pa;
@@ -364,7 +483,7 @@ static void descend(struct iommu *m, struct walk *w, const struct pt_item *item,
                        guest ? guest_space(w->space) : w->space, walked_address(m, w),
                        w->level, w->table, w->above);
     }
-    present(m, w, next);
+    read_entry(m, w, next);
 }
 
 /* Stage 2 has found where a first-stage table is: go on in it. */
@@ -372,18 +491,21 @@ static void table_found(struct iommu *m, struct walk *w, const struct pt_item *l
                         cycle_t now)
 {
     const uint64_t pa = leaf2->pa | (w->table1 & mask_lg2(leaf2->page_lg2));
+    w->table_leaf     = *leaf2;
+    w->table_leaf_pa  = w->entry_pa;
     if (!w->tables_flushed || m->config.walker.fill_after_flush)
         walkcache_fill(&m->walkcache, context_of(m, w)->stage1.format, w->space,
                        m->xlate[w->owner].request.iova, w->level1, pa, w->above1);
-    enter_table1(w, w->level1, pa, w->above1);
-    present(m, w, now + m->config.walker.step_cycles);
+    walk_table1(m, w, w->level1, pa, w->above1, now + m->config.walker.step_cycles);
 }
 
 static void leaf_found(struct iommu *m, struct walk *w, struct pt_item *leaf, cycle_t now)
 {
-    leaf->prot &= w->above;
+    const struct xlate_context *c         = context_of(m, w);
+    const struct iommu_request *q         = &m->xlate[w->owner].request;
+    static const struct iommu_request own = { .access = PT_READ };
     if (w->phase == WALK_STAGE2) {
-        if (w->for_table && !(leaf->prot & PT_READ))
+        if (w->for_table && !m->arch->allows(&own, c, STAGE_2, leaf->prot))
             fail(m, w, STAGE_2, DENIED_PERMISSION, now);
         else if (w->for_table)
             table_found(m, w, leaf, now);
@@ -392,23 +514,94 @@ static void leaf_found(struct iommu *m, struct walk *w, struct pt_item *leaf, cy
         return;
     }
     w->leaf1 = *leaf;
-    if (!nested(context_of(m, w))) {
-        combine(m, w, NULL, now);
-        return;
-    }
-    const uint64_t iova = m->xlate[w->owner].request.iova;
-    enter_stage2(m, w, leaf->pa | (iova & mask_lg2(leaf->page_lg2)), false);
-    present(m, w, now + m->config.walker.step_cycles);
+    if ((nested(c) || c->redirects) && !m->config.walker.fill_denied
+        && !m->arch->allows(q, c, STAGE_1, leaf->prot))
+        fail(m, w, STAGE_1, DENIED_PERMISSION, now);
+    else
+        walk_page(m, w, leaf->pa | (q->iova & mask_lg2(leaf->page_lg2)),
+                  now + m->config.walker.step_cycles, now);
 }
 
-void walker_data(struct iommu *m, unsigned index, cycle_t now)
+/* ---- Accessed and dirty bits ------------------------------------------------------------
+ */
+
+static void write_entry(struct iommu *m, uint64_t pa, uint64_t bits)
 {
-    struct walk *w       = &m->walk[index];
+    const uint64_t entry = memory_read64(m->memory, pa) | bits;
+    memory_device_write(m->memory, pa, &entry, sizeof entry);
+}
+
+/* The entry of a first-stage leaf is itself written through the second stage. */
+static bool table_writable(struct iommu *m, struct walk *w)
+{
+    static const struct iommu_request own = { .access = PT_WRITE };
+    const struct xlate_context *c         = context_of(m, w);
+    const uint64_t bits                   = m->arch->missing(PT_WRITE, w->table_leaf.prot);
+    if (!m->arch->allows(&own, c, STAGE_2, w->table_leaf.prot)
+        || (bits != 0 && !m->arch->updates(c, STAGE_2)))
+        return false;
+    if (bits != 0)
+        write_entry(m, w->table_leaf_pa, bits);
+    return true;
+}
+
+static void fail_update(struct iommu *m, struct walk *w, cycle_t now)
+{
+    const struct iommu_fault what = { .has_guest      = true,
+                                      .guest          = table1_entry(m, w),
+                                      .implicit       = true,
+                                      .implicit_write = true };
+    fail_as(m, w, what, STAGE_2, DENIED_PERMISSION, now);
+}
+
+/* True: the leaf's bits are as the access needs them, or will be (then the walk goes on
+ * later). False: the walk is over, or waits for its write. */
+static bool marked(struct iommu *m, struct walk *w, struct pt_item *leaf, cycle_t now)
+{
+    const struct xlate_context *c = context_of(m, w);
+    const unsigned stage          = w->phase == WALK_STAGE1 ? STAGE_1 : STAGE_2;
+    const uint8_t access          = w->phase == WALK_STAGE2 && w->for_table
+                                        ? PT_READ
+                                        : m->xlate[w->owner].request.access;
+    const uint64_t bits =
+        m->arch->missing == NULL ? 0 : m->arch->missing(access, leaf->prot);
+    if (bits == 0)
+        return true;
+    if (!m->arch->updates(c, stage)) {
+        fail(m, w, stage, DENIED_UNMARKED, now);
+        return false;
+    }
+    if (stage == STAGE_1 && nested(c) && !table_writable(m, w)) {
+        fail_update(m, w, now);
+        return false;
+    }
+    write_entry(m, w->entry_pa, bits);
+    leaf->prot |= PT_ACCESSED | (access & PT_WRITE ? PT_DIRTY : 0);
+    w->updated   = *leaf;
+    w->is_update = true;
+    wheel_put(&m->wheel, item_walk(m, (unsigned)(w - m->walk)),
+              now + m->config.walker.update_cycles);
+    return false;
+}
+
+/* The access is allowed by what the entries grant, or will be refused when the walk is
+ * over: then no bits are written for it. */
+static bool worth_marking(const struct iommu *m, const struct walk *w,
+                          const struct pt_item *leaf)
+{
+    const struct xlate_context *c = context_of(m, w);
+    if (m->arch->missing == NULL || m->config.walker.fill_denied)
+        return true;
+    if (w->phase == WALK_STAGE2 && w->for_table)
+        return true;
+    return m->arch->allows(&m->xlate[w->owner].request, c,
+                           w->phase == WALK_STAGE1 ? STAGE_1 : STAGE_2, leaf->prot);
+}
+
+static void entry_arrived(struct iommu *m, struct walk *w, uint64_t entry, cycle_t now)
+{
     const unsigned stage = w->phase == WALK_STAGE1 ? STAGE_1 : STAGE_2;
-    const uint64_t entry = *memport_arrived(&m->memport, MEMPORT_WALKER + w->walker);
     struct pt_item item  = walked_stage(m, w)->format->decode(entry, w->level);
-    iommu_schedule(m, ITEM_MEMPORT, memport_due(&m->memport, m->asked_cycle));
-    account_read(m, w, now);
     switch (item.kind) {
     case PT_ABSENT:
         fail(m, w, stage, DENIED_ABSENT, now);
@@ -423,10 +616,41 @@ void walker_data(struct iommu *m, unsigned index, cycle_t now)
             descend(m, w, &item, now);
         return;
     case PT_LEAF:
-        leaf_found(m, w, &item, now);
+        item.prot = pt_below(w->above, item.prot);
+        if (!worth_marking(m, w, &item) || marked(m, w, &item, now))
+            leaf_found(m, w, &item, now);
         return;
     }
     UNREACHABLE("an entry is one of four kinds");
+}
+
+/* An interrupt file's entry says where it is. */
+static void file_arrived(struct iommu *m, struct walk *w, const uint64_t *words,
+                         cycle_t now)
+{
+    struct iommu_fault what = { 0 };
+    struct pt_item item;
+    if (m->arch->redirected(words, &item, &what.cause))
+        combine(m, w, &item, now);
+    else
+        fail_as(m, w, what, 0, DENIED_ABSENT, now);
+}
+
+void walker_data(struct iommu *m, unsigned index, cycle_t now)
+{
+    struct walk *w = &m->walk[index];
+    account_read(m, w, now);
+    if (w->is_update) {
+        w->is_update = false;
+        leaf_found(m, w, &w->updated, now);
+        return;
+    }
+    const uint64_t *words = memport_arrived(&m->memport, MEMPORT_WALKER + w->walker, now);
+    iommu_schedule(m, ITEM_MEMPORT, memport_due(&m->memport, m->asked_cycle));
+    if (w->phase == WALK_MSI)
+        file_arrived(m, w, words, now);
+    else
+        entry_arrived(m, w, *words, now);
 }
 
 /* ---- Invalidation
@@ -452,6 +676,21 @@ void walker_flush(struct iommu *m, const struct inv_selector *selector)
         left--;
         if (inv_selects_space(selector, w->space))
             widen(w, selector);
+    }
+}
+
+void walker_refetch(struct iommu *m, cycle_t now)
+{
+    for (uint32_t i = 0, left = m->walks_active; left > 0; i++) {
+        const struct walk *w = &m->walk[i];
+        if (w->phase == WALK_FREE)
+            continue;
+        left--;
+        struct xlate *x = &m->xlate[w->owner];
+        if (x->recontext || !context_walk_missing(m, &x->request))
+            continue;
+        x->recontext = true;
+        context_walk_begin(m, w->owner, now + 1);
     }
 }
 

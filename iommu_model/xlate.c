@@ -37,11 +37,12 @@ uint16_t xlate_list_pop(struct iommu *m, struct xlate_list *list)
  * time follows from what is known, and no event is spent on it unless it has to wait for an
  * answer.
  */
-static bool acceptance(struct iommu *m, cycle_t now, cycle_t *when)
+static bool acceptance(struct iommu *m, const struct request_ring *queue, cycle_t now,
+                       cycle_t *when)
 {
     const uint32_t slots = m->config.iommu.inflight;
     const cycle_t after  = m->last_accept + m->config.iommu.interval_cycles;
-    cycle_t at           = request_ring_front(&m->queue)->arrived;
+    cycle_t at           = request_ring_front(queue)->arrived;
     if (m->accepted > 0 && at < after)
         at = after;
     if (m->accepted >= slots) {
@@ -61,14 +62,30 @@ static bool acceptance(struct iommu *m, cycle_t now, cycle_t *when)
 bool xlate_accept(struct iommu *m, cycle_t now)
 {
     cycle_t at;
-    if (m->accepting || request_ring_empty(&m->queue) || !acceptance(m, now, &at))
+    struct request_ring *queue = request_ring_empty(&m->queue) ? &m->writes : &m->queue;
+    if (m->accepting != NULL || request_ring_empty(queue)
+        || !acceptance(m, queue, now, &at))
         return false;
-    request_ring_front(&m->queue)->accepted = at;
-    m->last_accept                          = at;
-    m->accepting                            = true;
+    if (at > now && m->config.iommu.read_priority) { /* A read may come until then. */
+        iommu_schedule(m, ITEM_ACCEPT, at);
+        return false;
+    }
+    request_ring_front(queue)->accepted = at;
+    m->last_accept                      = at;
+    m->accepting                        = queue;
     m->accepted++;
     m->lookup_at = at + m->config.iommu.accept_cycles;
     return true;
+}
+
+/* A slot may be free. With read_priority the choice is made when all requests of the cycle
+ * are there. */
+static void offer_slot(struct iommu *m, cycle_t now)
+{
+    if (m->config.iommu.read_priority)
+        iommu_schedule(m, ITEM_ACCEPT, now);
+    else
+        xlate_accept(m, now);
 }
 
 /* The slot of one translation is free from cycle at on; kept in order of time. */
@@ -128,28 +145,27 @@ void xlate_finish(struct iommu *m, uint16_t index, cycle_t due)
     wheel_put(&m->wheel, item_xlate(index), due);
 }
 
-static void record_fault(struct iommu *m, const struct iommu_request *q, uint16_t cause,
-                         uint64_t guest, cycle_t now)
+static void record_fault(struct iommu *m, const struct iommu_request *q,
+                         const struct iommu_fault *what, cycle_t now)
 {
-    const struct iommu_fault f = { .requester  = q->requester,
-                                   .pasid      = q->pasid,
-                                   .has_pasid  = q->has_pasid,
-                                   .privileged = q->privileged,
-                                   .access     = q->access,
-                                   .cause      = cause,
-                                   .iova       = q->iova,
-                                   .guest      = guest };
+    struct iommu_fault f = *what;
+    f.requester          = q->requester;
+    f.pasid              = q->pasid;
+    f.has_pasid          = q->has_pasid;
+    f.privileged         = q->privileged;
+    f.access             = q->access;
+    f.iova               = q->iova;
     m->arch->record(m, &f, now);
 }
 
-void xlate_fault(struct iommu *m, uint16_t index, uint16_t cause, uint64_t guest,
+void xlate_fault(struct iommu *m, uint16_t index, const struct iommu_fault *what,
                  cycle_t due)
 {
     struct xlate *x     = &m->xlate[index];
     x->response.outcome = XLATE_faulted;
-    x->response.cause   = cause;
+    x->response.cause   = what->cause;
     if (!x->quiet)
-        record_fault(m, &x->request, cause, guest, due - m->config.iommu.respond_cycles);
+        record_fault(m, &x->request, what, due - m->config.iommu.respond_cycles);
     xlate_finish(m, index, due);
 }
 
@@ -159,7 +175,7 @@ static void become_free(struct iommu *m, uint16_t index, cycle_t now)
     m->late_count--;
     xlate_list_push(m, &m->free, index);
     slot_released(m, now);
-    xlate_accept(m, now);
+    offer_slot(m, now);
 }
 
 static void respond(struct iommu *m, uint16_t index, cycle_t now)
@@ -208,23 +224,33 @@ static enum lookup_result settle(struct iommu *m, const struct iommu_request *q,
     }
     CHECK(verdict == ARCH_FAULT);
     r->outcome = XLATE_faulted;
-    if (!quiet)
-        record_fault(m, q, r->cause, 0, now);
+    if (!quiet) {
+        const struct iommu_fault what = { .cause = r->cause };
+        record_fault(m, q, &what, now);
+    }
     return LOOKUP_ANSWERED;
 }
 
-/* The device's context or, where it wants one, the process's; NULL when it has to be read.
- */
-static const struct xlate_context *
-find_context(struct iommu *m, const struct iommu_request *q, bool *device_hit)
+/* Where the device's context wants one, the process's. *context is NULL when that has to be
+ * read; false: the request is answered. */
+static bool find_process(struct iommu *m, const struct iommu_request *q,
+                         struct iommu_response *r, const struct xlate_context **context,
+                         cycle_t now)
 {
-    const struct xlate_context *device =
-        context_cache_lookup(&m->device_contexts, context_key(q->requester, 0));
-    *device_hit = device != NULL;
-    if (device == NULL || !device->needs_process)
-        return device;
-    return context_cache_lookup(&m->process_contexts,
-                                context_key(q->requester, q->has_pasid ? q->pasid : 0));
+    uint32_t process;
+    const struct xlate_context *device = *context;
+    switch (m->arch->process(m, q, device, r, &process)) {
+    case PROCESS_NONE:
+        return true;
+    case PROCESS_FAULT:
+        settle(m, q, r, ARCH_FAULT, device->quiet, now);
+        return false;
+    case PROCESS_NEEDED:
+        *context =
+            context_cache_lookup(&m->process_contexts, context_key(q->requester, process));
+        return true;
+    }
+    UNREACHABLE("a process context is needed or not");
 }
 
 void xlate_answer_page(const struct iommu_request *q, const struct iotlb_entry *e,
@@ -237,56 +263,74 @@ void xlate_answer_page(const struct iommu_request *q, const struct iotlb_entry *
 }
 
 unsigned xlate_denying_stage(const struct iommu *m, const struct iommu_request *q,
+                             const struct xlate_context *context,
                              const struct iotlb_entry *e)
 {
-    if (e->prot1 != PT_ALL && !m->arch->allows(q, STAGE_1, e->prot1))
+    if (e->prot1 != PT_ALL && !m->arch->allows(q, context, STAGE_1, e->prot1))
         return STAGE_1;
-    if (e->prot2 != PT_ALL && !m->arch->allows(q, STAGE_2, e->prot2))
+    if (e->prot2 != PT_ALL && !m->arch->allows(q, context, STAGE_2, e->prot2))
         return STAGE_2;
     return 0;
 }
 
 static void answer_hit(struct iommu *m, const struct iommu_request *q,
-                       const struct iotlb_entry *e, struct iommu_response *r, bool quiet,
-                       cycle_t now)
+                       const struct xlate_context *context, const struct iotlb_entry *e,
+                       struct iommu_response *r, cycle_t now)
 {
-    const unsigned denied = xlate_denying_stage(m, q, e);
+    const unsigned denied = xlate_denying_stage(m, q, context, e);
     if (denied == 0) {
         xlate_answer_page(q, e, r);
         return;
     }
     r->outcome = XLATE_faulted;
     r->cause   = m->arch->cause(q, denied, DENIED_PERMISSION);
-    if (!quiet)
-        record_fault(m, q, r->cause, e->guest, now);
+    if (!context->quiet) {
+        const struct iommu_fault what = { .cause     = r->cause,
+                                          .has_guest = denied == STAGE_2,
+                                          .guest     = iotlb_guest(e, q->iova) };
+        record_fault(m, q, &what, now);
+    }
 }
 
-/* Context, then IOTLB. *context is set once it is known. */
+/* The IOTLB's part of a look-up. */
+static enum lookup_result lookup_page(struct iommu *m, const struct iommu_request *q,
+                                      struct iommu_response *r, bool first,
+                                      const struct xlate_context *context, cycle_t now)
+{
+    const struct iotlb_entry *e = iotlb_lookup(&m->iotlb, context->space, q->iova);
+    if (first)
+        r->iotlb_hit = e != NULL;
+    r->domain = space_domain(context->space);
+    if (e == NULL || (m->arch->serves != NULL && !m->arch->serves(m, q, e))) {
+        if (m->counts_events)
+            m->arch->event(m, EVENT_IOTLB_MISS, q, context);
+        return LOOKUP_MISSED;
+    }
+    r->outcome = XLATE_hit;
+    answer_hit(m, q, context, e, r, now);
+    return LOOKUP_ANSWERED;
+}
+
+/* Context, then IOTLB. *context is set once it is known; first: of each, the first time. */
 static enum lookup_result lookup(struct iommu *m, const struct iommu_request *q,
-                                 struct iommu_response *r, bool first,
+                                 struct iommu_response *r, bool first, bool first_page,
                                  const struct xlate_context **context, cycle_t now)
 {
-    bool device_hit;
     enum arch_verdict verdict = m->arch->admit(m, q, r);
     if (verdict != ARCH_GO)
         return settle(m, q, r, verdict, false, now);
-    *context = find_context(m, q, &device_hit);
+    *context = context_cache_lookup(&m->device_contexts, context_key(q->requester, 0));
     if (first)
-        r->context_hit = device_hit;
+        r->context_hit = *context != NULL;
+    if (*context != NULL && (*context)->needs_process
+        && !find_process(m, q, r, context, now))
+        return LOOKUP_ANSWERED;
     if (*context == NULL)
         return LOOKUP_NO_CONTEXT;
     verdict = m->arch->check(m, q, *context, r);
     if (verdict != ARCH_GO)
         return settle(m, q, r, verdict, (*context)->quiet, now);
-
-    const struct iotlb_entry *e = iotlb_lookup(&m->iotlb, (*context)->space, q->iova);
-    r->iotlb_hit                = e != NULL;
-    r->domain                   = space_domain((*context)->space);
-    if (e == NULL)
-        return LOOKUP_MISSED;
-    r->outcome = XLATE_hit;
-    answer_hit(m, q, e, r, (*context)->quiet, now);
-    return LOOKUP_ANSWERED;
+    return lookup_page(m, q, r, first_page, *context, now);
 }
 
 /* Without a free walk slot it waits, and looks up again when one is released. */
@@ -312,6 +356,7 @@ static void go_on(struct iommu *m, uint16_t index, enum lookup_result result,
     case LOOKUP_MISSED:
         x->context = *context; /* The walk goes by what was true at its beginning. */
         x->quiet   = context->quiet;
+        x->asked   = true;
         miss(m, index, now);
         return;
     }
@@ -339,14 +384,14 @@ static uint16_t settle_in(struct iommu *m, const struct iommu_queued *q,
     x->response = *r;
     x->client   = q->client;
     x->since    = q->accepted;
-    x->quiet    = false;
+    x->quiet = x->asked = x->walking = x->recontext = x->refused = false;
     xlate_account(x, XLATE_PART_pipeline, now);
     return index;
 }
 
 __attribute__((flatten)) void xlate_first_lookup(struct iommu *m, cycle_t now)
 {
-    const struct iommu_queued *q        = request_ring_front(&m->queue);
+    const struct iommu_queued *q        = request_ring_front(m->accepting);
     struct response_ring *prompt        = &m->client[q->client].prompt;
     struct iommu_response *r            = response_ring_push(prompt);
     const struct xlate_context *context = NULL;
@@ -354,7 +399,7 @@ __attribute__((flatten)) void xlate_first_lookup(struct iommu *m, cycle_t now)
     r->part[XLATE_PART_queue] = (uint32_t)(q->accepted - q->arrived);
     enter_epoch(m, r);
 
-    const enum lookup_result result = lookup(m, &q->request, r, true, &context, now);
+    const enum lookup_result result = lookup(m, &q->request, r, true, true, &context, now);
     if (result == LOOKUP_ANSWERED) {
         leave_promptly(m, q, r, now);
     } else {
@@ -362,11 +407,11 @@ __attribute__((flatten)) void xlate_first_lookup(struct iommu *m, cycle_t now)
         response_ring_unpush(prompt);
         go_on(m, index, result, context, now);
     }
-    request_ring_pop(&m->queue);
-    m->accepting = false;
+    request_ring_pop(m->accepting);
+    m->accepting = NULL;
     m->lookup_at = CYCLE_NEVER;
     unblock_clients(m, now);
-    xlate_accept(m, now);
+    offer_slot(m, now);
 }
 
 /* A context has arrived. */
@@ -376,7 +421,7 @@ static void lookup_with_context(struct iommu *m, uint16_t index, cycle_t now)
     const struct xlate_context *context = NULL;
     xlate_account(x, XLATE_PART_pipeline, now);
     const enum lookup_result result =
-        lookup(m, &x->request, &x->response, false, &context, now);
+        lookup(m, &x->request, &x->response, false, !x->asked, &context, now);
     go_on(m, index, result, context, now);
 }
 
@@ -386,12 +431,16 @@ static void lookup_again(struct iommu *m, uint16_t index, cycle_t now)
     struct xlate *x       = &m->xlate[index];
     struct iotlb_entry *e = iotlb_probe(&m->iotlb, x->context.space, x->request.iova);
     xlate_account(x, XLATE_PART_pipeline, now);
-    if (e == NULL) {
+    if (m->config.context.refetch && context_walk_missing(m, &x->request)) {
+        context_walk_begin(m, index, now);
+        return;
+    }
+    if (e == NULL || (m->arch->serves != NULL && !m->arch->serves(m, &x->request, e))) {
         miss(m, index, now);
         return;
     }
     iotlb_use(&m->iotlb, e);
-    answer_hit(m, &x->request, e, &x->response, x->quiet, now);
+    answer_hit(m, &x->request, &x->context, e, &x->response, now);
     xlate_finish(m, index, now + m->config.iommu.respond_cycles);
 }
 

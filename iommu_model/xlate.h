@@ -83,7 +83,12 @@ struct xlate {
     cycle_t since; /* The cycles from here on are not on any part's account yet. */
     uint16_t next; /* In whichever list it waits. */
     uint8_t step, client;
-    bool quiet; /* Its faults are not recorded. */
+    bool quiet;     /* Its faults are not recorded. */
+    bool asked;     /* The IOTLB has been asked: what it said first is in the response. */
+    bool walking;   /* Owns a walk. */
+    bool recontext; /* Its context was dropped under the walk, and is being read again. */
+    bool refused;   /* ... and that failed, with this cause. */
+    uint16_t refused_cause;
 };
 
 /* Puts the cycles up to now on a part's account. */

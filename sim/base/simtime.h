@@ -34,6 +34,11 @@ static inline sim_time_t cycle_time(cycle_t cycle, uint64_t period_ps)
     return cycle == CYCLE_NEVER ? TIME_NEVER : cycle * period_ps;
 }
 
+static inline cycle_t cycle_max(cycle_t a, cycle_t b)
+{
+    return a > b ? a : b;
+}
+
 static inline sim_time_t time_min(sim_time_t a, sim_time_t b)
 {
     return a < b ? a : b;
