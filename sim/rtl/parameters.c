@@ -11,7 +11,7 @@
 
 enum { ENTRIES_MAX = 256, CYCLES_MAX = 100000, REQUESTS_MAX = 100000000 };
 
-enum rule { IGNORED, NUMBER, POWER };
+enum rule { IGNORED, NUMBER, POWER, DEVICE, STAGE };
 
 /* A key of the header. Ignored ones say how the requests were drawn. */
 static const struct key {
@@ -54,8 +54,8 @@ static const struct key {
     { "inval_every", IGNORED, false, 0, 0, 0 },
     { "cq_log2", IGNORED, false, 0, 0, 0 },
     { "fq_log2", IGNORED, false, 0, 0, 0 },
-    { "did", IGNORED, false, 0, 0, 0 },
-    { "stage", IGNORED, false, 0, 0, 0 },
+    { "did", DEVICE, false, 0, 0, 0 },
+    { "stage", STAGE, false, 0, 0, 0 },
     { "pscid", IGNORED, false, 0, 0, 0 },
     { "gscid", IGNORED, false, 0, 0, 0 },
     { "pdt", IGNORED, false, 0, 0, 0 },
@@ -116,6 +116,29 @@ static bool remark(const struct csv_word *word, bool *open)
     return inside || word->value == NULL;
 }
 
+static bool take_device(struct rtl_parameters *p, const struct csv *csv,
+                        const struct csv_word *word, struct error *error)
+{
+    uint64_t id;
+    if (p->devices == RTL_DEVICES_MAX)
+        return wrong_word(csv, word, "fewer devices", error);
+    if (!csv_parse_u64(word->value, &id) || id >> 24 != 0)
+        return wrong_word(csv, word, "a device id of 24 bits", error);
+    p->device[p->devices++].id = (uint32_t)id;
+    return true;
+}
+
+/* Of the device that the same line has named. */
+static bool take_stage(struct rtl_parameters *p, const struct csv *csv,
+                       const struct csv_word *word, struct error *error)
+{
+    if (p->devices == 0)
+        return wrong_word(csv, word, "did= before it", error);
+    p->device[p->devices - 1].nested =
+        strstr(word->value, "S1") != NULL && strstr(word->value, "S2") != NULL;
+    return true;
+}
+
 static bool take_word(struct rtl_parameters *p, bool seen[KEYS], const struct csv *csv,
                       const struct csv_word *word, struct error *error)
 {
@@ -126,6 +149,10 @@ static bool take_word(struct rtl_parameters *p, bool seen[KEYS], const struct cs
                          csv_name(csv), word->line, word->key, word->value);
     if (key->rule == IGNORED)
         return true;
+    if (key->rule == DEVICE)
+        return take_device(p, csv, word, error);
+    if (key->rule == STAGE)
+        return take_stage(p, csv, word, error);
     if (seen[key - keys])
         return wrong_word(csv, word, "one value only", error);
     seen[key - keys] = true;
@@ -161,6 +188,14 @@ bool rtl_parameters_take(struct rtl_parameters *p, const struct csv *csv,
             return error_set(error, "%s: expected %s= in the header", csv_name(csv),
                              keys[i].name);
     return check_registers(p, csv, error);
+}
+
+bool rtl_device_nested(const struct rtl_parameters *p, uint32_t device)
+{
+    for (unsigned i = 0; i < p->devices; i++)
+        if (p->device[i].id == device)
+            return p->device[i].nested;
+    return false;
 }
 
 bool rtl_parameters_setting(const struct rtl_parameters *p, unsigned n, char *out,

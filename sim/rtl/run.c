@@ -10,26 +10,8 @@
 #include "sim/base/check.h"
 #include "sim/base/memory.h"
 #include "sim/rtl/csv.h"
+#include "sim/rtl/grow.h"
 #include "sim/rtl/parameters.h"
-
-/* ---- Growing arrays --------------------------------------------------------------------
- */
-
-/* Room for one more item, zeroed. Arrays grow at powers of two. */
-static void *grow(void *array, size_t *count, size_t bytes, void **item)
-{
-    if ((*count & (*count - 1)) == 0) {
-        array = realloc(array, (*count == 0 ? 1 : 2 * *count) * bytes);
-        CHECK(array != NULL);
-    }
-    *item = (char *)array + *count * bytes;
-    memset(*item, 0, bytes);
-    ++*count;
-    return array;
-}
-#define ADD(run, array, count, item)                                                       \
-    ((run)->array =                                                                        \
-         grow((run)->array, &(run)->count, sizeof *(run)->array, (void **)(item)))
 
 /* ---- Requests --------------------------------------------------------------------------
  */
@@ -159,7 +141,7 @@ static bool read_requests(struct rtl_run *run, struct csv *csv, struct error *er
         || !csv_columns(csv, REQUEST_COLUMNS, column, error))
         return false;
     while ((got = csv_next(csv, error)) == 1) {
-        ADD(run, request, requests, &request);
+        GROW(run, request, requests, request);
         if (!take_request(request, csv, column, error)
             || !check_order(run, csv, column, free_at, error))
             return false;
@@ -192,7 +174,7 @@ static bool read_image(struct rtl_run *run, struct csv *csv, struct error *error
     if (!csv_columns(csv, "addr,value", column, error))
         return false;
     while ((got = csv_next(csv, error)) == 1) {
-        ADD(run, word, words, &word);
+        GROW(run, word, words, word);
         if (!take_store(csv, column[0], column[1], word, error))
             return false;
     }
@@ -233,7 +215,7 @@ static bool read_accesses(struct rtl_run *run, struct csv *csv, struct error *er
     if (!csv_columns(csv, ACCESS_COLUMNS, column, error))
         return false;
     while ((got = csv_next(csv, error)) == 1) {
-        ADD(run, access, accesses, &access);
+        GROW(run, access, accesses, access);
         if (!take_access(access, csv, column, error))
             return false;
     }
@@ -260,7 +242,7 @@ static bool add_store(struct rtl_run *run, const struct csv *csv, const unsigned
                       cycle_t cycle, struct error *error)
 {
     struct rtl_store *store;
-    ADD(run, store, stores, &store);
+    GROW(run, store, stores, store);
     store->cycle = cycle;
     return take_store(csv, column[A], column[B], store, error);
 }
@@ -270,7 +252,7 @@ static bool add_doorbell(struct rtl_run *run, const struct csv *csv, const unsig
 {
     struct rtl_doorbell *doorbell;
     int64_t tail;
-    ADD(run, doorbell, doorbells, &doorbell);
+    GROW(run, doorbell, doorbells, doorbell);
     if (!csv_keyed_i64(csv, column[A], "cqt", &tail, error))
         return false;
     doorbell->cycle = cycle;
@@ -285,7 +267,7 @@ static bool add_command(struct rtl_run *run, const struct csv *csv, const unsign
     const uint64_t mask = mask_lg2(riscv_queue_lg2(run->parameters.cqb));
     struct rtl_command *command;
     int64_t index;
-    ADD(run, command, commands, &command);
+    GROW(run, command, commands, command);
     if (!csv_keyed_i64(csv, column[A], "idx", &index, error))
         return false;
     command->fetched = cycle;
@@ -301,7 +283,7 @@ static bool add_fault(struct rtl_run *run, const struct csv *csv, const unsigned
 {
     uint64_t tail;
     struct rtl_fault *fault;
-    ADD(run, fault, faults, &fault);
+    GROW(run, fault, faults, fault);
     if (!csv_below(csv, column[A], mask_lg2(riscv_queue_lg2(run->parameters.fqb)), &tail,
                    error))
         return false;
