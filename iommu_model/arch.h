@@ -97,5 +97,7 @@ struct iommu_arch {
 };
 
 extern const struct iommu_arch *const arch_table[];
+/* One that is there. */
+const struct iommu_arch *iommu_arch_find(const char *name);
 
 #endif

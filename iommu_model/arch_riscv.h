@@ -8,23 +8,26 @@
 
 /* clang-format off */
 #define RISCV_PARAMS(P)                                                                             \
-    P(u32,  stage1_levels_max, 5, 0, 5, ANY, "levels", "Deepest first stage: 3 Sv39, 4 Sv48, 5 Sv57; 0: none", \
+    P(u32,  stage1_levels_max, 5, 0, 5, ANY, "levels", "Deepest first stage: 3 Sv39, 4 Sv48, 5 Sv57; 0: none",\
       "specification 1.0: capabilities.Sv39 to Sv57")                                               \
-    P(u32,  stage2_levels_max, 5, 0, 5, ANY, "levels", "Deepest second stage: 3 Sv39x4 and so on; 0: none", \
+    P(u32,  stage2_levels_max, 5, 0, 5, ANY, "levels", "Deepest second stage: 3 Sv39x4 and so on; 0: none",\
       "specification 1.0: capabilities.Sv39x4 to Sv57x4")                                           \
     P(flag, napot,           1, 0, 1, ANY, "", "64 KiB leaves (Svnapot)",                           \
-      "mandatory in the server profile")                                                            \
-    P(flag, amo_hwad,        0, 0, 1, ANY, "", "Accessed and dirty bits are written by the IOMMU (AMO_HWAD)", \
+      "optional: Svnapot")                                                                          \
+    P(flag, amo_hwad,        0, 0, 1, ANY, "", "Accessed and dirty bits are written by the IOMMU (AMO_HWAD)",\
       "optional")                                                                                   \
-    P(flag, msi_flat,        1, 0, 1, ANY, "", "MSI page tables and 64-byte device contexts (MSI_FLAT)", \
-      "mandatory in the server profile")                                                            \
-    P(flag, process_contexts, 1, 0, 1, ANY, "", "Process directories (PD8, PD17, PD20)", "optional") \
-    P(u32,  hpm_counters,    7, 0, 31, ANY, "counters", "Event counters beside the cycle counter; 0: no HPM", \
-      "specification 5.1: at least 4 recommended")                                                  \
-    P(flag, wired_interrupts, 1, 0, 1, ANY, "", "Interrupts by wire can be chosen (IGS)", "optional") \
-    P(flag, recheck_dirty,   1, 0, 1, ANY, "", "A store that hits a clean page's entry walks again", \
+    P(flag, msi_flat,        1, 0, 1, ANY, "", "MSI page tables and 64-byte device contexts (MSI_FLAT)",\
+      "optional: capabilities.MSI_FLAT")                                                            \
+    P(flag, process_contexts, 1, 0, 1, ANY, "", "Process directories (PD8, PD17, PD20)", "optional")\
+    P(u32,  hpm_counters,    7, 0, 31, ANY, "counters", "Event counters beside the cycle counter; 0: no HPM",\
+      "optional; 7 chosen")                                                                         \
+    P(flag, wired_interrupts, 1, 0, 1, ANY, "", "Interrupts by wire can be chosen (IGS)", "optional")\
+    P(flag, recheck_dirty,   1, 0, 1, ANY, "", "A store that hits a clean page's entry walks again",\
       "privileged specification: D is set before a store is done")                                  \
-    P(u32,  pa_bits,        56, 32, 56, ANY, "bits", "Physical address width (PAS)", "specification: 56 at most")
+    P(flag, read_reserved,   1, 0, 1, ANY, "", "Reads the reserved last word of a 64-byte device context",\
+      "specification 2.1.4: reserved bits are checked")                                             \
+    P(flag, fence_drains,    1, 0, 1, ANY, "", "IOFENCE.C waits for earlier DMA (PR, PW)",          \
+      "specification 3.1.2")
 /* clang-format on */
 
 struct riscv_config {

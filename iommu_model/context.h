@@ -26,9 +26,11 @@ struct xlate_context {
     struct xlate_stage stage1, stage2;
     bool needs_process; /* stage1 comes from a process context that is still to be read. */
     bool quiet;         /* Faults of this device are not recorded. */
-    uint64_t process_root; /* Of the process directory, when needs_process. */
-    uint64_t attributes;   /* The architecture's own. */
-    bool redirects;        /* Interrupt files have tables of their own: */
+    uint32_t domain;    /* Of the space, also while no stage is on. */
+    uint8_t process_levels; /* Of the process directory, when needs_process; 0: none. */
+    uint64_t process_root;
+    uint64_t attributes; /* The architecture's own. */
+    bool redirects;      /* Interrupt files have tables of their own: */
     uint64_t msi_root, msi_mask, msi_pattern;
 };
 

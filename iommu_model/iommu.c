@@ -11,7 +11,7 @@ const char *iommu_arch_member(unsigned index)
     return arch_table[index] == NULL ? NULL : arch_table[index]->name;
 }
 
-static const struct iommu_arch *arch_find(const char *name)
+const struct iommu_arch *iommu_arch_find(const char *name)
 {
     for (unsigned i = 0; arch_table[i] != NULL; i++)
         if (strcmp(arch_table[i]->name, name) == 0)
@@ -108,7 +108,7 @@ void iommu_init(struct iommu *m, const struct iommu_settings *config, struct eng
 {
     memset(m, 0, sizeof *m);
     m->config = *config;
-    m->arch   = arch_find(config->iommu.arch);
+    m->arch   = iommu_arch_find(config->iommu.arch);
     m->memory = memory;
     m->due    = engine != NULL ? engine_add_block(engine, "iommu", iommu_step, m) : due;
     m->epoch = m->oldest = 1;

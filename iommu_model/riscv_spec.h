@@ -249,8 +249,9 @@ static inline unsigned riscv_process_lg2(unsigned levels)
 #define RISCV_PTE_PBMT (UINT64_C(3) << 61)
 
 /* MSI page table (2.1.3.6, and the AIA specification): entries of 16 bytes */
-#define RISCV_MSI_BASIC   UINT64_C(3) /* The mode in bits 2:1 that rewrites the address. */
-#define RISCV_MSI_MODE(x) bits_get(x, 2, 1)
+#define RISCV_MSI_BASIC    UINT64_C(3) /* The mode in bits 2:1 that rewrites the address. */
+#define RISCV_MSI_MODE(x)  bits_get(x, 2, 1)
+#define RISCV_MSI_RESERVED (~(mask_lg2(3) | mask_lg2(44) << 10)) /* Of a basic entry. */
 
 /* ---- Commands (3.1), 16 bytes -----------------------------------------------------------
  */

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "iommu_model/arch.h"
 #include "sim/app/preset.h"
 
 #define PARAM_OWNER struct platform_config
@@ -25,7 +26,8 @@ static const struct {
     MODULE(iommu, iommu_param_table),       MODULE(context, context_param_table),
     MODULE(iotlb, iotlb_param_table),       MODULE(walkcache, walkcache_param_table),
     MODULE(walker, walker_param_table),     MODULE(memport, memport_param_table),
-    MODULE(invq, invq_param_table),         MODULE(vtd, vtd_param_table),
+    MODULE(invq, invq_param_table),         MODULE(faultq, faultq_param_table),
+    MODULE(vtd, vtd_param_table),           MODULE(riscv, riscv_param_table),
     MODULE(link, link_param_table),         MODULE(kernel, linux_param_table),
     MODULE(cost, cost_param_table),         MODULE(blk, blk_param_table),
     MODULE(driver, driver_param_table),     MODULE(nvme, nvme_param_table),
@@ -92,6 +94,35 @@ void config_free(struct config *c)
 {
     for (unsigned i = 0; i < CONFIG_POLICIES_MAX; i++)
         free(c->policy[i]);
+}
+
+/* ---- The IOMMU
+ * ---------------------------------------------------------------------------------- */
+
+/* The architecture's own parameters are the module that its table describes. */
+static const void *arch_config(const struct config *c)
+{
+    const struct iommu_arch *arch = iommu_arch_find(c->iommu.arch);
+    for (unsigned i = 0; i < MODULES; i++)
+        if (modules[i].table == arch->params)
+            return (const char *)c + modules[i].offset;
+    UNREACHABLE("every architecture's parameters are a module");
+}
+
+struct iommu_settings config_settings(const struct config *c)
+{
+    return (struct iommu_settings){
+        .iommu     = c->iommu,
+        .context   = c->context,
+        .iotlb     = c->iotlb,
+        .walkcache = c->walkcache,
+        .walker    = c->walker,
+        .memport   = c->memport,
+        .invq      = c->invq,
+        .faultq    = c->faultq,
+        .arch      = arch_config(c),
+        .write_ps  = c->platform.memory_latency_ns * TIME_NS,
+    };
 }
 
 /* ---- Keys

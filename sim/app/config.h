@@ -7,6 +7,7 @@
 #define SIM_APP_CONFIG_H
 
 #include "dma_api/flush.h"
+#include "iommu_model/arch_riscv.h"
 #include "iommu_model/arch_vtd.h"
 #include "iommu_model/rootport.h"
 #include "workloads/nvme_ctrl.h"
@@ -41,7 +42,9 @@ struct config {
     struct walker_config walker;
     struct memport_config memport;
     struct invq_config invq;
+    struct faultq_config faultq;
     struct vtd_config vtd;
+    struct riscv_config riscv;
     struct link_config link;
     struct linux_config kernel;
     struct cost_config cost;
@@ -61,6 +64,9 @@ void config_free(struct config *c);
 /* "key=value". False with a line that names the key, and the nearest one if it is unknown.
  */
 bool config_set(struct config *c, const char *assignment, struct error *error);
+
+/* What the IOMMU is to be made with; points into c. */
+struct iommu_settings config_settings(const struct config *c);
 
 /* The rules between parameters. */
 bool config_check(const struct config *c, struct error *error);

@@ -232,26 +232,11 @@ static void interrupt(void *self, uint64_t address, uint32_t data, sim_time_t no
         cpu_interrupt(&m->cpu[id], data & 0xff, now);
 }
 
-static struct iommu_settings settings_of(const struct config *c)
-{
-    return (struct iommu_settings){
-        .iommu     = c->iommu,
-        .context   = c->context,
-        .iotlb     = c->iotlb,
-        .walkcache = c->walkcache,
-        .walker    = c->walker,
-        .memport   = c->memport,
-        .invq      = c->invq,
-        .arch      = &c->vtd,
-        .write_ps  = c->platform.memory_latency_ns * TIME_NS,
-    };
-}
-
 static void build_hardware(struct machine *m)
 {
     const struct config *c               = m->config;
     const struct platform_config *p      = &c->platform;
-    const struct iommu_settings settings = settings_of(c);
+    const struct iommu_settings settings = config_settings(c);
     memory_init(&m->memory);
     m->channel = (struct mem_channel){ .latency_ps = p->memory_latency_ns * TIME_NS,
                                        .beat_ps    = p->memory_beat_ps,
