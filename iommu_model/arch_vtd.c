@@ -292,9 +292,9 @@ static enum context_verdict context_arrived(struct iommu *m, struct context_walk
     const struct vtd_config *c = front(m)->config;
     const unsigned levels      = vtd_context_aw(data[1]) + 2;
     const unsigned tt          = vtd_context_tt(data[0]);
+    w->result.quiet            = data[0] & VTD_CONTEXT_FPD; /* Of absent ones, too. */
     if (!(data[0] & VTD_PRESENT))
         return refuse(w, VTD_FAULT_CONTEXT_ABSENT);
-    w->result.quiet = data[0] & VTD_CONTEXT_FPD;
     if (tt == 3 || levels < 3 || levels > c->levels_max)
         return refuse(w, VTD_FAULT_CONTEXT_INVALID);
     if ((data[0] & ~(mask_lg2(4) | VTD_TABLE_MASK)) || (data[1] & ~mask_lg2(24))
@@ -369,7 +369,7 @@ static void vtd_record(struct iommu *m, const struct iommu_fault *f, cycle_t now
         m->stats.fault_lost++;
         return;
     }
-    record[0] = f->iova & VTD_TABLE_MASK;
+    record[0] = align_down(f->iova, 12); /* FI: bits 12 to 63 (11.4.14). */
     record[1] = VTD_FRCD_F | (f->access & PT_WRITE ? 0 : VTD_FRCD_T_READ)
                 | VTD_FRCD_FR((uint64_t)f->cause) | VTD_FRCD_SID((uint64_t)f->requester);
     m->stats.fault_recorded++;

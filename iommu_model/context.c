@@ -85,6 +85,8 @@ void context_cache_fill(struct context_cache *c, uint64_t key,
     if (e == NULL) {
         e = context_array_place(&c->array, set_of(c, key));
         c->stats->entry_evicted += e->valid;
+    } else {
+        context_array_filled(&c->array, set_of(c, key), e);
     }
     *e        = (struct context_entry){ key, *context, true };
     c->recent = NULL;

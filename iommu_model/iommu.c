@@ -326,8 +326,12 @@ void iommu_submit(struct iommu *m, unsigned client, sim_time_t time)
         return;
     }
     request_ring_push(&m->queue);
-    if (m->accepting == NULL && xlate_accept(m, now))
+    if (m->accepting != NULL)
+        return;
+    if (xlate_accept(m, now))
         publish_earlier(m, m->lookup_at);
+    else
+        publish_due(m); /* It may have to be asked again when a slot is free. */
 }
 
 static inline struct response_ring *next_ring(struct iommu_client *c, cycle_t *due)

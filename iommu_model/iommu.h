@@ -467,6 +467,8 @@ void xlate_answer_page(const struct iommu_request *request, const struct iotlb_e
 void walker_init(struct iommu *m);
 /* Joins or begins a walk for x, which missed; false when there is no slot for one. */
 bool walker_begin(struct iommu *m, uint16_t x, cycle_t now);
+/* Lets the oldest translation that found no slot look up again, if there is a slot now. */
+void walker_offer_slot(struct iommu *m, cycle_t now);
 void walker_data(struct iommu *m, unsigned walk, cycle_t now);
 /* Walks under way that an invalidation selects will not fill what it covers. */
 void walker_flush(struct iommu *m, const struct inv_selector *selector);

@@ -106,6 +106,8 @@ struct iotlb_entry *iotlb_fill(struct iotlb *t, const struct iotlb_entry *fresh)
     if (e == NULL) {
         e = iotlb_array_place(&t->array, set_of(t, fresh->page));
         t->stats.entry_evicted += e->valid;
+    } else {
+        iotlb_array_filled(&t->array, set_of(t, fresh->page), e);
     }
     if (e->valid)
         leave(t, e);

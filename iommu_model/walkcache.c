@@ -132,6 +132,8 @@ void walkcache_fill(struct walkcache *w, const struct pt_format *f, space_t spac
     if (e == NULL) {
         e = walkcache_array_place(a, set_of(a, prefix));
         w->stats.entry_evicted += e->valid;
+    } else {
+        walkcache_array_filled(a, set_of(a, prefix), e);
     }
     *e = (struct walkcache_entry){ .prefix   = prefix,
                                    .space    = space,

@@ -252,8 +252,20 @@ bool walker_begin(struct iommu *m, uint16_t index, cycle_t now)
     return true;
 }
 
-/* The walker takes up the walk that has waited longest; a freed walk slot lets the oldest
- * translation that found none look up again. */
+/* A walk slot is free: the oldest translation that found none looks up again. */
+void walker_offer_slot(struct iommu *m, cycle_t now)
+{
+    if (m->stalled.first == XLATE_NONE || m->walk_free == XLATE_NONE)
+        return;
+    const uint16_t index = xlate_list_pop(m, &m->stalled);
+    struct xlate *x      = &m->xlate[index];
+    xlate_account(x, XLATE_PART_walker, now);
+    x->step    = XLATE_AGAIN;
+    x->offered = true;
+    wheel_put(&m->wheel, item_xlate(index), now + 1);
+}
+
+/* The walker takes up the walk that has waited longest. */
 static void release(struct iommu *m, struct walk *w, cycle_t now)
 {
     const unsigned walker = w->walker;
@@ -268,12 +280,7 @@ static void release(struct iommu *m, struct walk *w, cycle_t now)
         m->waiting_first  = next->next;
         give_walker(m, next, walker, now);
     }
-    if (m->stalled.first != XLATE_NONE) {
-        const uint16_t index = xlate_list_pop(m, &m->stalled);
-        xlate_account(&m->xlate[index], XLATE_PART_walker, now);
-        m->xlate[index].step = XLATE_AGAIN;
-        wheel_put(&m->wheel, item_xlate(index), now + 1);
-    }
+    walker_offer_slot(m, now);
 }
 
 /* ---- The end ---------------------------------------------------------------------------

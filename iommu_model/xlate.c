@@ -384,7 +384,7 @@ static uint16_t settle_in(struct iommu *m, const struct iommu_queued *q,
     x->response = *r;
     x->client   = q->client;
     x->since    = q->accepted;
-    x->quiet = x->asked = x->walking = x->recontext = x->refused = false;
+    x->quiet = x->asked = x->walking = x->recontext = x->refused = x->offered = false;
     xlate_account(x, XLATE_PART_pipeline, now);
     return index;
 }
@@ -430,18 +430,21 @@ static void lookup_again(struct iommu *m, uint16_t index, cycle_t now)
 {
     struct xlate *x       = &m->xlate[index];
     struct iotlb_entry *e = iotlb_probe(&m->iotlb, x->context.space, x->request.iova);
+    const bool offered    = x->offered;
+    x->offered            = false;
     xlate_account(x, XLATE_PART_pipeline, now);
     if (m->config.context.refetch && context_walk_missing(m, &x->request)) {
         context_walk_begin(m, index, now);
-        return;
-    }
-    if (e == NULL || (m->arch->serves != NULL && !m->arch->serves(m, &x->request, e))) {
+    } else if (e == NULL
+               || (m->arch->serves != NULL && !m->arch->serves(m, &x->request, e))) {
         miss(m, index, now);
-        return;
+    } else {
+        iotlb_use(&m->iotlb, e);
+        answer_hit(m, &x->request, &x->context, e, &x->response, now);
+        xlate_finish(m, index, now + m->config.iommu.respond_cycles);
     }
-    iotlb_use(&m->iotlb, e);
-    answer_hit(m, &x->request, &x->context, e, &x->response, now);
-    xlate_finish(m, index, now + m->config.iommu.respond_cycles);
+    if (offered && x->response.outcome != XLATE_walked)
+        walker_offer_slot(m, now); /* It did not need the slot, but the next one may. */
 }
 
 void xlate_run(struct iommu *m, uint16_t index, cycle_t now)

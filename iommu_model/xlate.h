@@ -89,6 +89,7 @@ struct xlate {
     bool recontext; /* Its context was dropped under the walk, and is being read again. */
     bool refused;   /* ... and that failed, with this cause. */
     uint16_t refused_cause;
+    bool offered; /* It looks up again because a walk slot was free. */
 };
 
 /* Puts the cycles up to now on a part's account. */

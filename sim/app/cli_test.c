@@ -186,7 +186,7 @@ TEST_CASE(cli, listings_are_json_when_asked)
 /* SIGINT after the first quarter of a second of a run of many. */
 TEST_CASE(cli, an_interrupt_stops_a_long_replay_cleanly)
 {
-    char arguments[4096] = "--help >/dev/null; timeout -s INT 0.25 " TEST_BINARY_DIR
+    char arguments[4096] = "--help >/dev/null; timeout -s INT 1.5 " TEST_BINARY_DIR
                            "/iovasim replay --json @/interrupted.json";
     for (unsigned i = 0; i < 32; i++)
         strcat(arguments, " " SINGLE);

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* docs - the parts of iovasim_docs: each writes one page. */
+#ifndef SIM_DOCS_DOCS_H
+#define SIM_DOCS_DOCS_H
+
+#include <jansson.h>
+#include <stdio.h>
+
+struct docs {
+    const char *root;     /* Of the sources. */
+    const char *programs; /* Where iovasim lies. */
+};
+
+/* The line that says that a page is generated. */
+void docs_notice(FILE *out);
+
+/* The rest of a stream, to be freed. */
+char *docs_read_all(FILE *in);
+
+/* What a shell command prints in the root, with iovasim in its path; to be freed. A command
+ * that fails ends the program. */
+char *docs_run(const struct docs *docs, const char *command);
+
+/* The runs[] of `iovasim replay ARGUMENTS --json -`, to be released with json_decref. */
+json_t *docs_runs(const struct docs *docs, const char *arguments);
+
+/* CPU cycles for each record: of one owner. */
+double docs_owner_per_io(const json_t *run, const char *owner);
+double docs_metric(const json_t *run, const char *name);
+
+/*
+ * Copies a page. Below each "$ iovasim ..." line of a console block stands what the command
+ * prints now.
+ */
+void docs_renew_examples(FILE *out, const struct docs *docs, const char *page);
+
+void docs_result(FILE *out, const struct docs *docs);
+void docs_calibration(FILE *out, const struct docs *docs);
+void docs_figure(FILE *out, const struct docs *docs);
+
+#endif

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* examples - commands in the pages, with what they really print. */
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sim/base/check.h"
+#include "sim/docs/docs.h"
+
+char *docs_read_all(FILE *in)
+{
+    char *text   = NULL;
+    size_t bytes = 0;
+    FILE *out    = open_memstream(&text, &bytes);
+    CHECK(out != NULL);
+    for (int c; (c = fgetc(in)) != EOF;)
+        fputc(c, out);
+    fclose(out);
+    return text;
+}
+
+char *docs_run(const struct docs *docs, const char *command)
+{
+    char line[8192];
+    const int length = snprintf(line, sizeof line, "cd '%s' && PATH='%s':$PATH && %s",
+                                docs->root, docs->programs, command);
+    CHECK(length > 0 && (size_t)length < sizeof line);
+    FILE *in = popen(line, "r");
+    CHECK(in != NULL);
+    char *text = docs_read_all(in);
+    if (pclose(in) != 0) {
+        fprintf(stderr, "iovasim_docs: this example fails: %s\n", command);
+        exit(1);
+    }
+    return text;
+}
+
+json_t *docs_runs(const struct docs *docs, const char *arguments)
+{
+    char command[4096];
+    snprintf(command, sizeof command, "iovasim replay %s --json -", arguments);
+    char *text     = docs_run(docs, command);
+    json_t *result = json_loads(text, 0, NULL);
+    json_t *runs   = json_incref(json_object_get(result, "runs"));
+    CHECK(json_array_size(runs) > 0);
+    json_decref(result);
+    free(text);
+    return runs;
+}
+
+double docs_metric(const json_t *run, const char *name)
+{
+    const json_t *metric = json_object_get(json_object_get(run, "metrics"), name);
+    CHECK(metric != NULL);
+    return json_number_value(json_object_get(metric, "value"));
+}
+
+double docs_owner_per_io(const json_t *run, const char *owner)
+{
+    const json_t *cycles = json_object_get(json_object_get(run, "cpu_breakdown"), owner);
+    CHECK(cycles != NULL);
+    return json_number_value(cycles) / docs_metric(run, "ios");
+}
+
+static bool begins(const char *text, const char *with)
+{
+    return strncmp(text, with, strlen(with)) == 0;
+}
+
+/* Behind the newline of the line at text. */
+static const char *behind_line(const char *text)
+{
+    text += strcspn(text, "\n");
+    return text + (*text == '\n');
+}
+
+/* Copies the command, which may go on behind a '\', and what it prints; returns where the
+ * old output ends. */
+static const char *renew_one(FILE *out, const struct docs *docs, const char *at)
+{
+    const char *end = behind_line(at);
+    while (end - at >= 2 && end[-2] == '\\')
+        end = behind_line(end);
+    char *command = strndup(at + 2, (size_t)(end - at - 2));
+    CHECK(command != NULL);
+    char *printed = docs_run(docs, command);
+    fwrite(at, 1, (size_t)(end - at), out);
+    fputs(printed, out);
+    free(printed);
+    free(command);
+    while (*end != '\0' && !begins(end, "```") && !begins(end, "$ "))
+        end = behind_line(end);
+    return end;
+}
+
+void docs_renew_examples(FILE *out, const struct docs *docs, const char *page)
+{
+    bool inside = false;
+    while (*page != '\0') {
+        if (begins(page, "```"))
+            inside = begins(page, "```console\n");
+        if (inside && begins(page, "$ iovasim ")) {
+            page = renew_one(out, docs, page);
+            continue;
+        }
+        const char *next = behind_line(page);
+        fwrite(page, 1, (size_t)(next - page), out);
+        page = next;
+    }
+}

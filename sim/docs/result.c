@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* result - the page on the JSON that a replay writes. */
+#include <stdlib.h>
+
+#include "sim/app/metric.h"
+#include "sim/docs/docs.h"
+
+static void put_structure(FILE *out)
+{
+    fputs(
+        "`iovasim replay TRACE... --json FILE` writes one JSON object; `--json -` writes "
+        "it\n"
+        "to standard output and no table. The same command writes the same bytes: on both\n"
+        "hosts, with and without running ahead, on every machine. Keys are only added "
+        "within\n"
+        "a schema version; a reader ignores those that it does not know. The file appears\n"
+        "when the last run has ended; a run that fails leaves none.\n\n"
+        "| key | type | meaning |\n| --- | --- | --- |\n"
+        "| `schema` | string | `iovasim.result/1` |\n"
+        "| `tool` | object | `name` and `version` of the program |\n"
+        "| `config` | object | every resolved parameter: `preset`, then one object for "
+        "each "
+        "table of [parameters.md](parameters.md); flush policies have one of their name "
+        "|\n",
+        out);
+}
+
+static void put_trace(FILE *out)
+{
+    fputs("| `trace` | object | the (first) trace |\n"
+          "| `trace.path` | string | as given on the command line |\n"
+          "| `trace.sha256` | string | of the file's bytes as stored |\n"
+          "| `trace.format` | string | the importer that reads it (`iovasim formats`) |\n"
+          "| `trace.records` | integer | records that each run replayed, of all traces |\n"
+          "| `traces` | array | only with several traces: one object like `trace` for each "
+          "|\n"
+          "| `runs` | array | one object for each pair of policy and API, in that order "
+          "|\n\n",
+          out);
+}
+
+static void put_run(FILE *out)
+{
+    fputs(
+        "## One run\n\n| key of `runs[]` | type | meaning |\n| --- | --- | --- |\n"
+        "| `api` | string | `iova`, `streaming` or `sg` |\n"
+        "| `policy` | string | a flush policy ([policies.md](policies.md)) |\n"
+        "| `preset` | string | the machine before any `--set` |\n"
+        "| `seed` | integer | of everything random |\n"
+        "| `cpus` | integer | simulated CPUs |\n"
+        "| `metrics` | object | see below |\n"
+        "| `cpu_breakdown` | object | CPU cycles by owner, all CPUs, see below |\n"
+        "| `cpu_phases` | object | the same cycles by phase, then owner; zeros left out |\n"
+        "| `software` | object | counters: `replay`, `driver`, `kernel`, `iova` |\n"
+        "| `device` | object | counters: `nvme`, `dma` |\n"
+        "| `iommu` | object | counters: `iommu`, `iotlb`, `walkcache`, `context`, "
+        "`memport`, "
+        "`audit`; and `cycles`, see below |\n"
+        "| `histograms` | object | distributions, see below |\n\n"
+        "All counters are explained in [statistics.md](statistics.md). Everything in a run "
+        "is\n"
+        "measured from the moment when all CPUs begin to replay until all have finished;\n"
+        "bring-up and tear-down are left out.\n\n",
+        out);
+}
+
+static void put_metrics(FILE *out)
+{
+    fputs("## Metrics\n\nEach key of `metrics` is an object: `value` (number), `unit` and\n"
+          "`better` (`lower`, `higher` or `none`: a description, not a merit).\n\n"
+          "| name | unit | better | meaning |\n| --- | --- | --- | --- |\n",
+          out);
+    for (unsigned i = 0; i < METRIC_COUNT; i++)
+        fprintf(out, "| `%s` | %s | %s | %s |\n", metric_def[i].name, metric_def[i].unit,
+                metric_better_name(metric_def[i].better), metric_def[i].text);
+    fputs("\nA latency percentile is read off a histogram and is the upper end of a "
+          "bucket, up\n"
+          "to 0.8 % above the true value. A look-up that finds its page's walk under way, "
+          "and\n"
+          "joins it, counts as one that missed. Exposure runs from the end of an unmap "
+          "until\n"
+          "no cache of the IOMMU holds the page; a page that no cache held has none.\n\n",
+          out);
+}
+
+static void put_names(FILE *out, const char *heading, const char *text,
+                      const char *const *name, const char *const *meaning, unsigned count)
+{
+    fprintf(out, "## %s\n\n%s\n\n| key | meaning |\n| --- | --- |\n", heading, text);
+    for (unsigned i = 0; i < count; i++)
+        fprintf(out, "| `%s` | %s |\n", name[i], meaning[i]);
+    fputc('\n', out);
+}
+
+static void put_histograms(FILE *out)
+{
+    fputs(
+        "## Histograms\n\n| key of `histograms` | unit | of |\n| --- | --- | --- |\n"
+        "| `io_latency` | ns | records, first submission to last completion |\n"
+        "| `dma_read_latency` | ps | the device's reads, submission to data |\n"
+        "| `dma_write_latency` | ps | the device's posted writes, submission to credit |\n"
+        "| `exposure` | ns | exposed pages, unmap to the end of exposure |\n\n"
+        "Each has `unit`, `count`, `sum`, `min`, `max` and `buckets`: an array of\n"
+        "`[first, last, count]`, both ends inclusive, empty ones left out. Buckets are\n"
+        "log-linear.\n\n",
+        out);
+}
+
+static void put_example(FILE *out, const struct docs *docs)
+{
+    static const char command[] = "iovasim replay traces/samples/tiny.iovatrace --json - | "
+                                  "sed -n '/\"trace\": {/,/\"pages\": {/p'";
+    char *text                  = docs_run(docs, command);
+    fprintf(out, "## Example\n\n```console\n$ %s\n%s```\n", command, text);
+    free(text);
+}
+
+void docs_result(FILE *out, const struct docs *docs)
+{
+    fputs("# The result: schema iovasim.result/1\n\n", out);
+    docs_notice(out);
+    put_structure(out);
+    put_trace(out);
+    put_run(out);
+    put_metrics(out);
+    put_names(out, "Owners of CPU cycles",
+              "Under `cpu_breakdown`. Each cycle of each CPU has one owner.",
+              cpu_owner_name, cpu_owner_text, OWNERS);
+    put_names(out, "Phases", "Under `cpu_phases`. Each cycle also belongs to one phase.",
+              cpu_phase_name, cpu_phase_text, PHASES);
+    put_names(out, "Where a translation's time goes",
+              "Under `iommu.cycles`, in cycles of the IOMMU, summed over all translations.",
+              xlate_part_name, xlate_part_text, XLATE_PART_COUNT);
+    put_histograms(out);
+    put_example(out, docs);
+}
