@@ -478,6 +478,9 @@ void walker_offer_slot(struct iommu *m, cycle_t now);
 void walker_data(struct iommu *m, unsigned walk, cycle_t now);
 /* Walks under way that an invalidation selects will not fill what it covers. */
 void walker_flush(struct iommu *m, const struct inv_selector *selector);
+/* Whether a walk under way will fill what software has given back, where the selector says:
+ * marked stale, not overtaken by an invalidation, and its leaf has been read. */
+bool walker_may_fill_stale(const struct iommu *m, const struct inv_selector *selector);
 /* Whether a walk under way could still use the table at pa. */
 bool walker_holds(const struct iommu *m, uint64_t pa);
 
