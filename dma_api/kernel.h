@@ -138,6 +138,9 @@ struct kernel {
     struct observer observer;
     struct kernel_stats stats;
     const char *last_warning; /* Text of the newest one-time warning, for tests. */
+    /* Tests make page allocations fail: called before each; NULL: none fails. */
+    bool (*fails)(void *self);
+    void *fails_self;
 };
 
 void kernel_init(struct kernel *k, const struct linux_config *config,

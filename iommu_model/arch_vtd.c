@@ -114,6 +114,7 @@ static void write_gcmd(struct iommu *m, uint32_t value)
     status |= value & (VTD_G_TE | VTD_G_QI);
     enable_queue(m, value & VTD_G_QI);
     set_status(m, status);
+    v->changing |= value & VTD_G_WBF; /* Shown while the flush runs. */
     invq_kick(m, iommu_cycle(m, v->now));
 }
 

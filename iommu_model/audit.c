@@ -126,11 +126,11 @@ static void handed_out(void *self, uint32_t space, uint64_t iova, uint64_t bytes
     uint64_t stale              = 0;
     if (a->exposed_now > 0)
         iotlb_visit(&a->iommu->iotlb, &s, find_stale, &stale);
-    if (stale > 0)
+    if (stale > 0 || walker_may_fill_stale(a->iommu, &s))
         broken(a, &a->stats.broken_reuse,
                "invariant 2: 0x%" PRIx64 " of domain %" PRIu32
-               " was handed out again at %" PRIu64
-               " ps while the IOTLB held a stale translation of it",
+               " was handed out again at %" PRIu64 " ps while the IOTLB held a stale "
+               "translation of it, or a walk was about to fill one",
                iova, space, now);
 }
 

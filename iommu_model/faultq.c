@@ -48,6 +48,10 @@ static void start(struct iommu *m, cycle_t now)
     q->pop_at               = first_pop;
     q->pop_to               = acked;
     memcpy(q->writing, q->record[q->first], sizeof q->writing);
+    if (m->watcher != NULL && m->watcher->write_issued != NULL)
+        m->watcher->write_issued(m->watcher->self,
+                                 q->base + (uint64_t)q->tail * sizeof q->writing,
+                                 FAULTQ_WORDS, issued, acked);
     iommu_schedule(m, ITEM_FAULTQ, acked + m->config.faultq.complete_cycles);
 }
 

@@ -686,6 +686,39 @@ void walker_flush(struct iommu *m, const struct inv_selector *selector)
     }
 }
 
+/* The leaf that the walk has read and not yet received. */
+static bool knows_leaf(const struct iommu *m, const struct walk *w)
+{
+    const uint64_t *data = w->phase == WALK_WAITING
+                               ? NULL
+                               : memport_peek(&m->memport, MEMPORT_WALKER + w->walker);
+    return data != NULL
+           && walked_stage(m, w)->format->decode(*data, w->level).kind == PT_LEAF;
+}
+
+static bool may_fill_stale(const struct iommu *m, const struct walk *w,
+                           const struct inv_selector *s)
+{
+    const struct iotlb_entry page = { .page = w->page, .page_lg2 = 12 };
+    const uint64_t iova           = w->page << 12;
+    return w->stale_since != TIME_NEVER && space_domain(w->space) == s->value
+           && iova >= s->first && iova <= s->last && !overtaken(m, w, &page)
+           && knows_leaf(m, w);
+}
+
+bool walker_may_fill_stale(const struct iommu *m, const struct inv_selector *selector)
+{
+    for (uint32_t i = 0, left = m->walks_active; left > 0; i++) {
+        const struct walk *w = &m->walk[i];
+        if (w->phase == WALK_FREE)
+            continue;
+        left--;
+        if (may_fill_stale(m, w, selector))
+            return true;
+    }
+    return false;
+}
+
 void walker_refetch(struct iommu *m, cycle_t now)
 {
     for (uint32_t i = 0, left = m->walks_active; left > 0; i++) {

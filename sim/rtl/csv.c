@@ -74,13 +74,26 @@ static bool add_words(struct csv *c, const char *text, struct error *error)
     }
 }
 
+/* The comma behind a field, or NULL. A comma between parentheses belongs to the field. */
+static char *comma_behind(char *field)
+{
+    unsigned open = 0;
+    for (; *field != '\0'; field++) {
+        if (*field == ',' && open == 0)
+            return field;
+        open += *field == '(';
+        open -= *field == ')' && open > 0;
+    }
+    return NULL;
+}
+
 /* Cuts a line at its commas. Returns how many fields it has, which may be more than max. */
 static unsigned cut(char *line, const char **field, unsigned max)
 {
     unsigned count = 0;
     for (char *end = line; end != NULL; count++) {
         char *const start = end;
-        end               = strchr(start, ',');
+        end               = comma_behind(start);
         if (end != NULL)
             *end++ = '\0';
         if (count < max)

@@ -4,8 +4,9 @@
  *
  * A file may be gzipped. The words of the `#` lines are kept, as they hold what the rows
  * were recorded under; the rows are read one at a time. A row has exactly as many fields as
- * there are columns. Fields are not quoted. Every error names the file, the line and the
- * column, what was expected and what was found.
+ * there are columns. Fields are not quoted; a comma between parentheses belongs to its
+ * field. Every error names the file, the line and the column, what was expected and what
+ * was found.
  */
 #ifndef SIM_RTL_CSV_H
 #define SIM_RTL_CSV_H

@@ -73,6 +73,19 @@ TEST_CASE(rtl_csv, rows_come_with_line_numbers_and_typed_fields)
     csv_close(c);
 }
 
+TEST_CASE(rtl_csv, a_comma_between_parentheses_belongs_to_its_field)
+{
+    struct error error = { "" };
+    struct csv *c      = open_text("a,b,c\nf(x,(y,z)),1,n\n)(,2,open (p,q\n", &error);
+    REQUIRE(c != NULL);
+    EXPECT_EQUAL(csv_next(c, &error), 1);
+    EXPECT_TEXT(csv_field(c, 0), "f(x,(y,z))");
+    EXPECT_TEXT(csv_field(c, 2), "n");
+    EXPECT_EQUAL(csv_next(c, &error), -1); /* The first parenthesis is never closed. */
+    EXPECT_HAS(error.text, "line 3: expected 3 fields, got 1");
+    csv_close(c);
+}
+
 static void expect_broken(const char *text, const char *message)
 {
     struct error error = { "" };
