@@ -90,9 +90,7 @@ static void count(const struct machine *m, struct machine_counters *c)
     for (unsigned i = 0; i < m->driver.queues; i++)
         add_driver(&c->driver, &m->driver.queue[i].stats);
     for (unsigned i = 0; i < m->run->cpus; i++)
-        for (unsigned p = 0; p < PHASES; p++)
-            for (unsigned o = 0; o < OWNERS; o++)
-                c->cycles[p][o] += m->cpu[i].cycles[p][o];
+        cpu_account(&m->cpu[i], m->engine.now, c->cycles);
 }
 
 static void subtract(struct machine_counters *later, const struct machine_counters *earlier)
@@ -297,6 +295,23 @@ static bool check_stats(struct machine *m, struct error *error)
     return true;
 }
 
+/* The account of the replay is complete: as many cycles as its CPUs had time for. */
+static bool check_owners(const struct machine *m, struct error *error)
+{
+    const struct machine_result *r = m->result;
+    const uint64_t had             = r->cpus * (r->time_ps / m->config->cpu.period_ps);
+    uint64_t owned                 = 0;
+    for (unsigned p = 0; p < PHASES; p++)
+        for (unsigned o = 0; o < OWNERS; o++)
+            owned += r->counters.cycles[p][o];
+    if (owned != had)
+        return error_set(error,
+                         "the CPUs had %" PRIu64 " cycles for the replay but their owners "
+                         "sum to %" PRIu64,
+                         had, owned);
+    return true;
+}
+
 static bool check_everything_back(const struct machine *m, struct error *error)
 {
     if (m->kernel.pages.out != 0)
@@ -318,7 +333,7 @@ static bool check(struct machine *m, struct error *error)
     for (unsigned i = 0; i < m->run->cpus; i++)
         if (!cpu_check(&m->cpu[i], error))
             return false;
-    return audit_check(&m->audit, error) && check_stats(m, error)
+    return audit_check(&m->audit, error) && check_stats(m, error) && check_owners(m, error)
            && nvme_ctrl_check(&m->nvme, error) && check_everything_back(m, error);
 }
 

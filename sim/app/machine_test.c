@@ -134,6 +134,31 @@ TEST_CASE(machine, every_cycle_of_a_dma_has_an_owner)
     EXPECT(parts * 1000 <= d->translate_ps + d->read * 1000 + d->write * 1000);
 }
 
+static void expect_owners_sum_to_cpu_time(void)
+{
+    uint64_t owned = 0;
+    for (unsigned p = 0; p < PHASES; p++)
+        for (unsigned o = 0; o < OWNERS; o++)
+            owned += result.counters.cycles[p][o];
+    EXPECT(result.time_ps > 0);
+    EXPECT_EQUAL(owned * 323, result.cpus * result.time_ps);
+}
+
+TEST_CASE(machine, the_owners_of_the_replay_sum_to_the_time_of_its_cpus)
+{
+    for (unsigned api = 0; api < BLK_API_COUNT; api++)
+        for (unsigned i = 0; flush_table[i] != NULL; i++) {
+            EXPECT_EQUAL(run_with(multi, (enum blk_api)api, flush_table[i], NULL, 100),
+                         MACHINE_RAN);
+            expect_owners_sum_to_cpu_time();
+        }
+    /* A timer that fires all the time leaves CPUs ahead of the end. */
+    EXPECT_EQUAL(
+        run_with(single, BLK_streaming, flush_find("lazy"), "lazy.timeout_us=3", 57),
+        MACHINE_RAN);
+    expect_owners_sum_to_cpu_time();
+}
+
 TEST_CASE(machine, every_preset_and_replacement_runs_clean)
 {
     for (unsigned i = 0; repl_table[i] != NULL; i++) {
