@@ -157,8 +157,7 @@ static void begin_measuring(struct machine *m)
     count(m, &m->before);
     memset(&m->port.read_ps, 0, sizeof m->port.read_ps);
     memset(&m->port.write_ps, 0, sizeof m->port.write_ps);
-    memset(&m->audit.exposure_ns, 0, sizeof m->audit.exposure_ns);
-    m->audit.exposure_ps_max = 0;
+    audit_begin(&m->audit, m->engine.now);
 }
 
 static void end_measuring(struct machine *m)
