@@ -22,12 +22,13 @@ enum { CPUS_LOOK_AHEAD = 10000, POLICIES_MAX = 64 };
 struct replay_call {
     char *preset, *api, *policy, *json, *progress_mode, *host, *run_ahead;
     long long cpus, limit, seed;
+    uint64_t records; /* That a run has replayed; 0: none is done. */
     struct config config;
     bool wants[BLK_API_COUNT];
     const struct flush_policy *policies[POLICIES_MAX];
     unsigned policy_count, api_count;
     struct report report;
-    struct replay_source source[REPORT_TRACES_MAX];
+    struct replay_source source[REPLAY_SOURCES_MAX];
     struct progress progress;
     struct error error;
     int status;
@@ -139,7 +140,7 @@ static bool parse_config(struct replay_call *c, const char *const *set, unsigned
 static bool open_traces(struct replay_call *c, const char **path)
 {
     for (; path != NULL && *path != NULL; path++) {
-        if (c->report.traces == REPORT_TRACES_MAX)
+        if (c->report.traces == REPLAY_SOURCES_MAX)
             return usage(c, "%s: too many traces", *path);
         struct report_trace *t = &c->report.trace[c->report.traces];
         c->status              = EXIT_INPUT;
@@ -213,6 +214,13 @@ static void explain(struct replay_call *c, enum machine_outcome outcome)
     c->status = status_of(outcome);
 }
 
+static void note_records(struct replay_call *c, const struct machine_result *result)
+{
+    c->records = result->counters.replay.record;
+    for (unsigned i = 0; i < c->report.traces; i++)
+        c->report.trace[i].records = result->source_records[i];
+}
+
 static bool run_one(struct replay_call *c, const struct sim_host *host, enum blk_api api,
                     const struct flush_policy *policy)
 {
@@ -238,7 +246,7 @@ static bool run_one(struct replay_call *c, const struct sim_host *host, enum blk
         }
     snprintf(what, sizeof what, "%s, %s", policy->name, blk_api_name[api]);
     progress_begin(&c->progress, what, c->report.runs + 1, c->api_count * c->policy_count,
-                   c->limit > 0 ? (uint64_t)c->limit : c->report.records);
+                   c->limit > 0 ? (uint64_t)c->limit : c->records);
     const enum machine_outcome outcome =
         machine_run(&c->config, &run, host, result, &c->error);
     progress_end(&c->progress);
@@ -246,7 +254,7 @@ static bool run_one(struct replay_call *c, const struct sim_host *host, enum blk
         explain(c, outcome);
         return false;
     }
-    c->report.records = result->counters.replay.record;
+    note_records(c, result);
     c->report.runs++;
     return true;
 }

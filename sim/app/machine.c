@@ -173,6 +173,7 @@ static void end_measuring(struct machine *m)
     r->dma_read_ps        = m->port.read_ps;
     r->dma_write_ps       = m->port.write_ps;
     r->exposure_ns        = m->audit.exposure_ns;
+    memcpy(r->source_records, m->replay.read_of, sizeof r->source_records);
 }
 
 static void cpu0_before(struct machine *m, struct cpu *cpu)

@@ -31,7 +31,7 @@ static void put_trace(FILE *out)
           "| `trace.path` | string | as given on the command line |\n"
           "| `trace.sha256` | string | of the file's bytes as stored |\n"
           "| `trace.format` | string | the importer that reads it (`iovasim formats`) |\n"
-          "| `trace.records` | integer | records that each run replayed, of all traces |\n"
+          "| `trace.records` | integer | records of it that each run replayed |\n"
           "| `traces` | array | only with several traces: one object like `trace` for each "
           "|\n"
           "| `runs` | array | one object for each pair of policy and API, in that order "
