@@ -128,7 +128,6 @@ static bool attach(struct machine *m)
 
 static bool bring_up(struct machine *m)
 {
-    m->backend       = backend_find(m->config->iommu.arch);
     m->backend_state = m->backend->probe(&m->kernel, &m->iommu_window, &m->error);
     if (m->backend_state == NULL)
         return false;
@@ -353,6 +352,19 @@ static enum machine_outcome judge(struct machine *m, struct error *error)
     return check(m, error) ? MACHINE_RAN : MACHINE_BROKEN;
 }
 
+static enum machine_outcome build_and_run(struct machine *m, const struct sim_host *host,
+                                          struct error *error)
+{
+    engine_init(&m->engine, host, m->run->run_ahead);
+    m->engine.interrupted = m->run->interrupted;
+    build_hardware(m);
+    build_software(m);
+    engine_run(&m->engine);
+    const enum machine_outcome outcome = judge(m, error);
+    destroy(m);
+    return outcome;
+}
+
 enum machine_outcome machine_run(const struct config *config, const struct machine_run *run,
                                  const struct sim_host *host, struct machine_result *result,
                                  struct error *error)
@@ -369,13 +381,14 @@ enum machine_outcome machine_run(const struct config *config, const struct machi
     m->config      = config;
     m->run         = run;
     m->result      = result;
-    engine_init(&m->engine, host, run->run_ahead);
-    m->engine.interrupted = run->interrupted;
-    build_hardware(m);
-    build_software(m);
-    engine_run(&m->engine);
-    const enum machine_outcome outcome = judge(m, error);
-    destroy(m);
+    m->backend     = backend_find(config->iommu.arch);
+
+    enum machine_outcome outcome = MACHINE_REFUSED;
+    if (m->backend != NULL)
+        outcome = build_and_run(m, host, error);
+    else
+        error_set(error, "iommu.arch: a replay needs a driver, and there is none for %s",
+                  config->iommu.arch);
     free(m);
     return outcome;
 }

@@ -17,14 +17,11 @@ static struct machine_result result;
 static double metric[METRIC_COUNT];
 static struct error error;
 
-static enum machine_outcome run_with(const char *path, enum blk_api api,
-                                     const struct flush_policy *policy, const char *set,
-                                     uint64_t limit)
+static enum machine_outcome run_on(const struct config *config, const char *path,
+                                   enum blk_api api, const struct flush_policy *policy,
+                                   uint64_t limit)
 {
     struct replay_source source = { path, NULL };
-    struct config config;
-    CHECK(config_init(&config, "vtd-server", &error));
-    CHECK(set == NULL || config_set(&config, set, &error));
     CHECK(trace_open(&source.reader, path, &error));
     const struct machine_run run = { .api       = api,
                                      .policy    = policy,
@@ -35,10 +32,21 @@ static enum machine_outcome run_with(const char *path, enum blk_api api,
                                      .sources   = 1 };
     struct direct_host *host     = direct_host_new();
     const enum machine_outcome ending =
-        machine_run(&config, &run, direct_host_verbs(host), &result, &error);
+        machine_run(config, &run, direct_host_verbs(host), &result, &error);
     metric_values(&result, metric);
     direct_host_free(host);
     trace_close(source.reader);
+    return ending;
+}
+
+static enum machine_outcome run_with(const char *path, enum blk_api api,
+                                     const struct flush_policy *policy, const char *set,
+                                     uint64_t limit)
+{
+    struct config config;
+    CHECK(config_init(&config, "vtd-server", &error));
+    CHECK(set == NULL || config_set(&config, set, &error));
+    const enum machine_outcome ending = run_on(&config, path, api, policy, limit);
     config_free(&config);
     return ending;
 }
@@ -209,4 +217,19 @@ TEST_CASE(machine, a_configuration_that_cannot_work_is_refused_in_one_line)
     EXPECT_EQUAL(run_with(single, BLK_iova, flush_find("strict"), "nvme.queues=1", 10),
                  MACHINE_REFUSED);
     EXPECT_HAS(error.text, "queue");
+}
+
+TEST_CASE(machine, an_iommu_that_no_software_drives_is_refused_in_one_line)
+{
+    struct config config;
+    CHECK(config_init(&config, "vtd-server", &error));
+    config.iommu.arch = "unheard-of";
+    for (unsigned i = 0; flush_table[i] != NULL; i++) {
+        EXPECT_EQUAL(run_on(&config, single, BLK_streaming, flush_table[i], 10),
+                     MACHINE_REFUSED);
+        EXPECT_TEXT(
+            error.text,
+            "iommu.arch: a replay needs a driver, and there is none for unheard-of");
+    }
+    config_free(&config);
 }
