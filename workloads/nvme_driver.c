@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "workloads/nvme_driver.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "dma_api/kernel.h"
@@ -214,10 +213,9 @@ static void make_room(struct nvme_request *r)
 {
     if (r->mapping.range != NULL)
         return;
-    r->mapping.range = calloc(NVME_SGL_MAX, sizeof *r->mapping.range);
-    r->mapping.sgl   = calloc(NVME_SGL_MAX, sizeof *r->mapping.sgl);
-    CHECK(r->mapping.range != NULL);
-    CHECK(r->mapping.sgl != NULL);
+    struct kernel *k = r->queue->driver->kernel;
+    r->mapping.range = kernel_host_alloc(k, NVME_SGL_MAX, sizeof *r->mapping.range);
+    r->mapping.sgl   = kernel_host_alloc(k, NVME_SGL_MAX, sizeof *r->mapping.sgl);
 }
 
 static int map_data(struct nvme_request *r, struct nvme_sqe *sqe)
@@ -408,8 +406,7 @@ static bool queue_alloc(struct nvme_driver *d, struct nvme_queue *q, uint32_t id
 static void requests_alloc(struct nvme_queue *q)
 {
     q->requests = q->sq.entries - 1; /* A full queue keeps one slot empty. */
-    q->request  = calloc(q->requests, sizeof *q->request);
-    CHECK(q->request != NULL);
+    q->request  = kernel_host_alloc(q->driver->kernel, q->requests, sizeof *q->request);
     for (uint32_t i = q->requests; i-- > 0;) {
         q->request[i].queue = q;
         q->request[i].cid   = (uint16_t)i;
@@ -587,10 +584,10 @@ static void delete_queue(struct nvme_driver *d, struct nvme_queue *q)
     CHECK(admin(d, &sq) == NVME_SUCCESS);
     CHECK(admin(d, &cq) == NVME_SUCCESS);
     for (uint32_t i = 0; i < q->requests; i++) {
-        free(q->request[i].mapping.range);
-        free(q->request[i].mapping.sgl);
+        kernel_host_free(d->kernel, q->request[i].mapping.range);
+        kernel_host_free(d->kernel, q->request[i].mapping.sgl);
     }
-    free(q->request);
+    kernel_host_free(d->kernel, q->request);
     dma_pool_destroy(&q->small_pool);
     dma_pool_destroy(&q->page_pool);
     ring_free(d, &q->sq, NVME_SQE_LG2);

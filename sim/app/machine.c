@@ -320,6 +320,9 @@ static bool check_everything_back(const struct machine *m, struct error *error)
         return error_set(error,
                          "%" PRIu64 " page-table pages were taken, %" PRIu64 " freed",
                          m->kernel.stats.table_allocated, m->kernel.stats.table_freed);
+    if (m->kernel.heap.out != 0)
+        return error_set(error, "host memory that %s took was not given back",
+                         hostheap_taker(&m->kernel.heap));
     if (!rootport_idle(&m->port) || !nvme_ctrl_idle(&m->nvme))
         return error_set(error, "transactions were still under way");
     if (m->iommu.late_count != 0 || m->iommu.invq.state != INVQ_IDLE)

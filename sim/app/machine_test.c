@@ -212,6 +212,37 @@ TEST_CASE(machine, an_unmap_that_skips_its_invalidation_is_caught)
     EXPECT(value(METRIC_ID_exposure_page_us_per_io) > 0.0);
 }
 
+static void leaky_init(struct dma_domain *d, void *state, const void *config)
+{
+    (void)state;
+    (void)config;
+    kernel_host_alloc(d->kernel, 1, 100);
+}
+
+static void leaky_unmap(struct dma_domain *d, void *state, struct flush_range *range)
+{
+    (void)state;
+    domain_flush_range(d, range);
+    domain_give_back(d, range);
+    domain_release(d, range);
+}
+
+static const struct flush_policy leaky = {
+    .name       = "leaky",
+    .summary    = "Strict, but keeps memory for ever",
+    .source     = "a planted bug",
+    .promise    = PROMISE_NOTHING_STALE,
+    .translates = true,
+    .init       = leaky_init,
+    .unmap      = leaky_unmap,
+};
+
+TEST_CASE(machine, software_that_keeps_its_memory_is_caught)
+{
+    EXPECT_EQUAL(run_with(single, BLK_streaming, &leaky, NULL, 10), MACHINE_BROKEN);
+    EXPECT_TEXT(error.text, "host memory that leaky_init took was not given back");
+}
+
 TEST_CASE(machine, a_configuration_that_cannot_work_is_refused_in_one_line)
 {
     EXPECT_EQUAL(run_with(single, BLK_iova, flush_find("strict"), "nvme.queues=1", 10),
