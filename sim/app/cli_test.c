@@ -50,8 +50,16 @@ TEST_CASE(cli, wrong_words_get_one_clear_line)
     expect_refusal("replay " SINGLE " --api foo", 2, "--api: expected iova");
     expect_refusal("replay " SINGLE " --policy foo", 2, "--policy: 'foo'");
     expect_refusal("replay " SINGLE " --preset foo", 2, "preset 'foo'");
-    expect_refusal("replay " SINGLE " --cpus 65", 2, "--cpus");
-    expect_refusal("replay " SINGLE " --limit -1", 2, "--limit");
+    expect_refusal("replay " SINGLE " --cpus 65", 2, "--cpus: expected 1 to 64, got '65'");
+    expect_refusal("replay " SINGLE " --cpus 0", 2, "--cpus: expected 1 to 64, got '0'");
+    expect_refusal("replay " SINGLE " --cpus two", 2, "--cpus: expected 1 to 64");
+    expect_refusal("replay " SINGLE " --limit -1", 2, "--limit: expected a number of at");
+    expect_refusal("replay " SINGLE " --limit 0", 2, "at least 1, got '0'");
+    expect_refusal("replay " SINGLE " --limit abc", 2, "--limit: ");
+    expect_refusal("replay " SINGLE " --limit 5k", 2, "got '5k'");
+    expect_refusal("replay " SINGLE " --seed ''", 2, "--seed: ");
+    expect_refusal("replay " SINGLE " --seed 9223372036854775808", 2, "--seed: ");
+    expect_refusal("trace cat " SINGLE " --limit abc", 2, "--limit: ");
     expect_refusal("replay " SINGLE " --host gem5", 2, "--host");
     expect_refusal("replay " SINGLE " --progress maybe", 2, "--progress");
     expect_refusal("params nothing-like-it", 2, "nothing matches");
@@ -199,8 +207,8 @@ TEST_CASE(cli, listings_are_json_when_asked)
 static void interrupt_a_long_replay(const char *host)
 {
     char arguments[4096] =
-        "--help >/dev/null; timeout --preserve-status -s INT 0.25 " TEST_BINARY_DIR
-        "/iovasim replay --json @/interrupted.json --host ";
+        "--help >/dev/null; timeout --foreground --preserve-status -s INT "
+        "0.25 " TEST_BINARY_DIR "/iovasim replay --json @/interrupted.json --host ";
     strcat(arguments, host);
     for (unsigned i = 0; i < 32; i++)
         strcat(arguments, " " SINGLE);

@@ -10,6 +10,7 @@
 
 #include "sim/app/cmd.h"
 #include "sim/app/interrupt.h"
+#include "sim/app/option.h"
 #include "sim/app/output.h"
 #include "sim/app/progress.h"
 #include "sim/app/report.h"
@@ -21,7 +22,10 @@ enum { CPUS_LOOK_AHEAD = 10000, POLICIES_MAX = 64 };
 /* What the command line said. */
 struct replay_call {
     char *preset, *api, *policy, *json, *progress_mode, *host, *run_ahead;
-    long long cpus, limit, seed;
+    char *cpus_text, *limit_text, *seed_text;
+    uint64_t cpus;  /* 0: as recorded. */
+    uint64_t limit; /* Of records; UINT64_MAX: all. */
+    uint64_t seed;
     uint64_t records; /* That a run has replayed; 0: none is done. */
     struct config config;
     bool wants[BLK_API_COUNT];
@@ -106,12 +110,14 @@ static bool parse_lists(struct replay_call *c)
 
 static bool parse_numbers(struct replay_call *c)
 {
-    if (c->cpus < 0 || c->cpus > ENGINE_CPUS_MAX)
-        return usage(c, "%s", "--cpus: expected 1 to 64");
-    if (c->limit < 0)
-        return usage(c, "%s", "--limit: expected a number of records");
-    if (c->seed < 0)
-        return usage(c, "%s", "--seed: expected a number of at least 0");
+    return option_number("--cpus", c->cpus_text, 1, ENGINE_CPUS_MAX, &c->cpus, &c->error)
+           && option_number("--limit", c->limit_text, 1, OPTION_NO_MOST, &c->limit,
+                            &c->error)
+           && option_number("--seed", c->seed_text, 0, OPTION_NO_MOST, &c->seed, &c->error);
+}
+
+static bool parse_modes(struct replay_call *c)
+{
     if (!progress_init(&c->progress, c->progress_mode != NULL ? c->progress_mode : "auto"))
         return usage(c, "--progress: expected auto, always or never, got '%s'",
                      c->progress_mode);
@@ -229,8 +235,8 @@ static bool run_one(struct replay_call *c, const struct sim_host *host, enum blk
          .api           = api,
          .policy        = policy,
          .cpus          = (unsigned)c->cpus,
-         .limit         = c->limit == 0 ? UINT64_MAX : (uint64_t)c->limit,
-         .seed          = (uint64_t)c->seed,
+         .limit         = c->limit,
+         .seed          = c->seed,
          .run_ahead     = c->run_ahead == NULL || strcmp(c->run_ahead, "on") == 0,
          .source        = c->source,
          .sources       = c->report.traces,
@@ -246,7 +252,7 @@ static bool run_one(struct replay_call *c, const struct sim_host *host, enum blk
         }
     snprintf(what, sizeof what, "%s, %s", policy->name, blk_api_name[api]);
     progress_begin(&c->progress, what, c->report.runs + 1, c->api_count * c->policy_count,
-                   c->limit > 0 ? (uint64_t)c->limit : c->records);
+                   c->limit != UINT64_MAX ? c->limit : c->records);
     const enum machine_outcome outcome =
         machine_run(&c->config, &run, host, result, &c->error);
     progress_end(&c->progress);
@@ -309,7 +315,7 @@ static void replay(struct replay_call *c, const char **path, const char *const *
     c->status        = EXIT_USAGE;
     c->report.config = &c->config;
     if (!parse_config(c, set, sets) || !parse_lists(c) || !parse_numbers(c)
-        || !try_output(c))
+        || !parse_modes(c) || !try_output(c))
         return;
     if (!open_traces(c, path) || !choose_cpus(c))
         return;
@@ -330,8 +336,9 @@ static void release(struct replay_call *c)
         trace_close(c->source[i].reader);
     free(c->report.run);
     config_free(&c->config);
-    char *const text[] = { c->preset,        c->api,  c->policy,   c->json,
-                           c->progress_mode, c->host, c->run_ahead };
+    char *const text[] = { c->preset,        c->api,      c->policy,    c->json,
+                           c->progress_mode, c->host,     c->run_ahead, c->cpus_text,
+                           c->limit_text,    c->seed_text };
     for (unsigned i = 0; i < sizeof text / sizeof text[0]; i++)
         free(text[i]);
 }
@@ -345,6 +352,7 @@ static int replay_run_command(int argc, const char **argv)
     int option;
     CHECK(c != NULL);
     CHECK(set != NULL);
+    c->limit                          = UINT64_MAX;
     const struct poptOption options[] = {
         { "preset", 0, POPT_ARG_STRING, &c->preset, 0, "Machine (default vtd-server)",
           "NAME" },
@@ -354,13 +362,13 @@ static int replay_run_command(int argc, const char **argv)
           "iova, streaming, sg, both or all (default)", "LIST" },
         { "policy", 0, POPT_ARG_STRING, &c->policy, 0,
           "Flush policies (default strict,lazy,passthrough)", "LIST" },
-        { "cpus", 0, POPT_ARG_LONGLONG, &c->cpus, 0,
-          "Simulated CPUs (default: as recorded)", "N" },
-        { "limit", 0, POPT_ARG_LONGLONG, &c->limit, 0, "Records to replay (default: all)",
-          "N" },
+        { "cpus", 0, POPT_ARG_STRING, &c->cpus_text, 0,
+          "Simulated CPUs, 1 to 64 (default: as recorded)", "N" },
+        { "limit", 0, POPT_ARG_STRING, &c->limit_text, 0,
+          "Records to replay, at least 1 (default: all)", "N" },
         { "json", 0, POPT_ARG_STRING, &c->json, 0,
           "Write the result there; - is standard output", "FILE" },
-        { "seed", 0, POPT_ARG_LONGLONG, &c->seed, 0,
+        { "seed", 0, POPT_ARG_STRING, &c->seed_text, 0,
           "Seed of everything random (default 0)", "N" },
         { "progress", 0, POPT_ARG_STRING, &c->progress_mode, 0,
           "auto (on a terminal), always or never", "WHEN" },
