@@ -416,8 +416,8 @@ static void requests_alloc(struct nvme_queue *q)
     dma_pool_init(&q->page_pool, q->driver->dev, PAGE_SIZE);
 }
 
-/* An admin command, polled for; one at a time. */
-static uint16_t admin(struct nvme_driver *d, struct nvme_sqe *sqe)
+/* An admin command, polled for; one at a time. *result is its own, if it has one. */
+static uint16_t admin_result(struct nvme_driver *d, struct nvme_sqe *sqe, uint32_t *result)
 {
     struct nvme_queue *q = &d->admin;
     struct nvme_cqe cqe;
@@ -425,7 +425,14 @@ static uint16_t admin(struct nvme_driver *d, struct nvme_sqe *sqe)
     while (!take_cqe(q, &cqe))
         cpu_relax(cpu_this());
     ring_cq(q);
+    *result = cqe.result;
     return (cqe.status >> NVME_CQE_STATUS_SHIFT) & NVME_STATUS_CODE_MASK;
+}
+
+static uint16_t admin(struct nvme_driver *d, struct nvme_sqe *sqe)
+{
+    uint32_t result;
+    return admin_result(d, sqe, &result);
 }
 
 static bool wait_ready(struct nvme_driver *d, bool ready)
@@ -538,6 +545,22 @@ static bool create_queue(struct nvme_driver *d, unsigned cpu, uint32_t entries,
     return true;
 }
 
+/* A queue pair for each CPU. */
+static bool ask_for_queues(struct nvme_driver *d, struct error *error)
+{
+    const uint32_t less_1 = d->kernel->cpus - 1;
+    uint32_t granted;
+    struct nvme_sqe features = { .opcode = NVME_ADMIN_SET_FEATURES,
+                                 .cdw    = { NVME_FEATURE_QUEUES, less_1 << 16 | less_1 } };
+    if (admin_result(d, &features, &granted) != NVME_SUCCESS)
+        return error_set(error, "nvme: the number of queues was refused");
+    if ((granted & 0xffff) < less_1 || granted >> 16 < less_1)
+        return error_set(
+            error, "nvme.queues: expected at least %u, one for each CPU (--cpus), got %u",
+            d->kernel->cpus, (granted & 0xffff) + 1);
+    return true;
+}
+
 static bool set_up(struct nvme_driver *d, struct error *error)
 {
     const uint64_t cap     = mmio_read64(d->registers, NVME_CAP);
@@ -547,13 +570,8 @@ static bool set_up(struct nvme_driver *d, struct error *error)
     d->stride = (uint32_t)(cap >> NVME_CAP_DSTRD_SHIFT) & 0xf;
     if (!queue_alloc(d, &d->admin, 0, 32))
         return error_set(error, "nvme: no memory for the admin queue");
-    if (!enable(d, error) || !identify_all(d, error))
+    if (!enable(d, error) || !identify_all(d, error) || !ask_for_queues(d, error))
         return false;
-    struct nvme_sqe features = { .opcode = NVME_ADMIN_SET_FEATURES };
-    features.cdw[0]          = NVME_FEATURE_QUEUES;
-    features.cdw[1]          = (d->kernel->cpus - 1) << 16 | (d->kernel->cpus - 1);
-    if (admin(d, &features) != NVME_SUCCESS)
-        return error_set(error, "nvme: the number of queues was refused");
     for (unsigned cpu = 0; cpu < d->kernel->cpus; cpu++)
         if (!create_queue(d, cpu, entries, error))
             return false;

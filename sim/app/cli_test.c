@@ -73,6 +73,8 @@ TEST_CASE(cli, unknown_keys_and_impossible_parameters_are_named)
     expect_refusal("replay " SINGLE " --set iotlb.sets=", 2, "iotlb.sets: expected");
     expect_refusal("replay " SINGLE " --set walker.walkers=60", 2, "walker.walks");
     expect_refusal("replay " SINGLE " --set linux.release=5.4", 2, "6.12|6.18|7.3");
+    expect_refusal("replay " SINGLE " --cpus 3 --set nvme.queues=2", 2,
+                   "nvme.queues: expected at least 3, one for each CPU (--cpus), got 2");
     expect_refusal("replay " SINGLE " --set linux.release=6.12 --api iova", 2,
                    "no IOVA API");
 }

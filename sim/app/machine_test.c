@@ -247,7 +247,8 @@ TEST_CASE(machine, a_configuration_that_cannot_work_is_refused_in_one_line)
 {
     EXPECT_EQUAL(run_with(single, BLK_iova, flush_find("strict"), "nvme.queues=1", 10),
                  MACHINE_REFUSED);
-    EXPECT_HAS(error.text, "queue");
+    EXPECT_TEXT(error.text,
+                "nvme.queues: expected at least 2, one for each CPU (--cpus), got 1");
 }
 
 TEST_CASE(machine, an_iommu_that_no_software_drives_is_refused_in_one_line)
