@@ -36,7 +36,7 @@
     P(u32, segment_cycles,    12, 0, 100000, ANY, "cycles", "One element of a scatter list, per pass",  \
       "about 30 instructions")                                                                      \
     P(u32, magazine_cycles,   12, 0, 100000, ANY, "cycles", "Push or pop of a per-CPU magazine",    \
-      "fitted: allocation from a magazine takes 92 to 108 cycles in all (rIOMMU, table 1)")         \
+      "about 30 instructions; what a call takes in all is predicted (docs/calibration.md)")          \
     P(u32, tree_step_cycles,   4, 0, 100000, ANY, "cycles", "One step in the tree of addresses",    \
       "compare and branch, one in two mispredicted")                                                \
     P(u32, tree_insert_cycles, 30, 0, 100000, ANY, "cycles", "Linking a node and rebalancing",      \
