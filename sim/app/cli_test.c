@@ -37,6 +37,13 @@ TEST_CASE(cli, every_command_explains_itself)
         EXPECT(strlen(r.out) > 100);
         EXPECT_TEXT(r.err, "");
     }
+    static const char *const short_form[] = { "-h", "replay -h", "params -h", "trace -h",
+                                              "trace info -h" };
+    for (unsigned i = 0; i < sizeof short_form / sizeof short_form[0]; i++) {
+        program_run(&r, short_form[i]);
+        EXPECT_EQUAL(r.status, 0);
+        EXPECT(strlen(r.out) > 100);
+    }
     program_run(&r, "--version");
     EXPECT_EQUAL(r.status, 0);
     EXPECT_HAS(r.out, "iovasim ");
@@ -61,6 +68,7 @@ TEST_CASE(cli, wrong_words_get_one_clear_line)
     expect_refusal("replay " SINGLE " --seed 9223372036854775808", 2, "--seed: ");
     expect_refusal("trace cat " SINGLE " --limit abc", 2, "--limit: ");
     expect_refusal("replay " SINGLE " --host gem5", 2, "--host");
+    expect_refusal("replay " SINGLE " --json ''", 2, "--json: expected a file");
     expect_refusal("replay " SINGLE " --progress maybe", 2, "--progress");
     expect_refusal("params nothing-like-it", 2, "nothing matches");
 }
@@ -68,6 +76,8 @@ TEST_CASE(cli, wrong_words_get_one_clear_line)
 TEST_CASE(cli, unknown_keys_and_impossible_parameters_are_named)
 {
     expect_refusal("replay " SINGLE " --set iotlb.set=4", 2, "did you mean iotlb.sets?");
+    expect_refusal("replay " SINGLE " --set bogus.key=4", 2,
+                   "bogus.key: no such parameter; `iovasim params`");
     expect_refusal("replay " SINGLE " --set iotlb.sets=3", 2, "a power of two, got '3'");
     expect_refusal("replay " SINGLE " --set iotlb.sets", 2, "expected key=value");
     expect_refusal("replay " SINGLE " --set iotlb.sets=", 2, "iotlb.sets: expected");

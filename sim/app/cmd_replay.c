@@ -303,6 +303,8 @@ static bool write_json(struct replay_call *c)
 static bool try_output(struct replay_call *c)
 {
     struct output o;
+    if (c->json != NULL && c->json[0] == '\0')
+        return usage(c, "%s", "--json: expected a file, or - for standard output");
     if (c->json == NULL || !output_open(&o, c->json, &c->error))
         return c->json == NULL;
     output_abandon(&o);
@@ -379,7 +381,7 @@ static int replay_run_command(int argc, const char **argv)
         POPT_AUTOHELP POPT_TABLEEND
     };
     poptContext context = poptGetContext("iovasim replay", argc, argv, options, 0);
-    poptSetOtherOptionHelp(context, "TRACE...");
+    poptSetOtherOptionHelp(context, "[OPTION...] TRACE...");
     while ((option = poptGetNextOpt(context)) > 0)
         set[sets++] = assignment;
     if (option < -1) {
