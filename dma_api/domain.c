@@ -70,6 +70,7 @@ struct dma_domain *domain_new(struct kernel *k, const struct backend *backend,
         kernel_host_free(k, d);
         return NULL;
     }
+    d->table.leaf_prot   = backend->leaf_prot;
     const unsigned width = pt_input_lg2(format, levels);
     d->aperture_last     = mask_lg2(format->sign_extended ? width - 1 : width);
     iova_init(&d->iova, k, format->page_lg2, 0);
@@ -144,11 +145,11 @@ int domain_map(struct dma_domain *d, dma_addr_t iova, phys_addr_t phys, uint64_t
     uint64_t mapped;
     const int error = pagetable_map(&d->table, iova, phys, bytes, prot, &mapped, &freed);
     if (freed.first != NULL) { /* Walks may still be in the replaced tables. */
-        struct flush_range all = { iova, bytes, freed };
+        struct flush_range all = { .iova = iova, .bytes = bytes, .tables = freed };
         domain_flush_range(d, &all);
     }
     if (error != 0 && mapped > 0) {
-        struct flush_range part = { iova, mapped, { NULL, NULL } };
+        struct flush_range part = { .iova = iova, .bytes = mapped };
         domain_unmap(d, &part);
         domain_flush_range(d, &part);
     }
@@ -168,8 +169,8 @@ bool domain_unmap(struct dma_domain *d, struct flush_range *range)
 {
     struct cpu *cpu            = cpu_this();
     const enum cpu_owner owner = cpu_own(cpu, OWNER_pt_unmap);
-    const uint64_t unmapped =
-        pagetable_unmap(&d->table, range->iova, range->bytes, &range->tables);
+    const uint64_t unmapped    = pagetable_unmap(&d->table, range->iova, range->bytes,
+                                                 &range->tables, &range->leaf_lg2);
     if (unmapped != range->bytes)
         kernel_warn_once(d->kernel, "unmap: not what was mapped");
     cpu_own(cpu, owner);
@@ -181,7 +182,8 @@ void domain_flush_range(struct dma_domain *d, struct flush_range *range)
     struct cpu *cpu            = cpu_this();
     const enum cpu_owner owner = cpu_own(cpu, OWNER_inval_submit);
     d->backend->flush_range(d->backend_state, d, range->iova,
-                            range->iova + range->bytes - 1, range->tables.first != NULL);
+                            range->iova + range->bytes - 1, range->tables.first != NULL,
+                            range->leaf_lg2);
     cpu_own(cpu, OWNER_pt_unmap);
     table_list_free(d->kernel, &range->tables);
     cpu_own(cpu, owner);

@@ -25,7 +25,9 @@
     P(u64,  msi_first, 0xfee00000, 0, 0xfffffffff, ANY, "address", "Reserved for interrupts, first", \
       "VT-d: the interrupt range is never handed out")                                              \
     P(u64,  msi_last,  0xfeefffff, 0, 0xfffffffff, ANY, "address", "Reserved for interrupts, last", \
-      "as msi_first")
+      "as msi_first")                                                                               \
+    P(flag, svnapot,    1, 0, 1, ANY, "", "7.3 maps 64 KiB leaves on RISC-V; 0: its IOMMU has none", \
+      "drivers/iommu/riscv takes them for granted; no capability tells")
 
 /*
  * Beside the lines it touches (cpu.*), each piece of work has straight-line instructions.
@@ -125,8 +127,6 @@ struct page_pool {
     uint64_t out; /* Pages that are handed out. */
 };
 
-struct vtd_driver;
-
 struct kernel {
     struct linux_config config;
     enum linux_release release;
@@ -135,11 +135,13 @@ struct kernel {
     struct cpu *const *cpu;
     unsigned cpus;
     struct page_pool pages;
-    struct hostheap heap;     /* What the software keeps beside simulated memory. */
-    struct vtd_driver *iommu; /* NULL: none in this machine. */
+    struct hostheap heap; /* What the software keeps beside simulated memory. */
     struct observer observer;
     struct kernel_stats stats;
     const char *last_warning; /* Text of the newest one-time warning, for tests. */
+    /* Tests make page allocations fail: called before each; NULL: none fails. */
+    bool (*fails)(void *self);
+    void *fails_self;
 };
 
 void kernel_init(struct kernel *k, const struct linux_config *config,

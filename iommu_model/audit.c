@@ -5,6 +5,8 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "iommu_model/arch.h"
+
 #define STAT_OWNER struct audit_stats
 static const struct stat_def audit_stats[] = { AUDIT_STATS(STAT_ROW) STAT_END };
 const struct stat_table audit_stat_table   = { "audit", "Exposure and invariants",
@@ -95,17 +97,19 @@ static void mark_port(struct rootport *r, const struct inv_selector *s)
 {
     for (uint32_t i = 0; i < r->slots_used; i++) {
         struct dma_slot *slot = &r->slot[i];
-        if (slot->in_use && slot->translated && slot->domain == s->value
+        if (slot->in_use && slot->translated && inv_selects_space(s, slot->space)
             && inside(slot->request.iova, s))
             slot->stale = true;
     }
 }
 
-static struct inv_selector select_range(uint32_t space, uint64_t iova, uint64_t bytes)
+static struct inv_selector select_range(const struct audit *a, uint32_t space,
+                                        uint64_t iova, uint64_t bytes)
 {
-    return (struct inv_selector){
-        .mask = SPACE_DOMAIN_MASK, .value = space, .first = iova, .last = iova + bytes - 1
-    };
+    return (struct inv_selector){ .mask  = SPACE_MASK,
+                                  .value = a->iommu->arch->space(space),
+                                  .first = iova,
+                                  .last  = iova + bytes - 1 };
 }
 
 /* ---- What the software says
@@ -116,7 +120,7 @@ static void given_back(void *self, uint32_t space, uint64_t iova, uint64_t bytes
 {
     struct audit *a             = self;
     struct marking m            = { a, now };
-    const struct inv_selector s = select_range(space, iova, bytes);
+    const struct inv_selector s = select_range(a, space, iova, bytes);
     a->stats.page_given_back += bytes >> 12;
     iotlb_visit(&a->iommu->iotlb, &s, mark, &m);
     iommu_mark_stale(a->iommu, &s, now);
@@ -134,15 +138,15 @@ static void handed_out(void *self, uint32_t space, uint64_t iova, uint64_t bytes
                        sim_time_t now)
 {
     struct audit *a             = self;
-    const struct inv_selector s = select_range(space, iova, bytes);
+    const struct inv_selector s = select_range(a, space, iova, bytes);
     uint64_t stale              = 0;
     if (a->stale_now > 0)
         iotlb_visit(&a->iommu->iotlb, &s, find_stale, &stale);
-    if (stale > 0)
+    if (stale > 0 || walker_may_fill_stale(a->iommu, &s))
         broken(a, &a->stats.broken_reuse,
-               "invariant 2: 0x%" PRIx64 " of domain %" PRIu32
-               " was handed out again at %" PRIu64
-               " ps while the IOTLB held a stale translation of it",
+               "invariant 2: 0x%" PRIx64 " of space %" PRIu32
+               " was handed out again at %" PRIu64 " ps while the IOTLB held a stale "
+               "translation of it, or a walk was about to fill one",
                iova, space, now);
 }
 

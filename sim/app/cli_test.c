@@ -87,6 +87,10 @@ TEST_CASE(cli, unknown_keys_and_impossible_parameters_are_named)
                    "nvme.queues: expected at least 3, one for each CPU (--cpus), got 2");
     expect_refusal("replay " SINGLE " --set linux.release=6.12 --api iova", 2,
                    "no IOVA API");
+    expect_refusal("replay " SINGLE " --preset riscv-perf --set linux.release=6.12", 2,
+                   "linux.release: expected 6.18");
+    expect_refusal("replay " SINGLE " --preset riscv-zdl --set linux.svnapot=1", 2,
+                   "linux.svnapot: expected 0");
 }
 
 TEST_CASE(cli, broken_traces_are_named_with_their_record)
@@ -134,6 +138,44 @@ TEST_CASE(cli, tables_fit_eighty_columns)
     EXPECT_EQUAL(r.status, 0);
     for (char *line = strtok(r.out, "\n"); line != NULL; line = strtok(NULL, "\n"))
         EXPECT(strlen(line) <= 80);
+    program_run(&r, "replay " MULTI " --limit 30 --preset vtd-server,riscv-zdl,riscv-perf");
+    EXPECT_EQUAL(r.status, 0);
+    for (char *line = strtok(r.out, "\n"); line != NULL; line = strtok(NULL, "\n"))
+        EXPECT(strlen(line) <= 80);
+}
+
+static unsigned times(const char *text, const char *word)
+{
+    unsigned n = 0;
+    for (; (text = strstr(text, word)) != NULL; text++)
+        n++;
+    return n;
+}
+
+TEST_CASE(cli, several_presets_stand_side_by_side)
+{
+    const char *const call =
+        "replay " SINGLE " --limit 50 --policy strict --preset riscv-zdl,riscv-perf";
+    program_run(&r, call);
+    EXPECT_EQUAL(r.status, 0);
+    EXPECT_EQUAL(times(r.out, "riscv-zdl"), 3); /* A table of its own, two columns. */
+    EXPECT_EQUAL(times(r.out, "riscv-perf"), 3);
+    EXPECT_HAS(r.out, "ns per DMA       riscv-zdl            riscv-perf\n");
+    program_run(&r,
+                "replay " SINGLE " --limit 50 --policy strict --api iova --json @/p.json "
+                "--preset riscv-zdl,riscv-perf,riscv-zdl --set iotlb.sets=4");
+    EXPECT_EQUAL(r.status, 0);
+    size_t bytes;
+    char *json = program_file(program_path("p.json"), &bytes);
+    REQUIRE(json != NULL);
+    EXPECT_EQUAL(times(json, "\"preset\": \"riscv-zdl\""), 3); /* config, configs, run */
+    EXPECT_EQUAL(times(json, "\"preset\": \"riscv-perf\""), 2);
+    EXPECT_EQUAL(times(json, "\"sets\": 4"), 3); /* --set is for all of them. */
+    EXPECT_EQUAL(times(json, "\"api\": "), 2);
+    free(json);
+    expect_refusal("replay " SINGLE " --preset vtd-tiny,foo", 2, "preset 'foo'");
+    expect_refusal("replay " SINGLE " --preset vtd-tiny,riscv-zdl --set linux.svnapot=1", 2,
+                   "preset riscv-zdl: linux.svnapot");
 }
 
 /* The records of one of the traces of a result. */
@@ -215,12 +257,12 @@ TEST_CASE(cli, listings_are_json_when_asked)
     }
 }
 
-/* SIGINT after the first quarter of a second of a run of many. */
+/* SIGINT after the first moments of a run of many. */
 static void interrupt_a_long_replay(const char *host)
 {
     char arguments[4096] =
         "--help >/dev/null; timeout --foreground --preserve-status -s INT "
-        "0.25 " TEST_BINARY_DIR "/iovasim replay --json @/interrupted.json --host ";
+        "1.5 " TEST_BINARY_DIR "/iovasim replay --json @/interrupted.json --host ";
     strcat(arguments, host);
     for (unsigned i = 0; i < 32; i++)
         strcat(arguments, " " SINGLE);

@@ -17,7 +17,7 @@
 #include "sim/host/direct.h"
 #include "sim/host/systemc.h"
 
-enum { CPUS_LOOK_AHEAD = 10000, POLICIES_MAX = 64 };
+enum { CPUS_LOOK_AHEAD = 10000, POLICIES_MAX = 64, PRESETS_MAX = 16 };
 
 /* What the command line said. */
 struct replay_call {
@@ -27,7 +27,8 @@ struct replay_call {
     uint64_t limit; /* Of records; UINT64_MAX: all. */
     uint64_t seed;
     uint64_t records; /* That a run has replayed; 0: none is done. */
-    struct config config;
+    struct config config[PRESETS_MAX];
+    unsigned presets;
     bool wants[BLK_API_COUNT];
     const struct flush_policy *policies[POLICIES_MAX];
     unsigned policy_count, api_count;
@@ -94,11 +95,12 @@ static bool parse_lists(struct replay_call *c)
     if (!split(c, c->api != NULL ? c->api : every, add_api)
         || !split(c, c->policy != NULL ? c->policy : three, add_policy))
         return false;
-    const bool has_iova = strcmp(c->config.kernel.release, "6.12") != 0;
-    if (c->wants[BLK_iova] && !has_iova) {
+    for (unsigned i = 0; c->wants[BLK_iova] && i < c->presets; i++) {
+        if (strcmp(c->config[i].kernel.release, "6.12") != 0)
+            continue;
         if (c->api != NULL && strcmp(c->api, "all") != 0 && strcmp(c->api, "both") != 0)
             return usage(c, "--api: Linux %s has no IOVA API (it came with 6.16)",
-                         c->config.kernel.release);
+                         c->config[i].kernel.release);
         c->wants[BLK_iova] = false;
     }
     for (unsigned i = 0; i < BLK_API_COUNT; i++)
@@ -132,15 +134,32 @@ static bool parse_modes(struct replay_call *c)
 
 enum { OPTION_SET = 1, OPTION_PRESET };
 
-/* The preset comes first, wherever it stands; then every --set in order. */
+static bool add_preset(struct replay_call *c, const char *name)
+{
+    if (c->presets == PRESETS_MAX)
+        return usage(c, "--preset: too many, at '%s'", name);
+    for (unsigned i = 0; i < c->presets; i++)
+        if (strcmp(c->config[i].preset, name) == 0)
+            return true;
+    return config_init(&c->config[c->presets++], name, &c->error);
+}
+
+/* The presets come first, wherever they stand; then every --set in order, for each. */
 static bool parse_config(struct replay_call *c, const char *const *set, unsigned sets)
 {
-    if (!config_init(&c->config, c->preset != NULL ? c->preset : "vtd-server", &c->error))
+    char usual[] = "vtd-server";
+    if (!split(c, c->preset != NULL ? c->preset : usual, add_preset))
         return false;
-    for (unsigned i = 0; i < sets; i++)
-        if (!config_set(&c->config, set[i], &c->error))
-            return error_in(&c->error, "--set");
-    return config_check(&c->config, &c->error);
+    if (c->presets == 0)
+        return usage(c, "%s: the list is empty", "--preset");
+    for (unsigned p = 0; p < c->presets; p++) {
+        for (unsigned i = 0; i < sets; i++)
+            if (!config_set(&c->config[p], set[i], &c->error))
+                return error_in(&c->error, "--set");
+        if (!config_check(&c->config[p], &c->error))
+            return c->presets > 1 && error_in(&c->error, "preset %s", c->config[p].preset);
+    }
+    return true;
 }
 
 static bool open_traces(struct replay_call *c, const char **path)
@@ -227,7 +246,13 @@ static void note_records(struct replay_call *c, const struct machine_result *res
         c->report.trace[i].records = result->source_records[i];
 }
 
-static bool run_one(struct replay_call *c, const struct sim_host *host, enum blk_api api,
+static unsigned runs(const struct replay_call *c)
+{
+    return c->presets * c->policy_count * c->api_count;
+}
+
+static bool run_one(struct replay_call *c, const struct sim_host *host,
+                    const struct config *config, enum blk_api api,
                     const struct flush_policy *policy)
 {
     struct machine_result *result = &c->report.run[c->report.runs];
@@ -251,10 +276,9 @@ static bool run_one(struct replay_call *c, const struct sim_host *host, enum blk
             return false;
         }
     snprintf(what, sizeof what, "%s, %s", policy->name, blk_api_name[api]);
-    progress_begin(&c->progress, what, c->report.runs + 1, c->api_count * c->policy_count,
+    progress_begin(&c->progress, what, c->report.runs + 1, runs(c),
                    c->limit != UINT64_MAX ? c->limit : c->records);
-    const enum machine_outcome outcome =
-        machine_run(&c->config, &run, host, result, &c->error);
+    const enum machine_outcome outcome = machine_run(config, &run, host, result, &c->error);
     progress_end(&c->progress);
     if (outcome != MACHINE_RAN) {
         explain(c, outcome);
@@ -269,15 +293,17 @@ static void run_all(void *arg, const struct sim_host *host)
 {
     struct replay_call *c = arg;
     c->status             = EXIT_FINE;
-    for (unsigned p = 0; p < c->policy_count; p++)
+    for (unsigned i = 0; i < c->presets * c->policy_count; i++)
         for (unsigned a = 0; a < BLK_API_COUNT; a++)
-            if (c->wants[a] && !run_one(c, host, (enum blk_api)a, c->policies[p]))
+            if (c->wants[a]
+                && !run_one(c, host, &c->config[i / c->policy_count], (enum blk_api)a,
+                            c->policies[i % c->policy_count]))
                 return;
 }
 
 static void run_on_host(struct replay_call *c)
 {
-    c->report.run = calloc(c->api_count * c->policy_count, sizeof *c->report.run);
+    c->report.run = calloc(runs(c), sizeof *c->report.run);
     CHECK(c->report.run != NULL);
     if (c->host != NULL && strcmp(c->host, "direct") == 0) {
         struct direct_host *h = direct_host_new();
@@ -314,11 +340,12 @@ static bool try_output(struct replay_call *c)
 static void replay(struct replay_call *c, const char **path, const char *const *set,
                    unsigned sets)
 {
-    c->status        = EXIT_USAGE;
-    c->report.config = &c->config;
+    c->status = EXIT_USAGE;
     if (!parse_config(c, set, sets) || !parse_lists(c) || !parse_numbers(c)
         || !parse_modes(c) || !try_output(c))
         return;
+    c->report.config  = c->config;
+    c->report.configs = c->presets;
     if (!open_traces(c, path) || !choose_cpus(c))
         return;
     run_on_host(c);
@@ -337,7 +364,8 @@ static void release(struct replay_call *c)
     for (unsigned i = 0; i < c->report.traces; i++)
         trace_close(c->source[i].reader);
     free(c->report.run);
-    config_free(&c->config);
+    for (unsigned i = 0; i < c->presets; i++)
+        config_free(&c->config[i]);
     char *const text[] = { c->preset,        c->api,      c->policy,    c->json,
                            c->progress_mode, c->host,     c->run_ahead, c->cpus_text,
                            c->limit_text,    c->seed_text };
@@ -356,8 +384,8 @@ static int replay_run_command(int argc, const char **argv)
     CHECK(set != NULL);
     c->limit                          = UINT64_MAX;
     const struct poptOption options[] = {
-        { "preset", 0, POPT_ARG_STRING, &c->preset, 0, "Machine (default vtd-server)",
-          "NAME" },
+        { "preset", 0, POPT_ARG_STRING, &c->preset, 0, "Machines (default vtd-server)",
+          "LIST" },
         { "set", 0, POPT_ARG_STRING, &assignment, OPTION_SET,
           "One parameter; may be given again", "KEY=VALUE" },
         { "api", 0, POPT_ARG_STRING, &c->api, 0,

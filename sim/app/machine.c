@@ -377,14 +377,16 @@ enum machine_outcome machine_run(const struct config *config, const struct machi
     CHECK(run->cpus > 0);
     CHECK(run->cpus <= ENGINE_CPUS_MAX);
     memset(result, 0, sizeof *result);
-    result->api    = blk_api_name[run->api];
-    result->policy = run->policy->name;
-    result->cpus   = run->cpus;
-    result->seed   = run->seed;
-    m->config      = config;
-    m->run         = run;
-    m->result      = result;
-    m->backend     = backend_find(config->iommu.arch);
+    result->preset          = config->preset;
+    result->api             = blk_api_name[run->api];
+    result->policy          = run->policy->name;
+    result->cpus            = run->cpus;
+    result->seed            = run->seed;
+    result->iommu_period_ps = config->iommu.period_ps;
+    m->config               = config;
+    m->run                  = run;
+    m->result               = result;
+    m->backend              = backend_find(config->iommu.arch);
 
     enum machine_outcome outcome = MACHINE_REFUSED;
     if (m->backend != NULL)

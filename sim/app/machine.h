@@ -52,9 +52,10 @@ struct machine_counters {
 };
 
 struct machine_result {
-    const char *api, *policy;
+    const char *preset, *api, *policy;
     unsigned cpus;
     uint64_t seed;
+    uint64_t iommu_period_ps;
     struct machine_counters counters; /* Of the replay. */
     sim_time_t time_ps;               /* Of the replay. */
     uint64_t source_records[REPLAY_SOURCES_MAX];

@@ -18,7 +18,8 @@ struct report_trace {
 };
 
 struct report {
-    const struct config *config;
+    const struct config *config; /* One for each preset, in the order of the runs. */
+    unsigned configs;
     struct report_trace trace[REPLAY_SOURCES_MAX];
     unsigned traces, runs;
     struct machine_result *run;

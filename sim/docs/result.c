@@ -21,6 +21,9 @@ static void put_structure(FILE *out)
         "| `config` | object | every resolved parameter: `preset`, then one object for "
         "each "
         "table of [parameters.md](parameters.md); flush policies have one of their name "
+        "|\n"
+        "| `configs` | array | only with several presets: one object like `config` for "
+        "each "
         "|\n",
         out);
 }
@@ -34,7 +37,7 @@ static void put_trace(FILE *out)
           "| `trace.records` | integer | records of it that each run replayed |\n"
           "| `traces` | array | only with several traces: one object like `trace` for each "
           "|\n"
-          "| `runs` | array | one object for each pair of policy and API, in that order "
+          "| `runs` | array | one object for each preset, policy and API, in that order "
           "|\n\n",
           out);
 }
