@@ -10,8 +10,6 @@
  * Inaccuracies: invalidation time-outs of device TLBs (ITE) cannot happen, as there are
  * none; completion errors (ICE) are only cleared.
  */
-#include <stdlib.h>
-
 #include "dma_api/domain.h"
 #include "iommu_model/vtd_spec.h"
 
@@ -179,14 +177,16 @@ static void submit_one(struct vtd_driver *v, struct vtd_descriptor d)
 /* ---- Bring-up
  * ------------------------------------------------------------------------------- */
 
-/* Sets or clears bits of GCMD and waits until GSTS shows it. */
+/* Sets or clears bits of GCMD and waits until GSTS shows it; a flush of the write buffers
+ * is over when its bit there is clear. */
 static bool command(struct vtd_driver *v, uint32_t bits, uint32_t one_shot)
 {
-    mmio_write32(v->registers, VTD_GCMD, bits | one_shot);
-    v->command          = bits;
     const uint32_t want = bits | (one_shot & VTD_G_RTP);
+    const uint32_t ask  = want | VTD_G_TE | VTD_G_QI | VTD_G_WBF;
+    mmio_write32(v->registers, VTD_GCMD, bits | one_shot);
+    v->command = bits;
     for (unsigned turn = 0; turn < HANDSHAKE_TURNS; turn++) {
-        if ((mmio_read32(v->registers, VTD_GSTS) & (want | VTD_G_TE | VTD_G_QI)) == want)
+        if ((mmio_read32(v->registers, VTD_GSTS) & ask) == want)
             return true;
         cpu_relax(cpu_this());
     }
@@ -218,23 +218,32 @@ static bool bring_up(struct vtd_driver *v, struct error *error)
     return true;
 }
 
+static void give_back(struct vtd_driver *v)
+{
+    for (unsigned bus = 0; bus < 256; bus++)
+        if (v->context[bus] != 0)
+            kernel_pages_put(v->kernel, v->context[bus], 0);
+    kernel_pages_put(v->kernel, v->statuses, 0);
+    kernel_pages_put(v->kernel, v->queue, 0);
+    kernel_pages_put(v->kernel, v->root, 0);
+    kernel_host_free(v->kernel, v);
+}
+
 static void *vtd_probe(struct kernel *k, struct mmio_window *registers, struct error *error)
 {
-    struct vtd_driver *v = calloc(1, sizeof *v);
-    CHECK(v != NULL);
-    v->kernel    = k;
-    v->registers = registers;
-    v->cap       = mmio_read64(registers, VTD_CAP);
-    v->room      = QUEUE_ENTRIES;
-    v->root      = kernel_pages_get_zeroed(k, 0);
-    v->queue     = kernel_pages_get_zeroed(k, 0);
-    v->statuses  = kernel_pages_get_zeroed(k, 0);
+    struct vtd_driver *v = kernel_host_alloc(k, 1, sizeof *v);
+    v->kernel            = k;
+    v->registers         = registers;
+    v->cap               = mmio_read64(registers, VTD_CAP);
+    v->room              = QUEUE_ENTRIES;
+    v->root              = kernel_pages_get_zeroed(k, 0);
+    v->queue             = kernel_pages_get_zeroed(k, 0);
+    v->statuses          = kernel_pages_get_zeroed(k, 0);
     CHECK(v->root != 0 && v->queue != 0 && v->statuses != 0);
-    if (!has_what_it_takes(v, error) || !bring_up(v, error)) {
-        free(v);
-        return NULL;
-    }
-    return v;
+    if (has_what_it_takes(v, error) && bring_up(v, error))
+        return v;
+    give_back(v);
+    return NULL;
 }
 
 static void vtd_remove(void *state)
@@ -242,13 +251,7 @@ static void vtd_remove(void *state)
     struct vtd_driver *v = state;
     command(v, v->command & ~VTD_G_TE, 0);
     command(v, v->command & ~VTD_G_QI, 0);
-    for (unsigned bus = 0; bus < 256; bus++)
-        if (v->context[bus] != 0)
-            kernel_pages_put(v->kernel, v->context[bus], 0);
-    kernel_pages_put(v->kernel, v->statuses, 0);
-    kernel_pages_put(v->kernel, v->queue, 0);
-    kernel_pages_put(v->kernel, v->root, 0);
-    free(v);
+    give_back(v);
 }
 
 /* ---- Domains and contexts
@@ -384,8 +387,9 @@ static void flush(struct vtd_driver *v, struct dma_domain *d, uint64_t first, ui
 }
 
 static void vtd_flush_range(void *state, struct dma_domain *d, uint64_t first,
-                            uint64_t last, bool tables)
+                            uint64_t last, bool tables, unsigned leaf_lg2)
 {
+    (void)leaf_lg2;
     flush(state, d, first, last, !tables);
 }
 

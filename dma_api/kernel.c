@@ -70,6 +70,7 @@ void kernel_free(struct kernel *k)
 {
     for (unsigned i = 0; i < KERNEL_ORDERS; i++)
         free(k->pages.free[i]);
+    hostheap_release(&k->heap);
 }
 
 void kernel_add_device(struct kernel *k, struct device *dev, const char *name,
@@ -106,6 +107,8 @@ phys_addr_t kernel_pages_get(struct kernel *k, unsigned order)
     struct cpu *cpu = cpu_this();
     cpu_spend(cpu, k->cost.page_cycles);
     cpu_sync(cpu); /* The pool is shared: in the order of simulated time. */
+    if (k->fails != NULL && k->fails(k->fails_self))
+        return 0;
     const phys_addr_t phys = take_pages(&k->pages, order);
     if (phys != 0)
         k->pages.out += UINT64_C(1) << order;

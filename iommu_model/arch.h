@@ -42,6 +42,9 @@ struct iommu_arch {
     uint32_t window_bytes; /* Of the registers. */
     uint32_t command_bytes;
 
+    /* The space that a driver knows by this number (sim/base/observer.h). */
+    space_t (*space)(uint32_t number);
+
     void (*init)(struct iommu *m); /* Allocates m->front and resets the registers. */
     void (*free)(struct iommu *m);
     void (*write)(struct iommu *m, uint32_t offset, uint64_t value, unsigned bytes,

@@ -177,7 +177,8 @@ static bool decode_stage(const char *format, unsigned mode, uint64_t root,
         return true;
     if (mode < RISCV_SV39 || levels > levels_max)
         return false;
-    *stage = (struct xlate_stage){ ptfmt_find(format), root, (uint8_t)levels };
+    const struct pt_format *f = ptfmt_find(format);
+    *stage = (struct xlate_stage){ f, root, (uint8_t)levels, f->leaf_sizes };
     return true;
 }
 
@@ -486,12 +487,19 @@ static void riscv_record(struct iommu *m, const struct iommu_fault *f, cycle_t n
     faultq_push(m, record, now);
 }
 
+/* By its PSCID: the driver maps in the first stage alone. */
+static space_t riscv_space(uint32_t number)
+{
+    return space_make(0, number, STAGE_1);
+}
+
 const struct iommu_arch arch_riscv = {
     .name          = "riscv",
     .summary       = "RISC-V IOMMU 1.0, device and process directories, two stages",
     .params        = &riscv_param_table,
     .window_bytes  = RISCV_WINDOW_BYTES,
     .command_bytes = RISCV_COMMAND_BYTES,
+    .space         = riscv_space,
     .init          = riscv_init,
     .free          = riscv_free,
     .write         = riscv_write,

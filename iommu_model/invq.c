@@ -85,22 +85,19 @@ void iommu_invalidate_translations(struct iommu *m, const struct inv_selector *s
     walker_flush(m, selector);
 }
 
-/* Look-ups from now on belong to a new epoch, so that the drain need not wait for them. If
- * the oldest epoch is a whole ring behind, they join the present one, which is only slower.
+/*
+ * The drain waits for what was looked up so far; look-ups from now on belong to a new
+ * epoch, so that it need not wait for them. An epoch with nothing under way stays the
+ * present one: the drain then is of those before it. If the oldest epoch is a whole ring
+ * behind, new look-ups join the present one, which is only slower.
  */
-static void open_epoch(struct iommu *m)
-{
-    if (m->epoch_open[m->epoch % IOMMU_EPOCHS] > 0
-        && m->epoch - m->oldest + 1 < IOMMU_EPOCHS)
-        m->epoch++;
-}
-
-/* The next wait is held until every translation looked up so far has done its DMA. */
 static void begin_drain(struct iommu *m)
 {
+    const bool empty    = m->epoch_open[m->epoch % IOMMU_EPOCHS] == 0;
     m->invq.drain       = true;
-    m->invq.drain_epoch = m->epoch;
-    open_epoch(m);
+    m->invq.drain_epoch = empty ? m->epoch - 1 : m->epoch;
+    if (!empty && m->epoch - m->oldest + 1 < IOMMU_EPOCHS)
+        m->epoch++;
 }
 
 static void invalidate_iotlb(struct iommu *m, const struct iommu_command *c)
@@ -131,8 +128,11 @@ static bool drained(const struct iommu *m)
 
 static void issue_write(struct iommu *m, const struct iommu_command *c, cycle_t now)
 {
+    const cycle_t issued = now + m->config.invq.write_cycles;
     const cycle_t due =
-        now + cycle_at_or_after(m->config.write_ps, m->config.iommu.period_ps);
+        issued + cycle_at_or_after(m->config.write_ps, m->config.iommu.period_ps);
+    if (m->watcher != NULL && m->watcher->write_issued != NULL)
+        m->watcher->write_issued(m->watcher->self, c->status_pa, 1, issued, due);
     *write_ring_push(&m->invq.writes) =
         (struct invq_write){ due, c->status_pa, c->status, c->status_bytes };
     iommu_schedule(m, ITEM_WRITE, write_ring_front(&m->invq.writes)->due);

@@ -72,6 +72,8 @@
       "not published")                                                                              \
     P(u32,  next_cycles,      1, 1,     500, ANY, "cycles", "From the last command's effect to the next fetch", \
       "one pipeline step")                                                                          \
+    P(u32,  write_cycles,     0, 0,     500, ANY, "cycles", "From a wait's turn to its status write on the way to memory", \
+      "not published")                                                                              \
     P(flag, early_head,       0, 0,       1, ANY, "",       "The head moves on a command's arrival, before its effect", \
       "a fault of some implementations")                                                            \
     P(flag, write_waits,      0, 0,       1, ANY, "",       "The queue waits until a status write is acknowledged", \
@@ -314,6 +316,10 @@ struct iommu_watcher {
     void (*fault_written)(void *self, uint32_t tail, cycle_t visible);
     void (*read_accepted)(void *self, unsigned place, uint64_t pa, uint32_t words,
                           cycle_t presented, cycle_t accepted);
+    /* Of a status word or a fault record: its last word is on the way to memory, and memory
+     * has acknowledged it. NULL: not of interest. */
+    void (*write_issued)(void *self, uint64_t pa, uint32_t words, cycle_t issued,
+                         cycle_t acknowledged);
     void *self;
 };
 
@@ -477,6 +483,9 @@ void walker_offer_slot(struct iommu *m, cycle_t now);
 void walker_data(struct iommu *m, unsigned walk, cycle_t now);
 /* Walks under way that an invalidation selects will not fill what it covers. */
 void walker_flush(struct iommu *m, const struct inv_selector *selector);
+/* Whether a walk under way will fill what software has given back, where the selector says:
+ * marked stale, not overtaken by an invalidation, and its leaf has been read. */
+bool walker_may_fill_stale(const struct iommu *m, const struct inv_selector *selector);
 /* Whether a walk under way could still use the table at pa. */
 bool walker_holds(const struct iommu *m, uint64_t pa);
 

@@ -189,6 +189,13 @@ unsigned memport_arbitrate(struct memport *p, cycle_t now, cycle_t *arrives)
     return place;
 }
 
+const uint64_t *memport_peek(const struct memport *p, unsigned place)
+{
+    const struct memport_read *r = &p->read[place];
+    const uint64_t waiting       = p->ready | p->later[r->presented % MEMPORT_AHEAD];
+    return waiting >> place & 1 ? NULL : r->data;
+}
+
 const uint64_t *memport_arrived(struct memport *p, unsigned place, cycle_t now)
 {
     CHECK(p->inflight > 0);

@@ -100,4 +100,8 @@ unsigned memport_arbitrate(struct memport *p, cycle_t now, cycle_t *arrives);
 /* The last beat has arrived: the data, and the place may present again. */
 const uint64_t *memport_arrived(struct memport *p, unsigned place, cycle_t now);
 
+/* For the audit: the data of a read that has been accepted and has not arrived; NULL when
+ * the place's read still waits for its acceptance. */
+const uint64_t *memport_peek(const struct memport *p, unsigned place);
+
 #endif

@@ -40,7 +40,7 @@ struct riscv {
 
 static inline struct riscv *riscv_front(const struct iommu *m)
 {
-    return m->front;
+    return (struct riscv *)m->front;
 }
 
 /* A request without a process id is a user's, whatever it says. */

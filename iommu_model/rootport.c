@@ -199,6 +199,23 @@ static void note_stale(struct rootport *r, const struct dma_slot *s, sim_time_t 
         r->stale_access(r->stale_self, s, now);
 }
 
+/* What the port has written but memory does not hold yet: a read behind it sees it. */
+static void read_own_writes(const struct rootport *r, const struct dma_slot *read)
+{
+    for (uint32_t i = 0; i < dma_ring_count(&r->memory_done); i++) {
+        const struct dma_slot *w     = &r->slot[dma_ring_at(&r->memory_done, i)->slot];
+        const struct port_request *q = &w->request;
+        if (q->kind != PORT_WRITE || w->interrupt || q->data == NULL)
+            continue;
+        const uint64_t first = w->pa > read->pa ? w->pa : read->pa;
+        const uint64_t w_end = w->pa + q->bytes, r_end = read->pa + read->request.bytes;
+        const uint64_t end = w_end < r_end ? w_end : r_end;
+        if (first < end)
+            memcpy((char *)read->request.data + (first - read->pa),
+                   (const char *)q->data + (first - w->pa), end - first);
+    }
+}
+
 /* The access begins: a read's data is what memory holds now. */
 static void issue(struct rootport *r, uint16_t index, sim_time_t now)
 {
@@ -206,8 +223,10 @@ static void issue(struct rootport *r, uint16_t index, sim_time_t now)
     account(s, DMA_PART_order, now);
     if (s->request.kind == PORT_READ) {
         note_stale(r, s, now);
-        if (s->request.data != NULL)
+        if (s->request.data != NULL) {
             memory_read(r->memory, s->pa, s->request.data, s->request.bytes);
+            read_own_writes(r, s);
+        }
     }
     const struct mem_access_times t = mem_channel_access(r->channel, now, s->request.bytes);
     *dma_ring_push(&r->memory_done) = (struct dma_timed){ t.last, index };
@@ -295,11 +314,11 @@ static void take_translations(struct rootport *r, sim_time_t now)
         account(s, DMA_PART_translate, now);
         for (unsigned p = 0; p < XLATE_PART_COUNT; p++)
             r->xlate_cycles[p] += a->part[p];
-        s->pa     = a->pa;
-        s->domain = a->domain;
-        s->fault  = a->outcome == XLATE_faulted;
-        s->epoch  = s->fault ? 0 : a->epoch;
-        s->stale  = s->stale || a->stale;
+        s->pa    = a->pa;
+        s->space = a->space;
+        s->fault = a->outcome == XLATE_faulted;
+        s->epoch = s->fault ? 0 : a->epoch;
+        s->stale = s->stale || a->stale;
         r->stats.fault += s->fault;
         translated(r, (uint16_t)a->id, now);
     }

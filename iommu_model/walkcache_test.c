@@ -379,6 +379,7 @@ TEST_CASE(walkcache, a_domain_loses_its_pointers_and_no_one_else_does)
 TEST_CASE(walkcache, a_kept_pointer_walks_the_old_table)
 {
     start_warm();
+    format               = ptfmt_find("vtdss");
     const uint64_t entry = rig_entry(&rig, root, LEVELS, 0x1000, 1);
     const uint64_t table = rig_page(&rig);
     memory_write64(&rig.memory, table + 8, format->encode_leaf(0x99000, 0, 12, PT_READ));

@@ -643,8 +643,11 @@ static bool worth_marking(const struct iommu *m, const struct walk *w,
 
 static void entry_arrived(struct iommu *m, struct walk *w, uint64_t entry, cycle_t now)
 {
-    const unsigned stage = w->phase == WALK_STAGE1 ? STAGE_1 : STAGE_2;
-    struct pt_item item  = walked_stage(m, w)->format->decode(entry, w->level);
+    const unsigned stage            = w->phase == WALK_STAGE1 ? STAGE_1 : STAGE_2;
+    const struct xlate_stage *table = walked_stage(m, w);
+    struct pt_item item             = table->format->decode(entry, w->level);
+    if (item.kind == PT_LEAF && !(table->leaf_sizes >> item.page_lg2 & 1))
+        item.kind = PT_MALFORMED;
     switch (item.kind) {
     case PT_ABSENT:
         fail(m, w, stage, DENIED_ABSENT, now);
@@ -701,8 +704,9 @@ void walker_data(struct iommu *m, unsigned index, cycle_t now)
 
 static void widen(struct walk *w, const struct inv_selector *s)
 {
+    const bool nests = w->space & SPACE_STAGE_2;
     const bool all =
-        s->by_guest || s->at_first_stage; /* Other addresses than the walk's. */
+        s->by_guest || (s->at_first_stage && nests); /* Other sizes than the walk's page. */
     const uint64_t first = all ? 0 : s->first, last = all ? UINT64_MAX : s->last;
     w->flush_first    = w->flushed && w->flush_first < first ? w->flush_first : first;
     w->flush_last     = w->flushed && w->flush_last > last ? w->flush_last : last;
@@ -720,6 +724,39 @@ void walker_flush(struct iommu *m, const struct inv_selector *selector)
         if (inv_selects_space(selector, w->space))
             widen(w, selector);
     }
+}
+
+/* The leaf that the walk has read and not yet received. */
+static bool knows_leaf(const struct iommu *m, const struct walk *w)
+{
+    const uint64_t *data = w->phase == WALK_WAITING
+                               ? NULL
+                               : memport_peek(&m->memport, MEMPORT_WALKER + w->walker);
+    return data != NULL
+           && walked_stage(m, w)->format->decode(*data, w->level).kind == PT_LEAF;
+}
+
+static bool may_fill_stale(const struct iommu *m, const struct walk *w,
+                           const struct inv_selector *s)
+{
+    const struct iotlb_entry page = { .page = w->page, .page_lg2 = 12 };
+    const uint64_t iova           = w->page << 12;
+    return w->stale_since != TIME_NEVER && inv_selects_space(s, w->space)
+           && iova >= s->first && iova <= s->last && !overtaken(m, w, &page)
+           && knows_leaf(m, w);
+}
+
+bool walker_may_fill_stale(const struct iommu *m, const struct inv_selector *selector)
+{
+    for (uint32_t i = 0, left = m->walks_active; left > 0; i++) {
+        const struct walk *w = &m->walk[i];
+        if (w->phase == WALK_FREE)
+            continue;
+        left--;
+        if (may_fill_stale(m, w, selector))
+            return true;
+    }
+    return false;
 }
 
 void walker_refetch(struct iommu *m, cycle_t now)

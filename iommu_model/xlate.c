@@ -307,7 +307,7 @@ static enum lookup_result lookup_page(struct iommu *m, const struct iommu_reques
     const struct iotlb_entry *e = iotlb_lookup(&m->iotlb, context->space, q->iova);
     if (first)
         r->iotlb_hit = e != NULL;
-    r->domain = space_domain(context->space);
+    r->space = context->space;
     if (e == NULL || (m->arch->serves != NULL && !m->arch->serves(m, q, e))) {
         if (m->counts_events)
             m->arch->event(m, EVENT_IOTLB_MISS, q, context);

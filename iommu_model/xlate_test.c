@@ -182,6 +182,27 @@ TEST_CASE(xlate, a_request_that_comes_between_look_up_and_answer_is_accepted_in_
     }
 }
 
+/* A hit's slot is known to be free later, then a miss's is free at once: it counts first.
+ */
+TEST_CASE(xlate, the_slot_that_is_free_first_is_taken_first)
+{
+    rig_defaults(&rig);
+    rig.settings.iommu.inflight       = 2;
+    rig.settings.iommu.respond_cycles = 20;
+    start_warm(4);
+    const cycle_t alone = translate(0x2000);
+    const cycle_t began = now();
+    submit(0, 0x3000);
+    rig_run(&rig, (began + alone - 5) * RIG_PERIOD_PS);
+    submit(1, 0x1000);
+    submit(2, 0x1000);
+    EXPECT_EQUAL(collect(), 3);
+    EXPECT_EQUAL(got[0].due, began + alone);
+    EXPECT_EQUAL(got[1].due, began + alone - 5 + ends());
+    EXPECT_EQUAL(got[2].due, began + alone + ends());
+    rig_stop(&rig);
+}
+
 TEST_CASE(xlate, one_slot_that_walks_lets_nobody_in)
 {
     rig_defaults(&rig);

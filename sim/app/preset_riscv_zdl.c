@@ -56,6 +56,7 @@ static const struct preset_value values[] = {
     { "invq.fetch_commands=1", RTL },
     { "invq.execute_cycles=1", RTL },
     { "invq.next_cycles=2", RTL },
+    { "invq.write_cycles=2", RTL },
     { "invq.early_head=1", RTL },
     { "invq.write_waits=1", RTL },
     { "faultq.depth=4", RTL },
@@ -71,6 +72,7 @@ static const struct preset_value values[] = {
     { "riscv.recheck_dirty=0", RTL },
     { "riscv.read_reserved=0", RTL },
     { "riscv.fence_drains=0", RTL },
+    { "linux.svnapot=0", "it walks no 64 KiB leaves, and no capability could say so" },
     { NULL, NULL },
 };
 
