@@ -363,8 +363,8 @@ static void go_on(struct iommu *m, uint16_t index, enum lookup_result result,
     case LOOKUP_MISSED:
         x->context = *context; /* The walk goes by what was true at its beginning. */
         x->contexts_dropped = m->contexts_dropped;
-        x->quiet   = context->quiet;
-        x->asked   = true;
+        x->quiet            = context->quiet;
+        x->asked            = true;
         miss(m, index, now);
         return;
     }
@@ -435,7 +435,7 @@ static void lookup_with_context(struct iommu *m, uint16_t index, cycle_t now)
 
 static void lookup_afresh(struct iommu *m, uint16_t index, cycle_t now)
 {
-    const bool offered     = m->xlate[index].offered;
+    const bool offered      = m->xlate[index].offered;
     m->xlate[index].offered = false;
     lookup_with_context(m, index, now);
     if (offered && m->xlate[index].response.outcome != XLATE_walked)
