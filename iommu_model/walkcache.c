@@ -144,11 +144,16 @@ void walkcache_fill(struct walkcache *w, const struct pt_format *f, space_t spac
     w->stats.entry_filled++;
 }
 
+/* By which guest-physical addresses the tables of both stages were found, an entry does not
+ * know: any may be meant. */
 static bool selects(const struct inv_selector *s, const struct walkcache_entry *e)
 {
     const uint64_t first = e->span_lg2 >= 64 ? 0 : e->prefix << e->span_lg2;
-    return e->valid && inv_selects_space(s, e->space) && first <= s->last
-           && (first | mask_lg2(e->span_lg2)) >= s->first;
+    if (!e->valid || !inv_selects_space(s, e->space))
+        return false;
+    if (s->by_guest && (e->space & SPACE_STAGES_MASK) != SPACE_STAGE_2)
+        return true;
+    return first <= s->last && (first | mask_lg2(e->span_lg2)) >= s->first;
 }
 
 uint32_t walkcache_invalidate(struct walkcache *w, const struct inv_selector *s)
