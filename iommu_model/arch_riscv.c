@@ -95,8 +95,6 @@ static enum arch_verdict riscv_admit(struct iommu *m, const struct iommu_request
 {
     const struct riscv *v = riscv_front(m);
     const unsigned mode   = (unsigned)RISCV_DDTP_MODE(v->ddtp);
-    if (m->counts_events)
-        riscv_event(m, EVENT_REQUEST, q, NULL);
     if (mode == RISCV_DDTP_OFF)
         return refuse_request(r, RISCV_ALL_DISALLOWED);
     if (mode == RISCV_DDTP_BARE)

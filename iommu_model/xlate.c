@@ -406,6 +406,8 @@ __attribute__((flatten)) void xlate_first_lookup(struct iommu *m, cycle_t now)
     *r = (struct iommu_response){ .iova = q->request.iova, .id = q->request.id };
     r->part[XLATE_PART_queue] = (uint32_t)(q->accepted - q->arrived);
     enter_epoch(m, r);
+    if (m->counts_events)
+        m->arch->event(m, EVENT_REQUEST, &q->request, NULL);
 
     const enum lookup_result result = lookup(m, &q->request, r, true, true, &context, now);
     if (result == LOOKUP_ANSWERED) {
