@@ -259,7 +259,8 @@ enum command_kind {
     COMMAND_IOTLB,
     COMMAND_CONTEXT,
     COMMAND_WAIT,
-    COMMAND_ILLEGAL, /* The queue stops; the architecture has set its error bits. */
+    COMMAND_ILLEGAL, /* Or impossible. The queue stops; the architecture has set its error
+                        bits. */
 };
 
 struct iommu;

@@ -104,7 +104,8 @@ static void decode_iodir(struct riscv_command d, struct iommu_command *c)
     const uint64_t func = RISCV_CMD_FUNC(d.low);
     const bool dv       = d.low & RISCV_DIR_DV;
     if ((d.low & ~IODIR_FIELDS) || d.high != 0 || func > RISCV_INVAL_PDT
-        || (func == RISCV_INVAL_PDT && !dv))
+        || (func == RISCV_INVAL_PDT && !dv)
+        || (func == RISCV_INVAL_DDT && riscv_dir_process(d) != 0))
         return;
     c->kind           = COMMAND_CONTEXT;
     c->context_arg[0] = riscv_dir_device(d);
@@ -133,9 +134,12 @@ void riscv_decode(struct iommu *m, const uint64_t *words, struct iommu_command *
     default:
         break;
     }
-    if (c->kind != COMMAND_ILLEGAL)
+    const bool lost = c->kind == COMMAND_WAIT && c->writes_status
+                      && c->status_pa > m->pa_last - c->status_bytes + 1;
+    if (c->kind != COMMAND_ILLEGAL && !lost)
         return;
-    v->cqcsr |= RISCV_CQ_CMD_ILL;
+    c->kind = COMMAND_ILLEGAL;
+    v->cqcsr |= lost ? RISCV_QUEUE_MF : RISCV_CQ_CMD_ILL;
     if (v->cqcsr & RISCV_QUEUE_IE)
         riscv_interrupt(m, RISCV_CIP, m->asked_cycle);
 }
