@@ -12,17 +12,21 @@ static unsigned vector_of(const struct riscv *v, enum riscv_interrupt which)
     return (unsigned)(v->icvec >> 4 * which & 0xf);
 }
 
-/* By message to where the vector's entry says; by wire to address 0. */
-static void send(struct iommu *m, enum riscv_interrupt which, cycle_t now)
+/* By message to where the vector's entry says, once it is not masked; by wire to address 0.
+ */
+static void send(struct iommu *m, unsigned vector, cycle_t now)
 {
-    const struct riscv *v = riscv_front(m);
-    const unsigned vector = vector_of(v, which);
-    const bool wire       = v->fctl & RISCV_FCTL_WSI;
-    if (m->interrupt == NULL || (!wire && (v->msi[vector].control & 1)))
+    struct riscv *v = riscv_front(m);
+    const bool wire = v->fctl & RISCV_FCTL_WSI;
+    if (!wire && (v->msi[vector].control & 1)) {
+        v->messages_pending |= UINT32_C(1) << vector;
         return;
-    m->interrupt(m->interrupt_self, wire ? 0 : v->msi[vector].address,
-                 wire ? vector : v->msi[vector].data,
-                 cycle_time(now, m->config.iommu.period_ps));
+    }
+    v->messages_pending &= ~(UINT32_C(1) << vector);
+    if (m->interrupt != NULL)
+        m->interrupt(m->interrupt_self, wire ? 0 : v->msi[vector].address,
+                     wire ? vector : v->msi[vector].data,
+                     cycle_time(now, m->config.iommu.period_ps));
 }
 
 void riscv_interrupt(struct iommu *m, enum riscv_interrupt which, cycle_t now)
@@ -32,33 +36,47 @@ void riscv_interrupt(struct iommu *m, enum riscv_interrupt which, cycle_t now)
     if (v->ipsr & bit)
         return;
     v->ipsr |= bit;
-    send(m, which, now);
+    send(m, vector_of(v, which), now);
+}
+
+/* Bits of cqcsr that stop the queue, and all that interrupt. */
+#define CQ_ERRORS (RISCV_QUEUE_MF | RISCV_CQ_CMD_TO | RISCV_CQ_CMD_ILL)
+#define CQ_CAUSES (CQ_ERRORS | RISCV_CQ_FENCE_WIP)
+
+/* What lasts of the queues' causes pends. */
+static void raise_causes(struct iommu *m, cycle_t now)
+{
+    const struct riscv *v = riscv_front(m);
+    if ((v->cqcsr & RISCV_QUEUE_IE) && (v->cqcsr & CQ_CAUSES))
+        riscv_interrupt(m, RISCV_CIP, now);
+    if ((v->fqcsr & RISCV_QUEUE_IE) && (v->fqcsr & (RISCV_QUEUE_MF | RISCV_FQ_OF)))
+        riscv_interrupt(m, RISCV_FIP, now);
 }
 
 /* A cleared bit comes back at once while its cause lasts. */
 static void write_ipsr(struct iommu *m, uint32_t value, cycle_t now)
 {
-    struct riscv *v = riscv_front(m);
-    const uint32_t causes =
-        RISCV_QUEUE_MF | RISCV_CQ_CMD_TO | RISCV_CQ_CMD_ILL | RISCV_CQ_FENCE_WIP;
-    v->ipsr &= ~value;
-    if ((v->cqcsr & RISCV_QUEUE_IE) && (v->cqcsr & causes))
-        riscv_interrupt(m, RISCV_CIP, now);
-    if ((v->fqcsr & RISCV_QUEUE_IE) && (v->fqcsr & (RISCV_QUEUE_MF | RISCV_FQ_OF)))
-        riscv_interrupt(m, RISCV_FIP, now);
+    riscv_front(m)->ipsr &= ~value;
+    raise_causes(m, now);
 }
 
 /* ---- The queues (5.6 to 5.16)
  * -------------------------------------------------------------
  */
 
+/* Where a queue is: at a multiple of its size. */
+static uint64_t queue_start(uint64_t qb, uint32_t entries, unsigned record_bytes)
+{
+    return RISCV_PPN_53_10(qb) & ~((uint64_t)entries * record_bytes - 1);
+}
+
 static void enable_commands(struct iommu *m, bool on)
 {
     struct riscv *v = riscv_front(m);
     struct invq *q  = &m->invq;
     if (on && !q->enabled) {
-        q->base    = RISCV_PPN_53_10(v->cqb);
         q->entries = UINT32_C(1) << riscv_queue_lg2(v->cqb);
+        q->base    = queue_start(v->cqb, q->entries, RISCV_COMMAND_BYTES);
         q->head    = 0;
         q->halted  = false;
         q->tail &= q->entries - 1;
@@ -69,15 +87,14 @@ static void enable_commands(struct iommu *m, bool on)
 
 static void write_cqcsr(struct iommu *m, uint32_t value, cycle_t now)
 {
-    struct riscv *v = riscv_front(m);
-    const uint32_t cleared =
-        value & (RISCV_QUEUE_MF | RISCV_CQ_CMD_TO | RISCV_CQ_CMD_ILL | RISCV_CQ_FENCE_WIP);
+    struct riscv *v        = riscv_front(m);
+    const uint32_t cleared = value & CQ_CAUSES;
     enable_commands(m, value & RISCV_QUEUE_ENABLE);
     v->cqcsr &= ~(cleared | RISCV_QUEUE_ENABLE | RISCV_QUEUE_IE | RISCV_QUEUE_ON);
     v->cqcsr |= value & (RISCV_QUEUE_ENABLE | RISCV_QUEUE_IE);
     v->cqcsr |= m->invq.enabled ? RISCV_QUEUE_ON : 0;
-    if (cleared & RISCV_CQ_CMD_ILL)
-        m->invq.halted = false;
+    m->invq.halted = v->cqcsr & CQ_ERRORS;
+    raise_causes(m, now);
     invq_kick(m, now);
 }
 
@@ -86,8 +103,8 @@ static void enable_faults(struct iommu *m, bool on)
     struct riscv *v  = riscv_front(m);
     struct faultq *q = &m->faultq;
     if (on && !q->enabled) {
-        q->base     = RISCV_PPN_53_10(v->fqb);
         q->entries  = UINT32_C(1) << riscv_queue_lg2(v->fqb);
+        q->base     = queue_start(v->fqb, q->entries, RISCV_FAULT_BYTES);
         q->tail     = 0;
         q->overflow = false;
         q->head &= q->entries - 1;
@@ -96,7 +113,7 @@ static void enable_faults(struct iommu *m, bool on)
     q->enabled = on;
 }
 
-static void write_fqcsr(struct iommu *m, uint32_t value)
+static void write_fqcsr(struct iommu *m, uint32_t value, cycle_t now)
 {
     struct riscv *v        = riscv_front(m);
     const uint32_t cleared = value & (RISCV_QUEUE_MF | RISCV_FQ_OF);
@@ -105,6 +122,7 @@ static void write_fqcsr(struct iommu *m, uint32_t value)
     v->fqcsr |= value & (RISCV_QUEUE_ENABLE | RISCV_QUEUE_IE);
     v->fqcsr |= m->faultq.enabled ? RISCV_QUEUE_ON : 0;
     m->faultq.overflow = v->fqcsr & RISCV_FQ_OF;
+    raise_causes(m, now);
 }
 
 static void write_tail(struct iommu *m, uint32_t value, cycle_t now)
@@ -144,17 +162,29 @@ static bool is_message(uint32_t offset)
     return offset >= RISCV_MSI_CFG && offset < RISCV_MSI_CFG + 16 * RISCV_MSI_VECTORS;
 }
 
-static void write_message(struct riscv *v, uint32_t offset, uint64_t value, unsigned bytes)
+/* Clearing the mask sends what has waited for it. */
+static void write_vector_control(struct iommu *m, uint32_t index, uint32_t value,
+                                 cycle_t now)
 {
+    struct riscv *v       = riscv_front(m);
+    v->msi[index].control = value & 1;
+    if (!(value & 1) && (v->messages_pending >> index & 1))
+        send(m, index, now);
+}
+
+static void write_message(struct iommu *m, uint32_t offset, uint64_t value, unsigned bytes,
+                          cycle_t now)
+{
+    struct riscv *v      = riscv_front(m);
     const uint32_t index = (offset - RISCV_MSI_CFG) / 16;
     switch (offset % 16) {
     case 8:
         v->msi[index].data = (uint32_t)value;
         if (bytes == 8)
-            v->msi[index].control = (uint32_t)(value >> 32) & 1;
+            write_vector_control(m, index, (uint32_t)(value >> 32), now);
         return;
     case 12:
-        v->msi[index].control = (uint32_t)value & 1;
+        write_vector_control(m, index, (uint32_t)value, now);
         return;
     default:
         v->msi[index].address = merged(v->msi[index].address, offset, value, bytes)
@@ -169,10 +199,24 @@ static uint64_t read_message(const struct riscv *v, uint32_t offset, unsigned by
     return part(offset % 16 < 8 ? v->msi[index].address : high, offset, bytes);
 }
 
-static void write_ddtp(struct riscv *v, uint64_t value)
+/* Page numbers beyond memory and modes that do not exist are not legal: WARL. */
+static uint64_t legal_ppn(const struct iommu *m, uint64_t value)
 {
-    if (RISCV_DDTP_MODE(value) <= RISCV_DDTP_3LVL) /* Others are not legal: WARL. */
-        v->ddtp = value & (mask_lg2(4) | mask_lg2(44) << 10);
+    return value & (m->pa_last >> 12 & mask_lg2(44)) << 10;
+}
+
+static void write_ddtp(struct iommu *m, uint64_t value)
+{
+    if (RISCV_DDTP_MODE(value) <= RISCV_DDTP_3LVL)
+        riscv_front(m)->ddtp = legal_ppn(m, value) | RISCV_DDTP_MODE(value);
+}
+
+enum { QUEUE_LG2_MAX = 31 };
+
+static uint64_t legal_queue_base(const struct iommu *m, uint64_t value)
+{
+    const unsigned lg2 = riscv_queue_lg2(value);
+    return legal_ppn(m, value) | ((lg2 < QUEUE_LG2_MAX ? lg2 : QUEUE_LG2_MAX) - 1);
 }
 
 /* The registers of 4 bytes. */
@@ -193,7 +237,7 @@ static void write_word(struct iommu *m, uint32_t offset, uint32_t value, cycle_t
         write_cqcsr(m, value, now);
         return;
     case RISCV_FQCSR:
-        write_fqcsr(m, value);
+        write_fqcsr(m, value, now);
         return;
     case RISCV_IPSR:
         write_ipsr(m, value, now);
@@ -209,7 +253,7 @@ void riscv_write(struct iommu *m, uint32_t offset, uint64_t value, unsigned byte
     struct riscv *v   = riscv_front(m);
     const cycle_t now = iommu_cycle(m, time);
     if (is_message(offset)) {
-        write_message(v, offset, value, bytes);
+        write_message(m, offset, value, bytes, now);
         return;
     }
     if (is_counter(offset) || offset == RISCV_IOCOUNTINH) {
@@ -221,13 +265,13 @@ void riscv_write(struct iommu *m, uint32_t offset, uint64_t value, unsigned byte
     }
     switch (offset & ~7u) {
     case RISCV_DDTP:
-        write_ddtp(v, merged(v->ddtp, offset, value, bytes));
+        write_ddtp(m, merged(v->ddtp, offset, value, bytes));
         return;
     case RISCV_CQB:
-        v->cqb = merged(v->cqb, offset, value, bytes);
+        v->cqb = legal_queue_base(m, merged(v->cqb, offset, value, bytes));
         return;
     case RISCV_FQB:
-        v->fqb = merged(v->fqb, offset, value, bytes);
+        v->fqb = legal_queue_base(m, merged(v->fqb, offset, value, bytes));
         return;
     case RISCV_ICVEC:
         v->icvec = merged(v->icvec, offset, value, bytes) & 0xffff;
