@@ -56,20 +56,50 @@ static bool wants(struct iommu *m, const struct context_walk *w, const struct xl
 /* ---- Reading ----------------------------------------------------------------------------
  */
 
+static void conclude(struct iommu *m, bool fault, cycle_t due, cycle_t now);
+
+static void fail(struct iommu *m, bool guest_fault)
+{
+    m->context_walk.guest_fault = guest_fault;
+    conclude(m, true, m->asked_cycle + m->config.context.fault_cycles, m->asked_cycle);
+}
+
+static void read_words(struct iommu *m, uint64_t pa, uint32_t words, cycle_t presented)
+{
+    if (pa <= m->pa_last) {
+        iommu_read(m, MEMPORT_CONTEXT, pa, words, presented);
+        return;
+    }
+    m->arch->context_next(m, &m->context_walk, NULL);
+    fail(m, false);
+}
+
+/* The entry of the present level of the second stage. */
+static void read_guest_entry(struct iommu *m, cycle_t presented)
+{
+    const struct context_walk *w    = &m->context_walk;
+    const struct xlate_stage *stage = &w->result.stage2;
+    const bool root                 = w->level + 1 == stage->levels;
+    read_words(m, w->table + pt_entry_offset(stage->format, w->level, root, w->pa), 1,
+               presented);
+}
+
 static void read_table(struct iommu *m, cycle_t presented)
 {
     struct context_walk *w          = &m->context_walk;
     const struct xlate_stage *stage = &w->result.stage2;
     w->nested                       = w->guest;
     if (!w->guest) {
-        iommu_read(m, MEMPORT_CONTEXT, w->pa, w->words, presented);
+        read_words(m, w->pa, w->words, presented);
+        return;
+    }
+    if (w->pa >> pt_input_lg2(stage->format, stage->levels) != 0) {
+        fail(m, true);
         return;
     }
     w->table = stage->root;
     w->level = (uint8_t)(stage->levels - 1);
-    iommu_read(m, MEMPORT_CONTEXT,
-               w->table + pt_entry_offset(stage->format, w->level, true, w->pa), 1,
-               presented);
+    read_guest_entry(m, presented);
 }
 
 /* For the request that has waited longest and still finds no context. */
@@ -247,8 +277,7 @@ static void guest_leaf(struct iommu *m, const struct pt_item *leaf, uint64_t ent
         m->arch->missing == NULL ? 0 : m->arch->missing(PT_READ, leaf->prot);
     if (!m->arch->allows(&own, &w->result, STAGE_2, leaf->prot)
         || (bits != 0 && !m->arch->updates(&w->result, STAGE_2))) {
-        w->guest_fault = true;
-        conclude(m, true, now + m->config.context.fault_cycles, now);
+        fail(m, true);
         return;
     }
     cycle_t next = now + m->config.context.step_cycles;
@@ -258,8 +287,7 @@ static void guest_leaf(struct iommu *m, const struct pt_item *leaf, uint64_t ent
         next += m->config.walker.update_cycles;
     }
     w->nested = false;
-    iommu_read(m, MEMPORT_CONTEXT, leaf->pa | (w->pa & mask_lg2(leaf->page_lg2)), w->words,
-               next);
+    read_words(m, leaf->pa | (w->pa & mask_lg2(leaf->page_lg2)), w->words, next);
 }
 
 /* An entry of the second stage, on the way to a table of the process directory. */
@@ -271,20 +299,17 @@ static void guest_entry(struct iommu *m, uint64_t entry, cycle_t now)
     const uint64_t entry_pa =
         w->table + pt_entry_offset(stage->format, w->level, root, w->pa);
     const struct pt_item item = stage->format->decode(entry, w->level);
-    if (item.kind == PT_LEAF && w->pa >> pt_input_lg2(stage->format, stage->levels) == 0) {
+    if (item.kind == PT_LEAF) {
         guest_leaf(m, &item, entry_pa, now);
         return;
     }
     if (item.kind != PT_TABLE || w->level == 0) {
-        w->guest_fault = true;
-        conclude(m, true, now + m->config.context.fault_cycles, now);
+        fail(m, true);
         return;
     }
     w->level--;
     w->table = item.pa;
-    iommu_read(m, MEMPORT_CONTEXT,
-               w->table + pt_entry_offset(stage->format, w->level, false, w->pa), 1,
-               now + m->config.context.step_cycles);
+    read_guest_entry(m, now + m->config.context.step_cycles);
 }
 
 void context_walk_run(struct iommu *m, cycle_t now)

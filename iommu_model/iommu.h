@@ -328,7 +328,8 @@ struct iommu_arch;
 struct iommu {
     struct iommu_settings config;
     const struct iommu_arch *arch;
-    void *front; /* The architecture's registers. */
+    void *front;      /* The architecture's registers. */
+    uint64_t pa_last; /* The last address that the IOMMU can read. */
     struct memory *memory;
     sim_time_t *due;
     struct wheel wheel;
@@ -354,6 +355,7 @@ struct iommu {
     struct context_stats context_stats;
     struct context_cache device_contexts, process_contexts;
     struct context_walk context_walk;
+    uint32_t contexts_dropped; /* So often. */
 
     struct iotlb iotlb;
     struct walkcache walkcache;

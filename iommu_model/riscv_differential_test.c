@@ -108,6 +108,7 @@ static void zdl_machine(struct bench *b)
     b->rig.settings.arch = &b->rig.riscv;
     b->rig.riscv         = b->zdl.riscv;
     offer(b, &b->rig.riscv);
+    b->rig.riscv.read_reserved = 1;
     b->rig.settings.iotlb.ways = UINT32_C(4) << below(b, 3);
     b->rig.settings.write_ps   = RISCV_RIG_LATENCY * RISCV_RIG_PERIOD_PS;
     b->like_zdl                = true;
@@ -209,7 +210,8 @@ static bool judge(struct bench *b, const struct oracle_request *q,
         return false;
     const bool ok = r->outcome != XLATE_faulted;
     if (ok != want->ok)
-        complain(b, q, want, "cause", ok ? 0 : r->cause, want->cause);
+        complain(b, q, want, ok ? "not a fault; pa" : "cause", ok ? r->pa : r->cause,
+                 ok ? want->cause : 0);
     else if (!ok && r->cause != want->cause)
         complain(b, q, want, "cause", r->cause, want->cause);
     else if (ok && r->pa != want->pa)
@@ -372,15 +374,18 @@ static void many_requests(struct bench *b)
 static void vma(struct bench *b, const struct world_device *d, uint64_t flags,
                 uint32_t pscid, uint64_t address)
 {
-    const uint64_t gv = d->s2_mode != 0 ? RISCV_INVAL_GV : 0;
-    riscv_rig_queue(&b->rig,
-                    riscv_iotinval(RISCV_VMA, flags | gv, d->gscid, pscid, address));
+    const uint64_t iohgatp = memory_read64(&b->rig.memory, d->dc_pa + 8);
+    const uint64_t gv      = riscv_table_mode(iohgatp) != RISCV_BARE ? RISCV_INVAL_GV : 0;
+    riscv_rig_queue(&b->rig, riscv_iotinval(RISCV_VMA, flags | gv,
+                                            riscv_iohgatp_gscid(iohgatp), pscid, address));
 }
 
 static void gvma(struct bench *b, const struct world_device *d, uint64_t flags,
                  uint64_t address)
 {
-    riscv_rig_queue(&b->rig, riscv_iotinval(RISCV_GVMA, flags, d->gscid, 0, address));
+    const uint64_t iohgatp = memory_read64(&b->rig.memory, d->dc_pa + 8);
+    riscv_rig_queue(&b->rig, riscv_iotinval(RISCV_GVMA, flags, riscv_iohgatp_gscid(iohgatp),
+                                            0, address));
 }
 
 static void forget_translations(struct bench *b)
@@ -405,13 +410,15 @@ static bool is_leaf(uint64_t entry)
 static void forget_page(struct bench *b, const struct world_word *word, bool leaf)
 {
     const struct world_device *d = &b->world.device[word->device];
-    const bool process           = !b->world.global && coin(b);
+    const bool process           = !b->world.global && !b->world.moved && coin(b);
     const uint64_t flags =
         (leaf && coin(b) ? RISCV_INVAL_AV : 0) | (process ? RISCV_INVAL_PSCV : 0);
     if (word->kind == WORLD_S1_TABLE || word->kind == WORLD_S1_LEAF) {
         vma(b, d, flags, word->pscid, word->address);
         return;
     }
+    if (d->processes > 0) /* Their directory may lie elsewhere. */
+        riscv_rig_queue(&b->rig, riscv_iodir(RISCV_INVAL_DDT, true, d->id, 0));
     if (!leaf || coin(b))
         gvma(b, d, coin(b) ? RISCV_INVAL_GV : 0, 0);
     else

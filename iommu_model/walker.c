@@ -52,6 +52,8 @@ static uint64_t table1_entry(const struct iommu *m, const struct walk *w)
                              m->xlate[w->owner].request.iova);
 }
 
+static void fail_access(struct iommu *m, struct walk *w);
+
 static void read_entry(struct iommu *m, struct walk *w, cycle_t cycle)
 {
     const struct xlate_stage *stage = walked_stage(m, w);
@@ -60,6 +62,10 @@ static void read_entry(struct iommu *m, struct walk *w, cycle_t cycle)
     w->entry_pa                     = w->table;
     if (!msi)
         w->entry_pa += pt_entry_offset(stage->format, w->level, root, walked_address(m, w));
+    if (w->entry_pa > m->pa_last) {
+        fail_access(m, w);
+        return;
+    }
     m->xlate[w->owner].response.reads++;
     iommu_read(m, MEMPORT_WALKER + w->walker, w->entry_pa, msi ? 2 : 1, cycle);
 }
@@ -376,6 +382,17 @@ static void fail(struct iommu *m, struct walk *w, unsigned stage, enum arch_deni
                                       .guest     = stage == STAGE_2 ? w->guest : 0,
                                       .implicit  = stage == STAGE_2 && w->for_table };
     fail_as(m, w, what, stage, denial, now);
+}
+
+/* The next entry lies beyond memory. */
+static void fail_access(struct iommu *m, struct walk *w)
+{
+    const unsigned stage          = w->phase == WALK_MSI      ? 0
+                                    : w->phase == WALK_STAGE1 ? STAGE_1
+                                                              : STAGE_2;
+    const struct iommu_request *q = &m->xlate[w->owner].request;
+    const struct iommu_fault what = { .cause = m->arch->cause(q, 0, DENIED_ACCESS) };
+    fail_as(m, w, what, stage, DENIED_ACCESS, m->asked_cycle);
 }
 
 /* Answers one who waited for the result, as his own rights allow. */

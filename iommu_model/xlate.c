@@ -369,8 +369,9 @@ static void go_on(struct iommu *m, uint16_t index, enum lookup_result result,
         return;
     case LOOKUP_MISSED:
         x->context = *context; /* The walk goes by what was true at its beginning. */
-        x->quiet   = context->quiet;
-        x->asked   = true;
+        x->contexts_dropped = m->contexts_dropped;
+        x->quiet            = context->quiet;
+        x->asked            = true;
         miss(m, index, now);
         return;
     }
@@ -440,10 +441,24 @@ static void lookup_with_context(struct iommu *m, uint16_t index, cycle_t now)
     go_on(m, index, result, context, now);
 }
 
-/* A walk has finished or a walk slot is free, and the IOTLB is asked again. */
+static void lookup_afresh(struct iommu *m, uint16_t index, cycle_t now)
+{
+    const bool offered      = m->xlate[index].offered;
+    m->xlate[index].offered = false;
+    lookup_with_context(m, index, now);
+    if (offered && m->xlate[index].response.outcome != XLATE_walked)
+        walker_offer_slot(m, now);
+}
+
+/* A walk has finished or a walk slot is free, and the IOTLB is asked again. A context from
+ * before an invalidation must not begin another walk: no command would reach it. */
 static void lookup_again(struct iommu *m, uint16_t index, cycle_t now)
 {
-    struct xlate *x       = &m->xlate[index];
+    struct xlate *x = &m->xlate[index];
+    if (x->contexts_dropped != m->contexts_dropped && !m->config.context.refetch) {
+        lookup_afresh(m, index, now);
+        return;
+    }
     struct iotlb_entry *e = iotlb_probe(&m->iotlb, x->context.space, x->request.iova);
     const bool offered    = x->offered;
     x->offered            = false;

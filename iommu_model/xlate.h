@@ -87,7 +87,8 @@ struct xlate_held {
 struct xlate {
     struct iommu_request request;
     struct iommu_response response; /* Grows as the translation goes on. */
-    struct xlate_context context;   /* Once it has missed the IOTLB. */
+    struct xlate_context context;   /* Once it has missed the IOTLB, */
+    uint32_t contexts_dropped;      /* and that often before. */
     struct xlate_held held;
     cycle_t since; /* The cycles from here on are not on any part's account yet. */
     uint16_t next; /* In whichever list it waits. */

@@ -44,7 +44,7 @@ void world_clear(struct world *w)
     w->next_large                                     = 1;
     w->next_page                                      = PAGES;
     w->next_region                                    = REGIONS;
-    w->has_napot                                      = false;
+    w->has_napot = w->moved = false;
 }
 
 static uint64_t new_page(struct world *w, unsigned pages)
@@ -496,6 +496,7 @@ const struct world_word *world_damage(struct world *w)
             break;
         }
     unsigned bit = some_bit(w, hit->kind);
+    w->moved |= hit->kind <= WORLD_PC;
     if (!w->global && AT(bit) == PTE_G)
         bit = 0;
     for (unsigned i = 0; i < hit->count; i++) {
