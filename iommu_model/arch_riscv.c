@@ -176,7 +176,8 @@ static bool decode_stage(const char *format, unsigned mode, uint64_t root,
         return true;
     if (mode < RISCV_SV39 || levels > levels_max)
         return false;
-    *stage = (struct xlate_stage){ ptfmt_find(format), root, (uint8_t)levels };
+    const struct pt_format *f = ptfmt_find(format);
+    *stage = (struct xlate_stage){ f, root, (uint8_t)levels, f->leaf_sizes };
     return true;
 }
 

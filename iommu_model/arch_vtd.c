@@ -286,6 +286,11 @@ static enum context_verdict root_arrived(struct context_walk *w, const uint64_t 
     return CONTEXT_MORE;
 }
 
+static uint64_t leaf_sizes(const struct vtd_config *c)
+{
+    return UINT64_C(1) << 12 | (uint64_t)c->pages_2m << 21 | (uint64_t)c->pages_1g << 30;
+}
+
 /* Context entry (9.3). */
 static enum context_verdict context_arrived(struct iommu *m, struct context_walk *w,
                                             const uint64_t *data)
@@ -304,7 +309,7 @@ static enum context_verdict context_arrived(struct iommu *m, struct context_walk
     if (tt != VTD_TT_PASS_THROUGH)
         w->result.stage2 =
             (struct xlate_stage){ ptfmt_find("vtdss"), data[0] & VTD_TABLE_MASK,
-                                  (uint8_t)levels };
+                                  (uint8_t)levels, leaf_sizes(c) };
     w->result.space = space_make(vtd_context_domain(data[1]), 0, STAGE_2);
     return CONTEXT_DONE;
 }

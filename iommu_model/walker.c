@@ -607,8 +607,11 @@ static bool worth_marking(const struct iommu *m, const struct walk *w,
 
 static void entry_arrived(struct iommu *m, struct walk *w, uint64_t entry, cycle_t now)
 {
-    const unsigned stage = w->phase == WALK_STAGE1 ? STAGE_1 : STAGE_2;
-    struct pt_item item  = walked_stage(m, w)->format->decode(entry, w->level);
+    const unsigned stage            = w->phase == WALK_STAGE1 ? STAGE_1 : STAGE_2;
+    const struct xlate_stage *table = walked_stage(m, w);
+    struct pt_item item             = table->format->decode(entry, w->level);
+    if (item.kind == PT_LEAF && !(table->leaf_sizes >> item.page_lg2 & 1))
+        item.kind = PT_MALFORMED;
     switch (item.kind) {
     case PT_ABSENT:
         fail(m, w, stage, DENIED_ABSENT, now);
