@@ -99,13 +99,28 @@ void context_walk_begin(struct iommu *m, uint16_t index, cycle_t now)
 /* ---- The end ----------------------------------------------------------------------------
  */
 
+/* A request whose page walk is under way asks for its contexts all the while: once they are
+ * read again, that is a use of them. */
+static void use_contexts(struct iommu *m, const struct iommu_request *q)
+{
+    struct iommu_response ignored;
+    uint32_t process;
+    const struct xlate_context *device =
+        context_cache_lookup(&m->device_contexts, context_key(q->requester, 0));
+    if (device != NULL && device->needs_process
+        && m->arch->process(m, q, device, &ignored, &process) == PROCESS_NEEDED)
+        context_cache_lookup(&m->process_contexts, context_key(q->requester, process));
+}
+
 /* Goes on, or, where a page walk of its is still under way, only has its context again. */
 static void resume(struct iommu *m, uint16_t index, cycle_t due)
 {
     struct xlate *x = &m->xlate[index];
     x->recontext    = false;
-    if (x->walking)
+    if (x->walking) {
+        use_contexts(m, &x->request);
         return;
+    }
     xlate_account(x, XLATE_PART_context, due);
     x->step = XLATE_CONTEXT;
     wheel_put(&m->wheel, item_xlate(index), due);

@@ -48,6 +48,10 @@ static void start(struct iommu *m, cycle_t now)
     q->pop_at               = first_pop;
     q->pop_to               = acked;
     memcpy(q->writing, q->record[q->first], sizeof q->writing);
+    if (m->watcher != NULL && m->watcher->write_issued != NULL)
+        m->watcher->write_issued(m->watcher->self,
+                                 q->base + (uint64_t)q->tail * sizeof q->writing,
+                                 FAULTQ_WORDS, issued, acked);
     iommu_schedule(m, ITEM_FAULTQ, acked + m->config.faultq.complete_cycles);
 }
 
@@ -99,6 +103,7 @@ void faultq_run(struct iommu *m, cycle_t now)
     if (q->enabled)
         write_record(m, now);
     q->busy = false;
+    /* Faults are announced a little ahead of their cycle: the newest may be still to come. */
     if (q->count > 0 && q->enabled && !q->overflow)
-        start(m, now);
+        start(m, q->count == 1 ? cycle_max(now, q->last) : now);
 }

@@ -127,8 +127,11 @@ static bool drained(const struct iommu *m)
 
 static void issue_write(struct iommu *m, const struct iommu_command *c, cycle_t now)
 {
+    const cycle_t issued = now + m->config.invq.write_cycles;
     const cycle_t due =
-        now + cycle_at_or_after(m->config.write_ps, m->config.iommu.period_ps);
+        issued + cycle_at_or_after(m->config.write_ps, m->config.iommu.period_ps);
+    if (m->watcher != NULL && m->watcher->write_issued != NULL)
+        m->watcher->write_issued(m->watcher->self, c->status_pa, 1, issued, due);
     *write_ring_push(&m->invq.writes) =
         (struct invq_write){ due, c->status_pa, c->status, c->status_bytes };
     iommu_schedule(m, ITEM_WRITE, write_ring_front(&m->invq.writes)->due);

@@ -72,6 +72,8 @@
       "not published")                                                                              \
     P(u32,  next_cycles,      1, 1,     500, ANY, "cycles", "From the last command's effect to the next fetch", \
       "one pipeline step")                                                                          \
+    P(u32,  write_cycles,     0, 0,     500, ANY, "cycles", "From a wait's turn to its status write on the way to memory", \
+      "not published")                                                                              \
     P(flag, early_head,       0, 0,       1, ANY, "",       "The head moves on a command's arrival, before its effect", \
       "a fault of some implementations")                                                            \
     P(flag, write_waits,      0, 0,       1, ANY, "",       "The queue waits until a status write is acknowledged", \
@@ -314,6 +316,10 @@ struct iommu_watcher {
     void (*fault_written)(void *self, uint32_t tail, cycle_t visible);
     void (*read_accepted)(void *self, unsigned place, uint64_t pa, uint32_t words,
                           cycle_t presented, cycle_t accepted);
+    /* Of a status word or a fault record: its last word is on the way to memory, and memory
+     * has acknowledged it. NULL: not of interest. */
+    void (*write_issued)(void *self, uint64_t pa, uint32_t words, cycle_t issued,
+                         cycle_t acknowledged);
     void *self;
 };
 

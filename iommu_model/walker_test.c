@@ -550,8 +550,8 @@ static void start_nested(unsigned stage2_lg2)
         map(0x5000, 0x99000, 12, RW);
     const struct pt_format *f    = ptfmt_find("vtdss");
     const struct xlate_context c = { .space  = space_make(DOMAIN, 3, STAGE_1 | STAGE_2),
-                                     .stage1 = { f, root1, 4 },
-                                     .stage2 = { f, root, 4 } };
+                                     .stage1 = { f, root1, 4, f->leaf_sizes },
+                                     .stage2 = { f, root, 4, f->leaf_sizes } };
     context_cache_fill(&rig.iommu.device_contexts, context_key(DEVICE, 0), &c);
 }
 

@@ -56,6 +56,7 @@ static const struct preset_value values[] = {
     { "invq.fetch_commands=1", RTL },
     { "invq.execute_cycles=1", RTL },
     { "invq.next_cycles=2", RTL },
+    { "invq.write_cycles=2", RTL },
     { "invq.early_head=1", RTL },
     { "invq.write_waits=1", RTL },
     { "faultq.depth=4", RTL },

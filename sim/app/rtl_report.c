@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sim/app/rtl_report.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+static void add(struct rtl_tally *sum, const struct rtl_tally *part)
+{
+    sum->rows += part->rows;
+    for (unsigned v = 0; v < RTL_VERDICTS; v++)
+        sum->verdict[v] += part->verdict[v];
+}
+
+void rtl_totals_add(struct rtl_totals *totals, const struct rtl_report *report)
+{
+    add(&totals->requests, &report->requests);
+    add(&totals->commands, &report->commands);
+    add(&totals->faults, &report->faults);
+}
+
+bool rtl_totals_agree(const struct rtl_totals *t)
+{
+    return t->requests.verdict[RTL_disagrees] == 0
+           && t->commands.verdict[RTL_disagrees] == 0
+           && t->faults.verdict[RTL_disagrees] == 0;
+}
+
+/* Never rounded up to 100. */
+static double share(const struct rtl_tally *t)
+{
+    const uint64_t agree = t->verdict[RTL_agrees];
+    if (t->rows == 0)
+        return 100.0;
+    const double exact = 100.0 * (double)agree / (double)t->rows;
+    return agree < t->rows && exact > 99.99 ? 99.99 : exact;
+}
+
+static uint64_t excluded(const struct rtl_tally *t)
+{
+    return t->rows - t->verdict[RTL_agrees] - t->verdict[RTL_disagrees];
+}
+
+enum { NAME_WIDTH = 28 };
+
+void rtl_report_heading(FILE *out)
+{
+    fprintf(out, "%-*s %9s %8s %8s %8s %8s\n", NAME_WIDTH, "", "rows", "agree", "%",
+            "excluded", "disagree");
+}
+
+static void print_tally(FILE *out, const char *name, const char *what,
+                        const struct rtl_tally *t)
+{
+    char label[512];
+    snprintf(label, sizeof label, "%s%s%s", name, name[0] == '\0' ? "  " : " ", what);
+    fprintf(out, "%-*s %9" PRIu64 " %8" PRIu64 " %8.2f %8" PRIu64 " %8" PRIu64 "\n",
+            NAME_WIDTH, label, t->rows, t->verdict[RTL_agrees], share(t), excluded(t),
+            t->verdict[RTL_disagrees]);
+    for (unsigned v = RTL_disagrees + 1; v < RTL_VERDICTS; v++)
+        if (t->verdict[v] != 0)
+            fprintf(out, "    %" PRIu64 " %s: %s\n", t->verdict[v], rtl_verdict_name[v],
+                    rtl_verdict_text[v]);
+}
+
+void rtl_report_print(FILE *out, const char *name, const struct rtl_totals *t)
+{
+    print_tally(out, name, "requests", &t->requests);
+    if (t->commands.rows != 0)
+        print_tally(out, "", "commands", &t->commands);
+    if (t->faults.rows != 0)
+        print_tally(out, "", "fault records", &t->faults);
+}
+
+static json_t *tally_json(const struct rtl_tally *t)
+{
+    json_t *o        = json_object();
+    json_t *by_rules = json_object();
+    json_object_set_new(o, "rows", json_integer((json_int_t)t->rows));
+    json_object_set_new(o, "agree", json_integer((json_int_t)t->verdict[RTL_agrees]));
+    json_object_set_new(o, "disagree", json_integer((json_int_t)t->verdict[RTL_disagrees]));
+    for (unsigned v = RTL_disagrees + 1; v < RTL_VERDICTS; v++)
+        json_object_set_new(by_rules, rtl_verdict_name[v],
+                            json_integer((json_int_t)t->verdict[v]));
+    json_object_set_new(o, "excluded", by_rules);
+    return o;
+}
+
+json_t *rtl_report_json(const char *name, const struct rtl_totals *t)
+{
+    json_t *o = json_object();
+    json_object_set_new(o, "name", json_string(name));
+    json_object_set_new(o, "requests", tally_json(&t->requests));
+    json_object_set_new(o, "commands", tally_json(&t->commands));
+    json_object_set_new(o, "faults", tally_json(&t->faults));
+    return o;
+}
