@@ -18,7 +18,6 @@
  * mapping of the interrupt file is not made; leaves may be executed from also under 6.18,
  * which leaves that bit out.
  */
-#include <stdlib.h>
 
 #include "dma_api/domain.h"
 #include "iommu_model/riscv_spec.h"
@@ -367,17 +366,16 @@ static void release(struct riscv_driver *v)
         free_directory(v, v->ddt, v->ddt_levels > 0 ? v->ddt_levels - 1 : 0);
     ring_free(v, &v->fault);
     ring_free(v, &v->command);
-    free(v);
+    kernel_host_free(v->kernel, v);
 }
 
 static void *riscv_probe(struct kernel *k, struct mmio_window *registers,
                          struct error *error)
 {
-    struct riscv_driver *v = calloc(1, sizeof *v);
-    CHECK(v != NULL);
-    v->kernel       = k;
-    v->registers    = registers;
-    v->capabilities = mmio_read64(registers, RISCV_CAPABILITIES);
+    struct riscv_driver *v = kernel_host_alloc(k, 1, sizeof *v);
+    v->kernel              = k;
+    v->registers           = registers;
+    v->capabilities        = mmio_read64(registers, RISCV_CAPABILITIES);
     if (check_hardware(v, error) && bring_up(v, error))
         return v;
     release(v);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dma_api/domain.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 const struct flush_policy *flush_find(const char *name)
@@ -52,11 +51,10 @@ struct dma_domain *domain_new(struct kernel *k, const struct backend *backend,
                               void *backend_state, const struct flush_policy *policy,
                               const void *policy_config)
 {
-    struct dma_domain *d = calloc(1, sizeof *d);
+    struct dma_domain *d = kernel_host_alloc(k, 1, sizeof *d);
     const struct pt_format *format;
     unsigned levels;
     uint64_t leaf_sizes;
-    CHECK(d != NULL);
     CHECK(policy->translates);
     d->kernel        = k;
     d->backend       = backend;
@@ -64,12 +62,12 @@ struct dma_domain *domain_new(struct kernel *k, const struct backend *backend,
     d->policy        = policy;
     backend->tables(backend_state, &format, &levels, &leaf_sizes);
     if (!backend->domain_init(backend_state, d)) {
-        free(d);
+        kernel_host_free(k, d);
         return NULL;
     }
     if (!pagetable_init(&d->table, k, format, levels, leaf_sizes)) {
         backend->domain_exit(backend_state, d);
-        free(d);
+        kernel_host_free(k, d);
         return NULL;
     }
     d->table.leaf_prot   = backend->leaf_prot;
@@ -77,10 +75,8 @@ struct dma_domain *domain_new(struct kernel *k, const struct backend *backend,
     d->aperture_last     = mask_lg2(format->sign_extended ? width - 1 : width);
     iova_init(&d->iova, k, format->page_lg2, 0);
     reserve_windows(d);
-    if (policy->state_bytes > 0) {
-        d->policy_state = calloc(1, policy->state_bytes);
-        CHECK(d->policy_state != NULL);
-    }
+    if (policy->state_bytes > 0)
+        d->policy_state = kernel_host_alloc(k, 1, policy->state_bytes);
     if (policy->init != NULL)
         policy->init(d, d->policy_state, policy_config);
     return d;
@@ -94,8 +90,8 @@ void domain_free(struct dma_domain *d)
     iova_free_domain(&d->iova);
     pagetable_free(&d->table);
     d->backend->domain_exit(d->backend_state, d);
-    free(d->policy_state);
-    free(d);
+    kernel_host_free(d->kernel, d->policy_state);
+    kernel_host_free(d->kernel, d);
 }
 
 bool domain_attach(struct dma_domain *d, struct device *dev)

@@ -1,18 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dma_api/pagetable.h"
 
-#include <stdlib.h>
-
 #include "sim/base/lg2.h"
 
 /* ---- Table pages
  * ---------------------------------------------------------------------------- */
 
-static void list_add(struct table_list *list, phys_addr_t phys)
+static void list_add(struct kernel *k, struct table_list *list, phys_addr_t phys)
 {
-    struct table_page *page = malloc(sizeof *page);
-    CHECK(page != NULL);
-    *page = (struct table_page){ phys, NULL };
+    struct table_page *page = kernel_host_alloc(k, 1, sizeof *page);
+    *page                   = (struct table_page){ phys, NULL };
     if (list->last == NULL)
         list->first = page;
     else
@@ -46,7 +43,7 @@ void table_list_free(struct kernel *k, struct table_list *list)
         struct table_page *page = list->first;
         list->first             = page->next;
         give_back(k, page->phys);
-        free(page);
+        kernel_host_free(k, page);
     }
     list->last = NULL;
 }
@@ -155,7 +152,7 @@ static void collect(struct pagetable *t, phys_addr_t table, unsigned level,
         if (item.kind == PT_TABLE)
             collect(t, item.pa, level - 1, freed);
     }
-    list_add(freed, table);
+    list_add(t->kernel, freed, table);
 }
 
 void pagetable_free(struct pagetable *t)
@@ -171,13 +168,13 @@ void pagetable_free(struct pagetable *t)
     while (all.first != root) {
         struct table_page *page = all.first;
         all.first               = page->next;
-        list_add(&rest, page->phys);
-        free(page);
+        list_add(t->kernel, &rest, page->phys);
+        kernel_host_free(t->kernel, page);
     }
     table_list_free(t->kernel, &rest);
     kernel_pages_put(t->kernel, root->phys, t->format->root_lg2);
     t->kernel->stats.table_freed++;
-    free(root);
+    kernel_host_free(t->kernel, root);
 }
 
 /* ---- Map
@@ -360,7 +357,7 @@ static void unmap_table(struct unmap *u, phys_addr_t table, unsigned level)
             unmap_table(u, item.pa, level - 1);
             if (whole && !u->stuck) {
                 cpu_write64(cpu_this(), entry, 0);
-                list_add(u->freed, item.pa);
+                list_add(u->t->kernel, u->freed, item.pa);
             }
         } else {
             u->stuck = true;

@@ -15,7 +15,13 @@ enum arch_verdict { ARCH_GO, ARCH_BYPASS, ARCH_FAULT };
 enum context_verdict { CONTEXT_MORE, CONTEXT_DONE, CONTEXT_FAULT };
 
 /* Why a page walk or a permission check failed. */
-enum arch_denial { DENIED_ABSENT, DENIED_MALFORMED, DENIED_PERMISSION, DENIED_UNMARKED };
+enum arch_denial {
+    DENIED_ABSENT,
+    DENIED_MALFORMED,
+    DENIED_PERMISSION,
+    DENIED_UNMARKED,
+    DENIED_BY_FILE, /* An interrupt file does not serve such accesses. */
+};
 
 /* PROCESS_NONE: the device's context says everything. */
 enum process_verdict { PROCESS_NONE, PROCESS_NEEDED, PROCESS_FAULT };

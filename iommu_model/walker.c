@@ -104,6 +104,7 @@ static void walk_page(struct iommu *m, struct walk *w, uint64_t guest, cycle_t n
 {
     const struct xlate_context *c = context_of(m, w);
     w->guest                      = guest;
+    w->for_table                  = false;
     if (c->redirects && m->arch->redirects(c, guest, &w->table)) {
         w->phase = WALK_MSI;
         read_entry(m, w, next);
@@ -339,11 +340,14 @@ static bool give_up(struct iommu *m, struct walk *w, cycle_t now)
 }
 
 /* The walk has no result. Everyone who waits is refused, or, where that is the owner's
- * access alone, walks for himself. */
+ * access alone, walks for himself: so does he whom a first stage that has let the owner
+ * pass may still refuse. */
 static void fail_as(struct iommu *m, struct walk *w, struct iommu_fault what,
                     unsigned stage, enum arch_denial denial, cycle_t now)
 {
-    const bool alone = denial == DENIED_PERMISSION || denial == DENIED_UNMARKED;
+    const bool passed =
+        context_of(m, w)->stage1.format != NULL && w->phase != WALK_STAGE1 && !w->for_table;
+    const bool alone = denial == DENIED_PERMISSION || denial == DENIED_UNMARKED || passed;
     if (give_up(m, w, now))
         return;
     m->stats.walk_unfilled++;
@@ -351,9 +355,12 @@ static void fail_as(struct iommu *m, struct walk *w, struct iommu_fault what,
         what.cause = m->arch->cause(&m->xlate[w->owner].request, stage, denial);
     deny(m, w->owner, &what, now);
     while (w->joined.first != XLATE_NONE) {
-        const uint16_t index = next_joined(m, w, now);
+        const uint16_t index          = next_joined(m, w, now);
+        const struct iommu_request *q = &m->xlate[index].request;
         if (stage != 0)
-            what.cause = m->arch->cause(&m->xlate[index].request, stage, denial);
+            what.cause = m->arch->cause(q, stage, denial);
+        if (!what.implicit)
+            what.guest = (what.guest & ~mask_lg2(12)) | (q->iova & mask_lg2(12));
         if (alone)
             look_again(m, index, now + m->config.walker.fill_cycles);
         else
@@ -381,7 +388,7 @@ static void settle(struct iommu *m, uint16_t index, const struct xlate_context *
         wake(m, index, e, again, now + m->config.walker.fill_cycles);
         return;
     }
-    const struct iommu_fault what = { .cause = m->arch->cause(q, denied, DENIED_PERMISSION),
+    const struct iommu_fault what = { .cause     = xlate_denied_cause(m, q, denied, e),
                                       .has_guest = denied == STAGE_2,
                                       .guest     = iotlb_guest(e, q->iova) };
     deny(m, index, &what, now);
@@ -409,7 +416,9 @@ static void finish(struct iommu *m, struct walk *w, const struct iotlb_entry *e,
     const struct xlate_context *c = context_of(m, w);
     const bool allowed            = m->config.walker.fill_denied
                          || xlate_denying_stage(m, &m->xlate[w->owner].request, c, e) == 0;
-    const bool fills = allowed && !overtaken(m, w, e);
+    /* No command names an interrupt file's entry where there is no second stage. */
+    const bool named = !e->redirected || c->stage2.format != NULL;
+    const bool fills = allowed && named && !overtaken(m, w, e);
     const bool again = fills && m->config.iommu.relookup;
     if (give_up(m, w, now))
         return;
@@ -423,6 +432,13 @@ static void finish(struct iommu *m, struct walk *w, const struct iotlb_entry *e,
         settle(m, index, c, e, again || !usable(m, index, e), now);
     }
     release(m, w, now);
+}
+
+/* Some of the page's addresses are interrupt files', which have entries of their own. */
+static bool covers_file(const struct xlate_context *c, uint64_t guest, unsigned page_lg2)
+{
+    const uint64_t differ = guest >> 12 ^ c->msi_pattern;
+    return c->redirects && (differ & ~c->msi_mask & ~mask_lg2(page_lg2 - 12)) == 0;
 }
 
 /* All stages have ended in leaves (a stage that is off: leaf of the whole space). */
@@ -449,6 +465,9 @@ static void combine(struct iommu *m, struct walk *w, const struct pt_item *leaf2
         if (leaf2 == NULL || leaf1->page_lg2 < leaf2->page_lg2)
             e.page_lg2 = leaf1->page_lg2;
     }
+    e.redirected = w->phase == WALK_MSI;
+    if (!e.redirected && covers_file(c, w->guest, e.page_lg2))
+        e.page_lg2 = 12;
     e.page  = iova >> e.page_lg2;
     e.pa    = align_down(pa, e.page_lg2);
     e.guest = leaf2 != NULL ? align_down(w->guest, e.page_lg2) : 0;

@@ -10,6 +10,7 @@
 
 #include "sim/app/cmd.h"
 #include "sim/app/interrupt.h"
+#include "sim/app/option.h"
 #include "sim/app/output.h"
 #include "sim/app/progress.h"
 #include "sim/app/report.h"
@@ -21,14 +22,18 @@ enum { CPUS_LOOK_AHEAD = 10000, POLICIES_MAX = 64, PRESETS_MAX = 16 };
 /* What the command line said. */
 struct replay_call {
     char *preset, *api, *policy, *json, *progress_mode, *host, *run_ahead;
-    long long cpus, limit, seed;
+    char *cpus_text, *limit_text, *seed_text;
+    uint64_t cpus;  /* 0: as recorded. */
+    uint64_t limit; /* Of records; UINT64_MAX: all. */
+    uint64_t seed;
+    uint64_t records; /* That a run has replayed; 0: none is done. */
     struct config config[PRESETS_MAX];
     unsigned presets;
     bool wants[BLK_API_COUNT];
     const struct flush_policy *policies[POLICIES_MAX];
     unsigned policy_count, api_count;
     struct report report;
-    struct replay_source source[REPORT_TRACES_MAX];
+    struct replay_source source[REPLAY_SOURCES_MAX];
     struct progress progress;
     struct error error;
     int status;
@@ -107,12 +112,14 @@ static bool parse_lists(struct replay_call *c)
 
 static bool parse_numbers(struct replay_call *c)
 {
-    if (c->cpus < 0 || c->cpus > ENGINE_CPUS_MAX)
-        return usage(c, "%s", "--cpus: expected 1 to 64");
-    if (c->limit < 0)
-        return usage(c, "%s", "--limit: expected a number of records");
-    if (c->seed < 0)
-        return usage(c, "%s", "--seed: expected a number of at least 0");
+    return option_number("--cpus", c->cpus_text, 1, ENGINE_CPUS_MAX, &c->cpus, &c->error)
+           && option_number("--limit", c->limit_text, 1, OPTION_NO_MOST, &c->limit,
+                            &c->error)
+           && option_number("--seed", c->seed_text, 0, OPTION_NO_MOST, &c->seed, &c->error);
+}
+
+static bool parse_modes(struct replay_call *c)
+{
     if (!progress_init(&c->progress, c->progress_mode != NULL ? c->progress_mode : "auto"))
         return usage(c, "--progress: expected auto, always or never, got '%s'",
                      c->progress_mode);
@@ -158,7 +165,7 @@ static bool parse_config(struct replay_call *c, const char *const *set, unsigned
 static bool open_traces(struct replay_call *c, const char **path)
 {
     for (; path != NULL && *path != NULL; path++) {
-        if (c->report.traces == REPORT_TRACES_MAX)
+        if (c->report.traces == REPLAY_SOURCES_MAX)
             return usage(c, "%s: too many traces", *path);
         struct report_trace *t = &c->report.trace[c->report.traces];
         c->status              = EXIT_INPUT;
@@ -232,6 +239,13 @@ static void explain(struct replay_call *c, enum machine_outcome outcome)
     c->status = status_of(outcome);
 }
 
+static void note_records(struct replay_call *c, const struct machine_result *result)
+{
+    c->records = result->counters.replay.record;
+    for (unsigned i = 0; i < c->report.traces; i++)
+        c->report.trace[i].records = result->source_records[i];
+}
+
 static unsigned runs(const struct replay_call *c)
 {
     return c->presets * c->policy_count * c->api_count;
@@ -246,8 +260,8 @@ static bool run_one(struct replay_call *c, const struct sim_host *host,
          .api           = api,
          .policy        = policy,
          .cpus          = (unsigned)c->cpus,
-         .limit         = c->limit == 0 ? UINT64_MAX : (uint64_t)c->limit,
-         .seed          = (uint64_t)c->seed,
+         .limit         = c->limit,
+         .seed          = c->seed,
          .run_ahead     = c->run_ahead == NULL || strcmp(c->run_ahead, "on") == 0,
          .source        = c->source,
          .sources       = c->report.traces,
@@ -263,14 +277,14 @@ static bool run_one(struct replay_call *c, const struct sim_host *host,
         }
     snprintf(what, sizeof what, "%s, %s", policy->name, blk_api_name[api]);
     progress_begin(&c->progress, what, c->report.runs + 1, runs(c),
-                   c->limit > 0 ? (uint64_t)c->limit : c->report.records);
+                   c->limit != UINT64_MAX ? c->limit : c->records);
     const enum machine_outcome outcome = machine_run(config, &run, host, result, &c->error);
     progress_end(&c->progress);
     if (outcome != MACHINE_RAN) {
         explain(c, outcome);
         return false;
     }
-    c->report.records = result->counters.replay.record;
+    note_records(c, result);
     c->report.runs++;
     return true;
 }
@@ -315,6 +329,8 @@ static bool write_json(struct replay_call *c)
 static bool try_output(struct replay_call *c)
 {
     struct output o;
+    if (c->json != NULL && c->json[0] == '\0')
+        return usage(c, "%s", "--json: expected a file, or - for standard output");
     if (c->json == NULL || !output_open(&o, c->json, &c->error))
         return c->json == NULL;
     output_abandon(&o);
@@ -326,7 +342,7 @@ static void replay(struct replay_call *c, const char **path, const char *const *
 {
     c->status = EXIT_USAGE;
     if (!parse_config(c, set, sets) || !parse_lists(c) || !parse_numbers(c)
-        || !try_output(c))
+        || !parse_modes(c) || !try_output(c))
         return;
     c->report.config  = c->config;
     c->report.configs = c->presets;
@@ -350,8 +366,9 @@ static void release(struct replay_call *c)
     free(c->report.run);
     for (unsigned i = 0; i < c->presets; i++)
         config_free(&c->config[i]);
-    char *const text[] = { c->preset,        c->api,  c->policy,   c->json,
-                           c->progress_mode, c->host, c->run_ahead };
+    char *const text[] = { c->preset,        c->api,      c->policy,    c->json,
+                           c->progress_mode, c->host,     c->run_ahead, c->cpus_text,
+                           c->limit_text,    c->seed_text };
     for (unsigned i = 0; i < sizeof text / sizeof text[0]; i++)
         free(text[i]);
 }
@@ -365,6 +382,7 @@ static int replay_run_command(int argc, const char **argv)
     int option;
     CHECK(c != NULL);
     CHECK(set != NULL);
+    c->limit                          = UINT64_MAX;
     const struct poptOption options[] = {
         { "preset", 0, POPT_ARG_STRING, &c->preset, 0, "Machines (default vtd-server)",
           "LIST" },
@@ -374,13 +392,13 @@ static int replay_run_command(int argc, const char **argv)
           "iova, streaming, sg, both or all (default)", "LIST" },
         { "policy", 0, POPT_ARG_STRING, &c->policy, 0,
           "Flush policies (default strict,lazy,passthrough)", "LIST" },
-        { "cpus", 0, POPT_ARG_LONGLONG, &c->cpus, 0,
-          "Simulated CPUs (default: as recorded)", "N" },
-        { "limit", 0, POPT_ARG_LONGLONG, &c->limit, 0, "Records to replay (default: all)",
-          "N" },
+        { "cpus", 0, POPT_ARG_STRING, &c->cpus_text, 0,
+          "Simulated CPUs, 1 to 64 (default: as recorded)", "N" },
+        { "limit", 0, POPT_ARG_STRING, &c->limit_text, 0,
+          "Records to replay, at least 1 (default: all)", "N" },
         { "json", 0, POPT_ARG_STRING, &c->json, 0,
           "Write the result there; - is standard output", "FILE" },
-        { "seed", 0, POPT_ARG_LONGLONG, &c->seed, 0,
+        { "seed", 0, POPT_ARG_STRING, &c->seed_text, 0,
           "Seed of everything random (default 0)", "N" },
         { "progress", 0, POPT_ARG_STRING, &c->progress_mode, 0,
           "auto (on a terminal), always or never", "WHEN" },
@@ -391,7 +409,7 @@ static int replay_run_command(int argc, const char **argv)
         POPT_AUTOHELP POPT_TABLEEND
     };
     poptContext context = poptGetContext("iovasim replay", argc, argv, options, 0);
-    poptSetOtherOptionHelp(context, "TRACE...");
+    poptSetOtherOptionHelp(context, "[OPTION...] TRACE...");
     while ((option = poptGetNextOpt(context)) > 0)
         set[sets++] = assignment;
     if (option < -1) {

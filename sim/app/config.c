@@ -172,6 +172,8 @@ static bool unknown_key(const char *key, struct error *error)
                 memcpy(nearest, candidate, sizeof nearest);
             }
         }
+    if (least > strlen(key) / 3)
+        return error_set(error, "%s: no such parameter; `iovasim params` lists all", key);
     return error_set(error,
                      "%s: no such parameter; did you mean %s? `iovasim params` lists all",
                      key, nearest);

@@ -48,13 +48,13 @@ static json_t *configs_json(const struct report *report)
     return all;
 }
 
-static json_t *trace_json(const struct report_trace *t, uint64_t records)
+static json_t *trace_json(const struct report_trace *t)
 {
     json_t *o = json_object();
     json_object_set_new(o, "path", json_string(t->path));
     json_object_set_new(o, "sha256", json_string(t->sha256));
     json_object_set_new(o, "format", json_string(t->format));
-    json_object_set_new(o, "records", count(records));
+    json_object_set_new(o, "records", count(t->records));
     return o;
 }
 
@@ -191,9 +191,9 @@ bool report_json(const struct report *report, FILE *out)
     json_object_set_new(o, "config", config_json(report->config));
     if (report->configs > 1)
         json_object_set_new(o, "configs", configs_json(report));
-    json_object_set_new(o, "trace", trace_json(&report->trace[0], report->records));
+    json_object_set_new(o, "trace", trace_json(&report->trace[0]));
     for (unsigned i = 0; i < report->traces; i++)
-        json_array_append_new(traces, trace_json(&report->trace[i], report->records));
+        json_array_append_new(traces, trace_json(&report->trace[i]));
     if (report->traces > 1)
         json_object_set_new(o, "traces", traces);
     else

@@ -498,6 +498,7 @@ static void check(struct kernel_rig *r)
     EXPECT(r->hardware != RIG_VTD || audit_check(&r->audit, &error));
     EXPECT_TEXT(error.text, "");
     EXPECT_EQUAL(r->kernel.pages.out, 0);
+    EXPECT_EQUAL(r->kernel.heap.out, 0);
     EXPECT_EQUAL(r->kernel.stats.table_freed, r->kernel.stats.table_allocated);
 }
 

@@ -229,6 +229,7 @@ static void check(void)
     EXPECT(stat_check(&kernel_stat_table, &rv.kernel.stats, &error));
     EXPECT_TEXT(error.text, "");
     EXPECT_EQUAL(rv.kernel.pages.out, 0);
+    EXPECT_EQUAL(rv.kernel.heap.out, 0);
     EXPECT_EQUAL(rv.kernel.stats.table_freed, rv.kernel.stats.table_allocated);
     EXPECT_EQUAL(rv.driver == NULL, rv.body == rv_refuses);
     if (rv.driver == NULL)
