@@ -632,11 +632,12 @@ static bool marked(struct iommu *m, struct walk *w, struct pt_item *leaf, cycle_
 static bool worth_marking(const struct iommu *m, const struct walk *w,
                           const struct pt_item *leaf)
 {
-    const struct xlate_context *c = context_of(m, w);
+    static const struct iommu_request own = { .access = PT_READ };
+    const struct xlate_context *c         = context_of(m, w);
     if (m->arch->missing == NULL || m->config.walker.fill_denied)
         return true;
     if (w->phase == WALK_STAGE2 && w->for_table)
-        return true;
+        return m->arch->allows(&own, c, STAGE_2, leaf->prot);
     return m->arch->allows(&m->xlate[w->owner].request, c,
                            w->phase == WALK_STAGE1 ? STAGE_1 : STAGE_2, leaf->prot);
 }
