@@ -17,33 +17,40 @@ struct wanted {
     uint32_t pasid; /* Of the process. */
 };
 
-static struct wanted wanted(struct iommu *m, const struct iommu_request *q)
+static const struct xlate_context *device_of(struct iommu *m, const struct xlate *x)
+{
+    const struct xlate_context *device =
+        context_cache_probe(&m->device_contexts, context_key(x->request.requester, 0));
+    return device == NULL && x->held.has_device ? &x->held.device : device;
+}
+
+static struct wanted wanted(struct iommu *m, const struct xlate *x)
 {
     struct iommu_response ignored;
     uint32_t pasid;
-    const struct xlate_context *device =
-        context_cache_probe(&m->device_contexts, context_key(q->requester, 0));
+    const struct iommu_request *q      = &x->request;
+    const struct xlate_context *device = device_of(m, x);
     if (device == NULL)
         return (struct wanted){ .device = true };
     if (!device->needs_process
         || m->arch->process(m, q, device, &ignored, &pasid) != PROCESS_NEEDED
+        || (x->held.has_process && x->held.process_id == pasid)
         || context_cache_probe(&m->process_contexts, context_key(q->requester, pasid)))
         return (struct wanted){ 0 };
     return (struct wanted){ .process = true, .pasid = pasid };
 }
 
-bool context_walk_missing(struct iommu *m, const struct iommu_request *q)
+bool context_walk_missing(struct iommu *m, const struct xlate *x)
 {
-    const struct wanted w = wanted(m, q);
+    const struct wanted w = wanted(m, x);
     return w.device || w.process;
 }
 
-static bool wants(struct iommu *m, const struct context_walk *w,
-                  const struct iommu_request *q)
+static bool wants(struct iommu *m, const struct context_walk *w, const struct xlate *x)
 {
-    const struct wanted x = wanted(m, q);
-    return q->requester == w->requester
-           && (w->process ? x.process && x.pasid == w->pasid : x.device);
+    const struct wanted want = wanted(m, x);
+    return x->request.requester == w->requester
+           && (w->process ? want.process && want.pasid == w->pasid : want.device);
 }
 
 /* ---- Reading ----------------------------------------------------------------------------
@@ -99,17 +106,16 @@ static void read_table(struct iommu *m, cycle_t presented)
 static void start(struct iommu *m, cycle_t now)
 {
     struct context_walk *w        = &m->context_walk;
-    const struct iommu_request *q = &m->xlate[w->waiting.first].request;
-    const struct wanted x         = wanted(m, q);
+    const struct xlate *first     = &m->xlate[w->waiting.first];
+    const struct iommu_request *q = &first->request;
+    const struct wanted x         = wanted(m, first);
     w->active                     = true;
     w->flushed = w->filling = w->guest = w->guest_fault = false;
     w->process                                          = x.process;
     w->requester                                        = q->requester;
     w->pasid                                            = x.pasid;
     w->step                                             = 0;
-    w->result =
-        x.process ? *context_cache_probe(&m->device_contexts, context_key(q->requester, 0))
-                  : (struct xlate_context){ 0 };
+    w->result = x.process ? *device_of(m, first) : (struct xlate_context){ 0 };
     m->arch->context_first(m, w);
     if (m->counts_events)
         m->arch->event(m, x.process ? EVENT_PROCESS_WALK : EVENT_DEVICE_WALK, q,
@@ -177,46 +183,45 @@ static void refuse(struct iommu *m, uint16_t index, cycle_t due, cycle_t now)
     xlate_fault(m, index, &what, due + m->config.iommu.respond_cycles);
 }
 
-/* Those who have their device's context now and still need a process's. If others wait,
- * they come first: the next device's context might displace theirs, and so for ever. */
-static void serve_processes(struct iommu *m, struct xlate_list *list, cycle_t due)
+/* So that a small cache and many who want it cannot keep each other from going on. */
+static void hold(struct iommu *m, struct xlate *x)
 {
-    struct xlate_list others = m->context_walk.waiting;
-    if (others.first == XLATE_NONE) {
-        while (list->first != XLATE_NONE)
-            resume(m, xlate_list_pop(m, list), due);
+    const struct context_walk *w = &m->context_walk;
+    if (x->request.requester != w->requester)
         return;
+    if (w->process) {
+        x->held.has_process = true;
+        x->held.process_id  = w->pasid;
+        x->held.process     = w->result;
+    } else {
+        x->held.has_device = true;
+        x->held.device     = w->result;
     }
-    m->context_walk.waiting = *list;
-    while (others.first != XLATE_NONE)
-        xlate_list_push(m, &m->context_walk.waiting, xlate_list_pop(m, &others));
 }
 
 /* Everyone who waited for this context goes on; the engine turns to the next one. A walk
  * whose process context is missing, too, waits on. */
 static void conclude(struct iommu *m, bool fault, cycle_t due, cycle_t now)
 {
-    struct context_walk *w   = &m->context_walk;
+    struct context_walk *w = &m->context_walk;
+    const bool valid       = !fault && (!w->flushed || m->config.context.fill_after_flush);
     struct xlate_list before = w->waiting;
-    struct xlate_list next   = { XLATE_NONE, XLATE_NONE };
     w->active                = false;
     w->waiting               = (struct xlate_list){ XLATE_NONE, XLATE_NONE };
     while (before.first != XLATE_NONE) {
-        const uint16_t index          = xlate_list_pop(m, &before);
-        const struct iommu_request *q = &m->xlate[index].request;
-        if (fault ? !wants(m, w, q)
-                  : q->requester != w->requester
-                        || (m->xlate[index].walking && context_walk_missing(m, q)))
+        const uint16_t index = xlate_list_pop(m, &before);
+        struct xlate *x      = &m->xlate[index];
+        if (valid)
+            hold(m, x);
+        if (fault ? !wants(m, w, x)
+                  : x->request.requester != w->requester
+                        || (x->walking && context_walk_missing(m, x)))
             xlate_list_push(m, &w->waiting, index);
         else if (fault)
             refuse(m, index, due, now);
-        else if (!w->process && wanted(m, q).process)
-            xlate_list_push(m, &next, index);
         else
             resume(m, index, due);
     }
-    if (next.first != XLATE_NONE)
-        serve_processes(m, &next, due);
     if (w->waiting.first != XLATE_NONE)
         start(m, now);
 }
@@ -257,7 +262,7 @@ static void count_read(struct iommu *m)
     const struct context_walk *w = &m->context_walk;
     m->context_stats.read++;
     for (uint16_t i = w->waiting.first; i != XLATE_NONE; i = m->xlate[i].next)
-        if (wants(m, w, &m->xlate[i].request)) {
+        if (wants(m, w, &m->xlate[i])) {
             m->xlate[i].response.reads++; /* On behalf of the one that waited longest. */
             return;
         }
@@ -341,4 +346,6 @@ void context_walk_run(struct iommu *m, cycle_t now)
 void context_walk_flush(struct iommu *m)
 {
     m->context_walk.flushed = m->context_walk.active;
+    for (uint32_t i = 0; m->late_count > 0 && i < m->config.iommu.inflight; i++)
+        m->xlate[i].held.has_device = m->xlate[i].held.has_process = false;
 }

@@ -491,9 +491,10 @@ bool walker_may_fill_stale(const struct iommu *m, const struct inv_selector *sel
 bool walker_holds(const struct iommu *m, uint64_t pa);
 
 void context_walk_begin(struct iommu *m, uint16_t x, cycle_t now);
-/* Whether no cache holds the context that the request needs (no effect on either). */
-bool context_walk_missing(struct iommu *m, const struct iommu_request *request);
+/* Whether the context that it needs is in no cache, nor held (no effect on any). */
+bool context_walk_missing(struct iommu *m, const struct xlate *x);
 void context_walk_run(struct iommu *m, cycle_t now);
+/* Contexts are invalidated: what is held or being read is void. */
 void context_walk_flush(struct iommu *m);
 /* Contexts were dropped: walks that go by one of them have it read again. */
 void walker_refetch(struct iommu *m, cycle_t now);

@@ -768,7 +768,7 @@ void walker_refetch(struct iommu *m, cycle_t now)
             continue;
         left--;
         struct xlate *x = &m->xlate[w->owner];
-        if (x->recontext || !context_walk_missing(m, &x->request))
+        if (x->recontext || !context_walk_missing(m, x))
             continue;
         x->recontext = true;
         context_walk_begin(m, w->owner, now + 1);
