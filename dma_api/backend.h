@@ -17,6 +17,7 @@ struct dma_domain;
 
 struct backend {
     const char *name, *summary;
+    uint8_t leaf_prot; /* What every leaf allows beside reading and writing: PT_* bits. */
 
     /* Brings the hardware up through its registers; NULL with *error set when it is not
      * what the driver needs. Runs on CPU 0 before any device is attached. */
@@ -41,9 +42,9 @@ struct backend {
 
     /* On return no cache holds a translation of first .. last, and no earlier DMA through
      * one is under way. tables: page-table pages were taken out, so pointers to them go,
-     * too. */
+     * too. leaf_lg2: the span of the smallest entries that held a leaf; 0: not known. */
     void (*flush_range)(void *state, struct dma_domain *d, uint64_t first, uint64_t last,
-                        bool tables);
+                        bool tables, unsigned leaf_lg2);
     void (*flush_all)(void *state, struct dma_domain *d);
 };
 

@@ -10,8 +10,6 @@
  * Inaccuracies: invalidation time-outs of device TLBs (ITE) cannot happen, as there are
  * none; completion errors (ICE) are only cleared.
  */
-#include <stdlib.h>
-
 #include "dma_api/domain.h"
 #include "iommu_model/vtd_spec.h"
 
@@ -228,20 +226,19 @@ static void give_back(struct vtd_driver *v)
     kernel_pages_put(v->kernel, v->statuses, 0);
     kernel_pages_put(v->kernel, v->queue, 0);
     kernel_pages_put(v->kernel, v->root, 0);
-    free(v);
+    kernel_host_free(v->kernel, v);
 }
 
 static void *vtd_probe(struct kernel *k, struct mmio_window *registers, struct error *error)
 {
-    struct vtd_driver *v = calloc(1, sizeof *v);
-    CHECK(v != NULL);
-    v->kernel    = k;
-    v->registers = registers;
-    v->cap       = mmio_read64(registers, VTD_CAP);
-    v->room      = QUEUE_ENTRIES;
-    v->root      = kernel_pages_get_zeroed(k, 0);
-    v->queue     = kernel_pages_get_zeroed(k, 0);
-    v->statuses  = kernel_pages_get_zeroed(k, 0);
+    struct vtd_driver *v = kernel_host_alloc(k, 1, sizeof *v);
+    v->kernel            = k;
+    v->registers         = registers;
+    v->cap               = mmio_read64(registers, VTD_CAP);
+    v->room              = QUEUE_ENTRIES;
+    v->root              = kernel_pages_get_zeroed(k, 0);
+    v->queue             = kernel_pages_get_zeroed(k, 0);
+    v->statuses          = kernel_pages_get_zeroed(k, 0);
     CHECK(v->root != 0 && v->queue != 0 && v->statuses != 0);
     if (has_what_it_takes(v, error) && bring_up(v, error))
         return v;
@@ -390,8 +387,9 @@ static void flush(struct vtd_driver *v, struct dma_domain *d, uint64_t first, ui
 }
 
 static void vtd_flush_range(void *state, struct dma_domain *d, uint64_t first,
-                            uint64_t last, bool tables)
+                            uint64_t last, bool tables, unsigned leaf_lg2)
 {
+    (void)leaf_lg2;
     flush(state, d, first, last, !tables);
 }
 

@@ -35,7 +35,7 @@ static void expect_wait(const struct kernel_rig *r, unsigned i)
 
 static void flush(struct kernel_rig *r, uint64_t first, uint64_t last, bool tables)
 {
-    r->backend->flush_range(r->backend_state, r->domain, first, last, tables);
+    r->backend->flush_range(r->backend_state, r->domain, first, last, tables, 0);
 }
 
 static void run(struct kernel_rig *r, kernel_program *program)
@@ -332,7 +332,7 @@ static void contends(struct kernel_rig *r, void *state)
     const unsigned from = r->descriptors;
     kernel_rig_meet(r);
     for (uint64_t i = 0; i < EACH; i++)
-        r->backend->flush_range(r->backend_state, d, i << 12, (i << 12) + 0xfff, false);
+        r->backend->flush_range(r->backend_state, d, i << 12, (i << 12) + 0xfff, false, 0);
     kernel_rig_meet(r);
     unsigned mine = 0, switches = 0;
     for (unsigned i = from; i < r->descriptors; i += 2) {

@@ -28,7 +28,7 @@ dma_addr_t dma_iova_get(struct device *dev, uint64_t bytes, uint64_t mask)
  */
 static void free_iova(struct dma_domain *d, dma_addr_t iova, uint64_t bytes)
 {
-    struct flush_range range = { iova, bytes, { NULL, NULL } };
+    struct flush_range range = { .iova = iova, .bytes = bytes };
     domain_release(d, &range);
 }
 
@@ -213,10 +213,9 @@ static void unlink_range(struct dma_domain *d, struct dma_iova_state *state, siz
 {
     const dma_addr_t addr    = state->addr + offset;
     const uint64_t inside    = addr & domain_granule_mask(d);
-    struct flush_range range = { addr - inside,
-                                 (size + inside + domain_granule_mask(d))
-                                     & ~domain_granule_mask(d),
-                                 { NULL, NULL } };
+    struct flush_range range = { .iova  = addr - inside,
+                                 .bytes = (size + inside + domain_granule_mask(d))
+                                          & ~domain_granule_mask(d) };
     domain_unmap(d, &range);
     domain_flush_range(d, &range);
     domain_give_back(d, &range);

@@ -157,9 +157,9 @@ static int map_sg(struct device *dev, struct scatterlist *sgl, int nents, unsign
         return -ENOMEM;
     const int error = map_list(dev, sgl, nents, iova, prot, &mapped);
     if (error != 0) {
-        struct flush_range range = { iova, bytes, { NULL, NULL } };
+        struct flush_range range = { .iova = iova, .bytes = bytes };
         if (mapped > 0) {
-            struct flush_range part = { iova, mapped, { NULL, NULL } };
+            struct flush_range part = { .iova = iova, .bytes = mapped };
             domain_unmap(d, &part);
             domain_flush_range(d, &part);
         }

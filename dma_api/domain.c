@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dma_api/domain.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 const struct flush_policy *flush_find(const char *name)
@@ -52,11 +51,10 @@ struct dma_domain *domain_new(struct kernel *k, const struct backend *backend,
                               void *backend_state, const struct flush_policy *policy,
                               const void *policy_config)
 {
-    struct dma_domain *d = calloc(1, sizeof *d);
+    struct dma_domain *d = kernel_host_alloc(k, 1, sizeof *d);
     const struct pt_format *format;
     unsigned levels;
     uint64_t leaf_sizes;
-    CHECK(d != NULL);
     CHECK(policy->translates);
     d->kernel        = k;
     d->backend       = backend;
@@ -64,22 +62,21 @@ struct dma_domain *domain_new(struct kernel *k, const struct backend *backend,
     d->policy        = policy;
     backend->tables(backend_state, &format, &levels, &leaf_sizes);
     if (!backend->domain_init(backend_state, d)) {
-        free(d);
+        kernel_host_free(k, d);
         return NULL;
     }
     if (!pagetable_init(&d->table, k, format, levels, leaf_sizes)) {
         backend->domain_exit(backend_state, d);
-        free(d);
+        kernel_host_free(k, d);
         return NULL;
     }
+    d->table.leaf_prot   = backend->leaf_prot;
     const unsigned width = pt_input_lg2(format, levels);
     d->aperture_last     = mask_lg2(format->sign_extended ? width - 1 : width);
     iova_init(&d->iova, k, format->page_lg2, 0);
     reserve_windows(d);
-    if (policy->state_bytes > 0) {
-        d->policy_state = calloc(1, policy->state_bytes);
-        CHECK(d->policy_state != NULL);
-    }
+    if (policy->state_bytes > 0)
+        d->policy_state = kernel_host_alloc(k, 1, policy->state_bytes);
     if (policy->init != NULL)
         policy->init(d, d->policy_state, policy_config);
     return d;
@@ -93,8 +90,8 @@ void domain_free(struct dma_domain *d)
     iova_free_domain(&d->iova);
     pagetable_free(&d->table);
     d->backend->domain_exit(d->backend_state, d);
-    free(d->policy_state);
-    free(d);
+    kernel_host_free(d->kernel, d->policy_state);
+    kernel_host_free(d->kernel, d);
 }
 
 bool domain_attach(struct dma_domain *d, struct device *dev)
@@ -148,11 +145,11 @@ int domain_map(struct dma_domain *d, dma_addr_t iova, phys_addr_t phys, uint64_t
     uint64_t mapped;
     const int error = pagetable_map(&d->table, iova, phys, bytes, prot, &mapped, &freed);
     if (freed.first != NULL) { /* Walks may still be in the replaced tables. */
-        struct flush_range all = { iova, bytes, freed };
+        struct flush_range all = { .iova = iova, .bytes = bytes, .tables = freed };
         domain_flush_range(d, &all);
     }
     if (error != 0 && mapped > 0) {
-        struct flush_range part = { iova, mapped, { NULL, NULL } };
+        struct flush_range part = { .iova = iova, .bytes = mapped };
         domain_unmap(d, &part);
         domain_flush_range(d, &part);
     }
@@ -172,8 +169,8 @@ bool domain_unmap(struct dma_domain *d, struct flush_range *range)
 {
     struct cpu *cpu            = cpu_this();
     const enum cpu_owner owner = cpu_own(cpu, OWNER_pt_unmap);
-    const uint64_t unmapped =
-        pagetable_unmap(&d->table, range->iova, range->bytes, &range->tables);
+    const uint64_t unmapped    = pagetable_unmap(&d->table, range->iova, range->bytes,
+                                                 &range->tables, &range->leaf_lg2);
     if (unmapped != range->bytes)
         kernel_warn_once(d->kernel, "unmap: not what was mapped");
     cpu_own(cpu, owner);
@@ -185,7 +182,8 @@ void domain_flush_range(struct dma_domain *d, struct flush_range *range)
     struct cpu *cpu            = cpu_this();
     const enum cpu_owner owner = cpu_own(cpu, OWNER_inval_submit);
     d->backend->flush_range(d->backend_state, d, range->iova,
-                            range->iova + range->bytes - 1, range->tables.first != NULL);
+                            range->iova + range->bytes - 1, range->tables.first != NULL,
+                            range->leaf_lg2);
     cpu_own(cpu, OWNER_pt_unmap);
     table_list_free(d->kernel, &range->tables);
     cpu_own(cpu, owner);

@@ -28,6 +28,7 @@ struct flush_range {
     dma_addr_t iova; /* Multiples of the granule. */
     uint64_t bytes;
     struct table_list tables; /* Taken out of the tables by this unmap. */
+    unsigned leaf_lg2;        /* The span of the smallest entries that it cleared; or 0. */
 };
 
 struct flush_policy {
@@ -46,7 +47,8 @@ struct flush_policy {
      * The range's addresses come back: sooner or later domain_release must be called for
      * it, once no cache can hold a translation of it. The policy owns range->tables from
      * here on. Before it returns, and before anything can release the range, it calls
-     * domain_give_back: from then on the memory belongs to software again. Called with interrupts in any state, on any CPU, by several CPUs at a time.
+     * domain_give_back: from then on the memory belongs to software again. Called with
+     * interrupts in any state, on any CPU, by several CPUs at a time.
      */
     void (*unmap)(struct dma_domain *d, void *state, struct flush_range *range);
 };

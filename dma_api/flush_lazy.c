@@ -15,9 +15,6 @@
  */
 #include "dma_api/domain.h"
 
-#include <stdlib.h>
-#include <string.h>
-
 /* clang-format off */
 #define LAZY_PARAMS(P)                                                                              \
     P(u32, ring_entries,   256, 2,  65536, POW2, "ranges", "Ring of each CPU; one slot stays empty", \
@@ -163,12 +160,10 @@ static void lazy_init(struct dma_domain *d, void *state, const void *config)
     q->config      = *(const struct lazy_config *)config;
     q->domain      = d;
     q->timer       = (struct cpu_timer){ .fire = timer_fired, .arg = q };
-    q->ring        = calloc(d->kernel->cpus, sizeof *q->ring);
-    CHECK(q->ring != NULL);
-    for (unsigned i = 0; i < d->kernel->cpus; i++) {
-        q->ring[i].entry = calloc(q->config.ring_entries, sizeof *q->ring[i].entry);
-        CHECK(q->ring[i].entry != NULL);
-    }
+    q->ring        = kernel_host_alloc(d->kernel, d->kernel->cpus, sizeof *q->ring);
+    for (unsigned i = 0; i < d->kernel->cpus; i++)
+        q->ring[i].entry =
+            kernel_host_alloc(d->kernel, q->config.ring_entries, sizeof *q->ring[i].entry);
 }
 
 static void lazy_exit(struct dma_domain *d, void *state)
@@ -182,9 +177,9 @@ static void lazy_exit(struct dma_domain *d, void *state)
         release_covered(q, &q->ring[i]);
         CHECK(q->ring[i].head == q->ring[i].tail);
         lock_release(cpu, &q->ring[i].lock);
-        free(q->ring[i].entry);
+        kernel_host_free(d->kernel, q->ring[i].entry);
     }
-    free(q->ring);
+    kernel_host_free(d->kernel, q->ring);
 }
 
 const struct flush_policy flush_lazy = {

@@ -7,7 +7,6 @@
  */
 #include "dma_api/iova.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "sim/base/lg2.h"
@@ -42,8 +41,7 @@ static struct iova_node *node_get(struct iova_domain *d)
     if (node != NULL)
         d->spare = RB_LEFT(node, entry);
     else
-        node = calloc(1, sizeof *node);
-    CHECK(node != NULL);
+        node = kernel_host_alloc(d->kernel, 1, sizeof *node);
     return node;
 }
 
@@ -90,20 +88,19 @@ void iova_free_domain(struct iova_domain *d)
         next = RB_NEXT(iova_tree, &d->tree, node);
         RB_REMOVE(iova_tree, &d->tree, node);
         if (node != &d->anchor)
-            free(node);
+            kernel_host_free(d->kernel, node);
     }
     while (d->spare != NULL) {
         node     = d->spare;
         d->spare = RB_LEFT(node, entry);
-        free(node);
+        kernel_host_free(d->kernel, node);
     }
     iova_caches_free(d);
 }
 
 void iova_reserve(struct iova_domain *d, uint64_t first, uint64_t last)
 {
-    struct iova_node *node = calloc(1, sizeof *node);
-    CHECK(node != NULL);
+    struct iova_node *node = kernel_host_alloc(d->kernel, 1, sizeof *node);
     CHECK(first <= last);
     node->first = first;
     node->last  = last;

@@ -10,8 +10,6 @@
  */
 #include "dma_api/iova.h"
 
-#include <stdlib.h>
-
 /* ---- Magazines
  * ----------------------------------------------------------------------------- */
 
@@ -29,8 +27,7 @@ static struct iova_magazine *magazine_new(struct iova_domain *d)
     if (m != NULL)
         d->spare_magazine = m->next;
     else
-        m = calloc(1, sizeof *m);
-    CHECK(m != NULL);
+        m = kernel_host_alloc(d->kernel, 1, sizeof *m);
     m->count = 0;
     m->next  = NULL;
     return m;
@@ -215,18 +212,16 @@ bool iova_cache_put(struct iova_domain *d, unsigned order, uint64_t pfn)
 
 void iova_caches_init(struct iova_domain *d)
 {
+    struct kernel *k = d->kernel;
     for (unsigned order = 0; order < IOVA_ORDERS; order++) {
         struct iova_cache *c = &d->cache[order];
         c->domain            = d;
         c->order             = order;
         c->trim              = (struct cpu_timer){ .fire = trim, .arg = c };
-        c->cpu               = calloc(d->kernel->cpus, sizeof *c->cpu);
-        CHECK(c->cpu != NULL);
-        for (unsigned i = 0; i < d->kernel->cpus; i++) {
-            c->cpu[i].loaded   = calloc(1, sizeof *c->cpu[i].loaded);
-            c->cpu[i].previous = calloc(1, sizeof *c->cpu[i].previous);
-            CHECK(c->cpu[i].loaded != NULL);
-            CHECK(c->cpu[i].previous != NULL);
+        c->cpu               = kernel_host_alloc(k, k->cpus, sizeof *c->cpu);
+        for (unsigned i = 0; i < k->cpus; i++) {
+            c->cpu[i].loaded   = kernel_host_alloc(k, 1, sizeof *c->cpu[i].loaded);
+            c->cpu[i].previous = kernel_host_alloc(k, 1, sizeof *c->cpu[i].previous);
         }
     }
 }
@@ -265,19 +260,20 @@ void iova_caches_empty(struct iova_domain *d)
 
 void iova_caches_free(struct iova_domain *d)
 {
+    struct kernel *k = d->kernel;
     for (unsigned order = 0; order < IOVA_ORDERS; order++) {
         struct iova_cache *c = &d->cache[order];
         CHECK(c->depot == NULL);
         cpu_timer_cancel(&c->trim);
-        for (unsigned i = 0; i < d->kernel->cpus; i++) {
-            free(c->cpu[i].loaded);
-            free(c->cpu[i].previous);
+        for (unsigned i = 0; i < k->cpus; i++) {
+            kernel_host_free(k, c->cpu[i].loaded);
+            kernel_host_free(k, c->cpu[i].previous);
         }
-        free(c->cpu);
+        kernel_host_free(k, c->cpu);
     }
     while (d->spare_magazine != NULL) {
         struct iova_magazine *m = d->spare_magazine;
         d->spare_magazine       = m->next;
-        free(m);
+        kernel_host_free(k, m);
     }
 }

@@ -70,6 +70,7 @@ void kernel_free(struct kernel *k)
 {
     for (unsigned i = 0; i < KERNEL_ORDERS; i++)
         free(k->pages.free[i]);
+    hostheap_release(&k->heap);
 }
 
 void kernel_add_device(struct kernel *k, struct device *dev, const char *name,

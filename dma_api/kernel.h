@@ -10,6 +10,7 @@
 
 #include "dma_api/dma-mapping.h"
 #include "sim/base/cpu.h"
+#include "sim/base/hostheap.h"
 #include "sim/base/lock.h"
 #include "sim/base/observer.h"
 #include "sim/base/param.h"
@@ -24,7 +25,9 @@
     P(u64,  msi_first, 0xfee00000, 0, 0xfffffffff, ANY, "address", "Reserved for interrupts, first", \
       "VT-d: the interrupt range is never handed out")                                              \
     P(u64,  msi_last,  0xfeefffff, 0, 0xfffffffff, ANY, "address", "Reserved for interrupts, last", \
-      "as msi_first")
+      "as msi_first")                                                                               \
+    P(flag, svnapot,    1, 0, 1, ANY, "", "7.3 maps 64 KiB leaves on RISC-V; 0: its IOMMU has none", \
+      "drivers/iommu/riscv takes them for granted; no capability tells")
 
 /*
  * Beside the lines it touches (cpu.*), each piece of work has straight-line instructions.
@@ -35,7 +38,7 @@
     P(u32, segment_cycles,    12, 0, 100000, ANY, "cycles", "One element of a scatter list, per pass",  \
       "about 30 instructions")                                                                      \
     P(u32, magazine_cycles,   12, 0, 100000, ANY, "cycles", "Push or pop of a per-CPU magazine",    \
-      "fitted: allocation from a magazine takes 92 to 108 cycles in all (rIOMMU, table 1)")         \
+      "about 30 instructions; what a call takes in all is predicted (docs/calibration.md)")          \
     P(u32, tree_step_cycles,   4, 0, 100000, ANY, "cycles", "One step in the tree of addresses",    \
       "compare and branch, one in two mispredicted")                                                \
     P(u32, tree_insert_cycles, 30, 0, 100000, ANY, "cycles", "Linking a node and rebalancing",      \
@@ -124,8 +127,6 @@ struct page_pool {
     uint64_t out; /* Pages that are handed out. */
 };
 
-struct vtd_driver;
-
 struct kernel {
     struct linux_config config;
     enum linux_release release;
@@ -134,7 +135,7 @@ struct kernel {
     struct cpu *const *cpu;
     unsigned cpus;
     struct page_pool pages;
-    struct vtd_driver *iommu; /* NULL: none in this machine. */
+    struct hostheap heap; /* What the software keeps beside simulated memory. */
     struct observer observer;
     struct kernel_stats stats;
     const char *last_warning; /* Text of the newest one-time warning, for tests. */
@@ -146,11 +147,20 @@ struct kernel {
 void kernel_init(struct kernel *k, const struct linux_config *config,
                  const struct cost_config *cost, struct memory *memory,
                  struct cpu *const *cpu, unsigned cpus);
+/* Takes all host memory back, also of software that was stopped in the middle. */
 void kernel_free(struct kernel *k);
 
 /* A device without IOMMU (direct mapping) until a domain is attached to it. */
 void kernel_add_device(struct kernel *k, struct device *dev, const char *name,
                        uint16_t requester);
+
+/* Host memory for what the software knows of its objects; what they cost is told apart. */
+#define kernel_host_alloc(k, count, bytes)                                                 \
+    hostheap_take(&(k)->heap, (count), (bytes), __func__)
+static inline void kernel_host_free(struct kernel *k, void *memory)
+{
+    hostheap_give_back(&k->heap, memory);
+}
 
 /* 2^order contiguous page frames; 0 when there are none. They cost on the present owner. */
 phys_addr_t kernel_pages_get(struct kernel *k, unsigned order);

@@ -1,18 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dma_api/pagetable.h"
 
-#include <stdlib.h>
-
 #include "sim/base/lg2.h"
 
 /* ---- Table pages
  * ---------------------------------------------------------------------------- */
 
-static void list_add(struct table_list *list, phys_addr_t phys)
+static void list_add(struct kernel *k, struct table_list *list, phys_addr_t phys)
 {
-    struct table_page *page = malloc(sizeof *page);
-    CHECK(page != NULL);
-    *page = (struct table_page){ phys, NULL };
+    struct table_page *page = kernel_host_alloc(k, 1, sizeof *page);
+    *page                   = (struct table_page){ phys, NULL };
     if (list->last == NULL)
         list->first = page;
     else
@@ -46,7 +43,7 @@ void table_list_free(struct kernel *k, struct table_list *list)
         struct table_page *page = list->first;
         list->first             = page->next;
         give_back(k, page->phys);
-        free(page);
+        kernel_host_free(k, page);
     }
     list->last = NULL;
 }
@@ -65,7 +62,9 @@ bool pagetable_init(struct pagetable *t, struct kernel *k, const struct pt_forma
     CHECK(levels >= format->levels_min);
     CHECK(levels <= format->levels_max);
     CHECK((leaf_sizes & ~format->leaf_sizes) == 0);
-    *t      = (struct pagetable){ k, format, levels, leaf_sizes, 0 };
+    *t = (struct pagetable){
+        .kernel = k, .format = format, .levels = levels, .leaf_sizes = leaf_sizes
+    };
     t->root = new_table(k, format->root_lg2);
     return t->root != 0;
 }
@@ -153,7 +152,7 @@ static void collect(struct pagetable *t, phys_addr_t table, unsigned level,
         if (item.kind == PT_TABLE)
             collect(t, item.pa, level - 1, freed);
     }
-    list_add(freed, table);
+    list_add(t->kernel, freed, table);
 }
 
 void pagetable_free(struct pagetable *t)
@@ -169,13 +168,13 @@ void pagetable_free(struct pagetable *t)
     while (all.first != root) {
         struct table_page *page = all.first;
         all.first               = page->next;
-        list_add(&rest, page->phys);
-        free(page);
+        list_add(t->kernel, &rest, page->phys);
+        kernel_host_free(t->kernel, page);
     }
     table_list_free(t->kernel, &rest);
     kernel_pages_put(t->kernel, root->phys, t->format->root_lg2);
     t->kernel->stats.table_freed++;
-    free(root);
+    kernel_host_free(t->kernel, root);
 }
 
 /* ---- Map
@@ -255,7 +254,8 @@ static int map_in_table(struct pagetable *t, uint64_t iova, phys_addr_t phys,
         >> (page_lg2 - natural);
     count = count < room ? count : room;
     for (; error == 0 && count > 0; count--) {
-        const uint64_t word = t->format->encode_leaf(phys, level, page_lg2, (uint8_t)prot);
+        const uint64_t word =
+            t->format->encode_leaf(phys, level, page_lg2, (uint8_t)(prot | t->leaf_prot));
         for (uint64_t copy = 0; copy >> (page_lg2 - natural) == 0 && error == 0; copy++)
             error = write_leaf(t, entry_at(t, table, level, iova + (copy << natural)),
                                level, word, freed);
@@ -310,6 +310,7 @@ struct unmap {
     struct pagetable *t;
     uint64_t next, last; /* What is left to do, inclusive. */
     bool stuck;          /* A hole, or the inside of a leaf. */
+    unsigned leaf_lg2;   /* The smallest entries so far that held a leaf; or 0. */
     struct table_list *freed;
 };
 
@@ -328,6 +329,8 @@ static void clear_leaf(struct unmap *u, phys_addr_t table, unsigned level,
         memory_write64(u->t->kernel->memory, entry, 0);
     }
     u->next += UINT64_C(1) << leaf->page_lg2;
+    if (u->leaf_lg2 == 0 || natural < u->leaf_lg2)
+        u->leaf_lg2 = natural;
 }
 
 static bool covers(const struct unmap *u, uint64_t start, unsigned span_lg2)
@@ -354,7 +357,7 @@ static void unmap_table(struct unmap *u, phys_addr_t table, unsigned level)
             unmap_table(u, item.pa, level - 1);
             if (whole && !u->stuck) {
                 cpu_write64(cpu_this(), entry, 0);
-                list_add(u->freed, item.pa);
+                list_add(u->t->kernel, u->freed, item.pa);
             }
         } else {
             u->stuck = true;
@@ -365,13 +368,15 @@ static void unmap_table(struct unmap *u, phys_addr_t table, unsigned level)
 }
 
 uint64_t pagetable_unmap(struct pagetable *t, uint64_t iova, uint64_t bytes,
-                         struct table_list *freed)
+                         struct table_list *freed, unsigned *leaf_lg2)
 {
     CHECK(bytes > 0);
-    struct unmap u = { t, iova, iova + bytes - 1, false, freed };
+    struct unmap u = { t, iova, iova + bytes - 1, false, 0, freed };
     cpu_spend(cpu_this(), t->kernel->cost.unmap_range_cycles);
     if ((iova + bytes - 1) >> pt_input_lg2(t->format, t->levels) == 0)
         unmap_table(&u, t->root, t->levels - 1);
+    if (leaf_lg2 != NULL)
+        *leaf_lg2 = u.leaf_lg2;
     t->kernel->stats.page_unmapped += (u.next - iova) >> t->format->page_lg2;
     return u.next - iova;
 }

@@ -30,6 +30,7 @@ struct pagetable {
     unsigned levels;
     uint64_t leaf_sizes; /* A subset of the format's. */
     phys_addr_t root;
+    uint8_t leaf_prot; /* What every leaf allows beside what a map asks for. */
 };
 
 /* False when there is no page for the root. */
@@ -50,9 +51,11 @@ int pagetable_map(struct pagetable *t, uint64_t iova, phys_addr_t phys, uint64_t
                   unsigned prot, uint64_t *mapped, struct table_list *freed);
 
 /* Unmaps; returns how much was: less when there was a hole or the range begins inside a
- * leaf, more when it ends inside one. Tables that it emptied and covers are in *freed. */
+ * leaf, more when it ends inside one. Tables that it emptied and covers are in *freed. The
+ * span of the smallest entries that held a leaf is in *leaf_lg2, 0 when none did; NULL:
+ * nobody asks. */
 uint64_t pagetable_unmap(struct pagetable *t, uint64_t iova, uint64_t bytes,
-                         struct table_list *freed);
+                         struct table_list *freed, unsigned *leaf_lg2);
 
 /* The physical address of iova, or 0. */
 phys_addr_t pagetable_lookup(struct pagetable *t, uint64_t iova);

@@ -44,7 +44,7 @@ static int map(uint64_t iova, phys_addr_t phys, uint64_t bytes)
 static uint64_t unmap(struct kernel_rig *r, uint64_t iova, uint64_t bytes, unsigned *tables)
 {
     struct table_list freed = { NULL, NULL };
-    const uint64_t done     = pagetable_unmap(&t, iova, bytes, &freed);
+    const uint64_t done     = pagetable_unmap(&t, iova, bytes, &freed, NULL);
     *tables                 = drop(r, &freed);
     return done;
 }

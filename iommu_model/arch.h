@@ -15,7 +15,13 @@ enum arch_verdict { ARCH_GO, ARCH_BYPASS, ARCH_FAULT };
 enum context_verdict { CONTEXT_MORE, CONTEXT_DONE, CONTEXT_FAULT };
 
 /* Why a page walk or a permission check failed. */
-enum arch_denial { DENIED_ABSENT, DENIED_MALFORMED, DENIED_PERMISSION, DENIED_UNMARKED };
+enum arch_denial {
+    DENIED_ABSENT,
+    DENIED_MALFORMED,
+    DENIED_PERMISSION,
+    DENIED_UNMARKED,
+    DENIED_BY_FILE, /* An interrupt file does not serve such accesses. */
+};
 
 /* PROCESS_NONE: the device's context says everything. */
 enum process_verdict { PROCESS_NONE, PROCESS_NEEDED, PROCESS_FAULT };
@@ -34,6 +40,9 @@ struct iommu_arch {
     const struct param_table *params;
     uint32_t window_bytes; /* Of the registers. */
     uint32_t command_bytes;
+
+    /* The space that a driver knows by this number (sim/base/observer.h). */
+    space_t (*space)(uint32_t number);
 
     void (*init)(struct iommu *m); /* Allocates m->front and resets the registers. */
     void (*free)(struct iommu *m);

@@ -176,7 +176,8 @@ static bool decode_stage(const char *format, unsigned mode, uint64_t root,
         return true;
     if (mode < RISCV_SV39 || levels > levels_max)
         return false;
-    *stage = (struct xlate_stage){ ptfmt_find(format), root, (uint8_t)levels };
+    const struct pt_format *f = ptfmt_find(format);
+    *stage = (struct xlate_stage){ f, root, (uint8_t)levels, f->leaf_sizes };
     return true;
 }
 
@@ -228,7 +229,8 @@ static bool good_interrupt_files(uint64_t msiptp, const uint64_t *data,
                                  struct xlate_context *c)
 {
     const unsigned mode = riscv_table_mode(msiptp);
-    if ((msiptp & RISCV_TABLE_RESERVED) || mode > RISCV_MSI_FLAT)
+    if ((msiptp & RISCV_TABLE_RESERVED) || mode > RISCV_MSI_FLAT || data[5] >> 52 != 0
+        || data[6] >> 52 != 0)
         return false;
     if (mode == RISCV_MSI_OFF)
         return true;
@@ -236,7 +238,7 @@ static bool good_interrupt_files(uint64_t msiptp, const uint64_t *data,
     c->msi_root    = riscv_table_root(msiptp);
     c->msi_mask    = data[5];
     c->msi_pattern = data[6];
-    return (data[5] >> 52) == 0 && (data[6] >> 52) == 0;
+    return true;
 }
 
 /* The device context is there, all but perhaps the reserved last word (2.1.4: checks). */
@@ -246,7 +248,6 @@ static enum context_verdict device_arrived(const struct riscv *v, struct context
     struct xlate_context *c = &w->result;
     if (!(data[0] & RISCV_VALID))
         return refuse(w, RISCV_DDT_NOT_VALID, 0);
-    c->quiet      = data[0] & RISCV_TC_DTF;
     c->attributes = data[0];
     if (!good_control(v, data[0]))
         return refuse(w, RISCV_DDT_MISCONFIGURED, 0);
@@ -260,6 +261,7 @@ static enum context_verdict device_arrived(const struct riscv *v, struct context
         return refuse(w, RISCV_DDT_MISCONFIGURED, 6);
     if (w->words == 8 && data[7] != 0)
         return refuse(w, RISCV_DDT_MISCONFIGURED, 7);
+    c->quiet  = data[0] & RISCV_TC_DTF; /* Of the context itself, faults are recorded. */
     c->domain = c->stage2.format != NULL ? riscv_iohgatp_gscid(data[1]) : 0;
     riscv_set_space(c, riscv_ta_pscid(data[2]));
     return CONTEXT_DONE;
@@ -357,10 +359,12 @@ static enum arch_verdict riscv_check(struct iommu *m, const struct iommu_request
 
 uint16_t riscv_cause(const struct iommu_request *q, unsigned stage, enum arch_denial denial)
 {
-    (void)denial; /* All are page faults. */
-    if (q->access & PT_WRITE)
+    const uint8_t access = riscv_access(q->access, q->has_pasid);
+    if (denial == DENIED_BY_FILE) /* They only refuse to be fetched from. */
+        return RISCV_FETCH_ACCESS_FAULT;
+    if (access & PT_WRITE)
         return stage == STAGE_1 ? RISCV_WRITE_PAGE_FAULT : RISCV_WRITE_GUEST_PAGE_FAULT;
-    if (q->access & PT_EXECUTE)
+    if (access & PT_EXECUTE)
         return stage == STAGE_1 ? RISCV_FETCH_PAGE_FAULT : RISCV_FETCH_GUEST_PAGE_FAULT;
     return stage == STAGE_1 ? RISCV_READ_PAGE_FAULT : RISCV_READ_GUEST_PAGE_FAULT;
 }
@@ -368,12 +372,13 @@ uint16_t riscv_cause(const struct iommu_request *q, unsigned stage, enum arch_de
 static bool riscv_allows(const struct iommu_request *q, const struct xlate_context *c,
                          unsigned stage, uint8_t prot)
 {
-    const bool user = prot & PT_USER;
-    if ((q->access & (PT_READ | PT_WRITE | PT_EXECUTE) & ~prot) != 0)
+    const bool user      = prot & PT_USER;
+    const uint8_t access = riscv_access(q->access, q->has_pasid);
+    if ((access & (PT_READ | PT_WRITE | PT_EXECUTE) & ~prot) != 0)
         return false;
     if (stage == STAGE_2 || !riscv_supervisor(q))
         return user;
-    return !user || ((c->attributes & RISCV_SUM) && !(q->access & PT_EXECUTE));
+    return !user || ((c->attributes & RISCV_SUM) && !(access & PT_EXECUTE));
 }
 
 static uint64_t riscv_missing(uint8_t access, uint8_t prot)
@@ -417,6 +422,7 @@ bool riscv_redirects(const struct xlate_context *c, uint64_t guest, uint64_t *pa
     return true;
 }
 
+/* The second word of an entry in basic mode is ignored. */
 static bool riscv_redirected(const uint64_t *words, struct pt_item *item, uint16_t *cause)
 {
     const uint64_t entry = words[0];
@@ -424,8 +430,7 @@ static bool riscv_redirected(const uint64_t *words, struct pt_item *item, uint16
         *cause = RISCV_MSI_NOT_VALID;
         return false;
     }
-    if (RISCV_MSI_MODE(entry) != RISCV_MSI_BASIC || (entry & RISCV_MSI_RESERVED)
-        || words[1] != 0) {
+    if (RISCV_MSI_MODE(entry) != RISCV_MSI_BASIC || (entry & RISCV_MSI_RESERVED)) {
         *cause = RISCV_MSI_MISCONFIGURED;
         return false;
     }
@@ -448,9 +453,10 @@ static bool is_guest_fault(uint16_t cause)
 /* A guest page fault without a walk is the request's own address's. */
 static void riscv_record(struct iommu *m, const struct iommu_fault *f, cycle_t now)
 {
-    const uint64_t ttyp  = f->access & PT_WRITE     ? RISCV_TTYP_WRITE
-                           : f->access & PT_EXECUTE ? RISCV_TTYP_FETCH
-                                                    : RISCV_TTYP_READ;
+    const uint8_t access = riscv_access(f->access, f->has_pasid);
+    const uint64_t ttyp  = access & PT_WRITE     ? RISCV_TTYP_WRITE
+                           : access & PT_EXECUTE ? RISCV_TTYP_FETCH
+                                                 : RISCV_TTYP_READ;
     const uint64_t guest = !is_guest_fault(f->cause) ? 0
                            : f->has_guest            ? f->guest & ~UINT64_C(3)
                                                      : f->iova & ~UINT64_C(3);
@@ -466,12 +472,19 @@ static void riscv_record(struct iommu *m, const struct iommu_fault *f, cycle_t n
     faultq_push(m, record, now);
 }
 
+/* By its PSCID: the driver maps in the first stage alone. */
+static space_t riscv_space(uint32_t number)
+{
+    return space_make(0, number, STAGE_1);
+}
+
 const struct iommu_arch arch_riscv = {
     .name          = "riscv",
     .summary       = "RISC-V IOMMU 1.0, device and process directories, two stages",
     .params        = &riscv_param_table,
     .window_bytes  = RISCV_WINDOW_BYTES,
     .command_bytes = RISCV_COMMAND_BYTES,
+    .space         = riscv_space,
     .init          = riscv_init,
     .free          = riscv_free,
     .write         = riscv_write,

@@ -286,6 +286,11 @@ static enum context_verdict root_arrived(struct context_walk *w, const uint64_t 
     return CONTEXT_MORE;
 }
 
+static uint64_t leaf_sizes(const struct vtd_config *c)
+{
+    return UINT64_C(1) << 12 | (uint64_t)c->pages_2m << 21 | (uint64_t)c->pages_1g << 30;
+}
+
 /* Context entry (9.3). */
 static enum context_verdict context_arrived(struct iommu *m, struct context_walk *w,
                                             const uint64_t *data)
@@ -304,7 +309,7 @@ static enum context_verdict context_arrived(struct iommu *m, struct context_walk
     if (tt != VTD_TT_PASS_THROUGH)
         w->result.stage2 =
             (struct xlate_stage){ ptfmt_find("vtdss"), data[0] & VTD_TABLE_MASK,
-                                  (uint8_t)levels };
+                                  (uint8_t)levels, leaf_sizes(c) };
     w->result.space = space_make(vtd_context_domain(data[1]), 0, STAGE_2);
     return CONTEXT_DONE;
 }
@@ -493,12 +498,19 @@ static void vtd_completed(struct iommu *m, const struct iommu_command *c, cycle_
         front(m)->ics |= 1; /* IWC; its event is not used by Linux. */
 }
 
+/* By its domain id. */
+static space_t vtd_space(uint32_t number)
+{
+    return space_make(number, 0, STAGE_2);
+}
+
 const struct iommu_arch arch_vtd = {
     .name          = "vtd",
     .summary       = "Intel VT-d, legacy mode",
     .params        = &vtd_param_table,
     .window_bytes  = VTD_WINDOW_BYTES,
     .command_bytes = VTD_IQ_ENTRY_BYTES,
+    .space         = vtd_space,
     .init          = vtd_init,
     .free          = vtd_free,
     .write         = vtd_write,

@@ -5,6 +5,8 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "iommu_model/arch.h"
+
 #define STAT_OWNER struct audit_stats
 static const struct stat_def audit_stats[] = { AUDIT_STATS(STAT_ROW) STAT_END };
 const struct stat_table audit_stat_table   = { "audit", "Exposure and invariants",
@@ -30,10 +32,19 @@ static uint64_t pages_of(const struct iotlb_entry *e)
 /* ---- Marks in the caches
  * ---------------------------------------------------------------------- */
 
+static bool is_measured(const struct audit *a, const struct iotlb_entry *e)
+{
+    return e->stale_since > a->began;
+}
+
 static void exposure_ends(struct audit *a, const struct iotlb_entry *e, sim_time_t now)
 {
     const uint64_t pages = pages_of(e), ps = now - e->stale_since;
     CHECK(now >= e->stale_since);
+    CHECK(a->stale_now >= pages);
+    a->stale_now -= pages;
+    if (!is_measured(a, e))
+        return;
     CHECK(a->exposed_now >= pages);
     a->exposed_now -= pages;
     a->stats.exposed_page_ps += pages * ps;
@@ -50,6 +61,9 @@ static void stale_entry_gone(void *self, const struct iotlb_entry *e)
 
 static void exposure_begins(struct audit *a, const struct iotlb_entry *e)
 {
+    a->stale_now += pages_of(e);
+    if (!is_measured(a, e))
+        return;
     a->stats.page_exposed += pages_of(e);
     a->exposed_now += pages_of(e);
     a->exposed_most = a->exposed_now > a->exposed_most ? a->exposed_now : a->exposed_most;
@@ -83,17 +97,19 @@ static void mark_port(struct rootport *r, const struct inv_selector *s)
 {
     for (uint32_t i = 0; i < r->slots_used; i++) {
         struct dma_slot *slot = &r->slot[i];
-        if (slot->in_use && slot->translated && slot->domain == s->value
+        if (slot->in_use && slot->translated && inv_selects_space(s, slot->space)
             && inside(slot->request.iova, s))
             slot->stale = true;
     }
 }
 
-static struct inv_selector select_range(uint32_t space, uint64_t iova, uint64_t bytes)
+static struct inv_selector select_range(const struct audit *a, uint32_t space,
+                                        uint64_t iova, uint64_t bytes)
 {
-    return (struct inv_selector){
-        .mask = SPACE_DOMAIN_MASK, .value = space, .first = iova, .last = iova + bytes - 1
-    };
+    return (struct inv_selector){ .mask  = SPACE_MASK,
+                                  .value = a->iommu->arch->space(space),
+                                  .first = iova,
+                                  .last  = iova + bytes - 1 };
 }
 
 /* ---- What the software says
@@ -104,7 +120,7 @@ static void given_back(void *self, uint32_t space, uint64_t iova, uint64_t bytes
 {
     struct audit *a             = self;
     struct marking m            = { a, now };
-    const struct inv_selector s = select_range(space, iova, bytes);
+    const struct inv_selector s = select_range(a, space, iova, bytes);
     a->stats.page_given_back += bytes >> 12;
     iotlb_visit(&a->iommu->iotlb, &s, mark, &m);
     iommu_mark_stale(a->iommu, &s, now);
@@ -122,13 +138,13 @@ static void handed_out(void *self, uint32_t space, uint64_t iova, uint64_t bytes
                        sim_time_t now)
 {
     struct audit *a             = self;
-    const struct inv_selector s = select_range(space, iova, bytes);
+    const struct inv_selector s = select_range(a, space, iova, bytes);
     uint64_t stale              = 0;
-    if (a->exposed_now > 0)
+    if (a->stale_now > 0)
         iotlb_visit(&a->iommu->iotlb, &s, find_stale, &stale);
     if (stale > 0 || walker_may_fill_stale(a->iommu, &s))
         broken(a, &a->stats.broken_reuse,
-               "invariant 2: 0x%" PRIx64 " of domain %" PRIu32
+               "invariant 2: 0x%" PRIx64 " of space %" PRIu32
                " was handed out again at %" PRIu64 " ps while the IOTLB held a stale "
                "translation of it, or a walk was about to fill one",
                iova, space, now);
@@ -182,6 +198,13 @@ struct observer audit_observer(struct audit *a)
     return (struct observer){ a, given_back, handed_out, table_freed };
 }
 
+void audit_begin(struct audit *a, sim_time_t now)
+{
+    a->began       = now;
+    a->exposed_now = a->exposed_most = a->exposure_ps_max = 0;
+    memset(&a->exposure_ns, 0, sizeof a->exposure_ns);
+}
+
 static void still_exposed(void *self, struct iotlb_entry *e)
 {
     struct marking *m = self;
@@ -196,6 +219,7 @@ void audit_finish(struct audit *a, sim_time_t now)
     const struct inv_selector all = { .last = UINT64_MAX };
     struct marking m              = { a, now };
     iotlb_visit(&a->iommu->iotlb, &all, still_exposed, &m);
+    CHECK(a->stale_now == 0);
     CHECK(a->exposed_now == 0);
 }
 

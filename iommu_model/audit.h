@@ -7,7 +7,8 @@
  * marks. It costs no simulated time and changes nothing that the model does.
  *
  * Exposure of a page: from the moment when its unmap is done until no cache of the IOMMU
- * holds a translation of it. Pages that no cache held are not exposed.
+ * holds a translation of it. Pages that no cache held are not exposed, and what was given
+ * back before measuring began is not measured.
  */
 #ifndef IOMMU_MODEL_AUDIT_H
 #define IOMMU_MODEL_AUDIT_H
@@ -38,7 +39,9 @@ struct audit {
     struct rootport *port[AUDIT_PORTS_MAX];
     unsigned ports;
     bool promises_nothing_stale;
-    uint64_t exposed_now, exposed_most; /* Pages. */
+    sim_time_t began;                   /* Only pages given back after it are measured. */
+    uint64_t stale_now;                 /* Pages that the IOTLB holds stale. */
+    uint64_t exposed_now, exposed_most; /* Of them, those that are measured. */
     struct histogram exposure_ns;       /* Of each exposed page. */
     uint64_t exposure_ps_max;
     struct audit_stats stats;
@@ -50,7 +53,10 @@ void audit_init(struct audit *a, struct iommu *iommu, bool promises_nothing_stal
 void audit_watch(struct audit *a, struct rootport *port);
 struct observer audit_observer(struct audit *a);
 
-/* The run is over: what is still exposed is counted up to now. */
+/* Measuring begins: what was given back before is watched, but no longer measured. */
+void audit_begin(struct audit *a, sim_time_t now);
+
+/* Measuring is over: what is still exposed is counted up to now. */
 void audit_finish(struct audit *a, sim_time_t now);
 
 /* False, with the line, when an invariant was broken. */

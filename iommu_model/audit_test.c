@@ -364,7 +364,7 @@ TEST_CASE(audit, an_address_handed_out_while_it_is_stale_breaks_invariant_2)
         EXPECT_EQUAL(audit.stats.broken_reuse, early);
         EXPECT_EQUAL(audit_check(&audit, &error), !early);
         if (early)
-            EXPECT_HAS(error.text, "invariant 2: 0x0 of domain 4 was handed out again");
+            EXPECT_HAS(error.text, "invariant 2: 0x0 of space 4 was handed out again");
         stop();
     }
 }

@@ -19,6 +19,7 @@ struct xlate_stage {
     const struct pt_format *format; /* NULL: the stage is off. */
     uint64_t root;
     uint8_t levels;
+    uint64_t leaf_sizes; /* Of the format's, those that the implementation has. */
 };
 
 struct xlate_context {

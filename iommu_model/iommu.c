@@ -377,16 +377,16 @@ void iommu_retire(struct iommu *m, uint32_t epoch, sim_time_t time)
         publish_due(m); /* It may have ended a drain. */
 }
 
-static bool concerns(const struct inv_selector *s, uint32_t domain, uint64_t iova)
+static bool concerns(const struct inv_selector *s, space_t space, uint64_t iova)
 {
-    return domain == s->value && iova >= s->first && iova <= s->last;
+    return inv_selects_space(s, space) && iova >= s->first && iova <= s->last;
 }
 
 static void mark_answers(struct response_ring *r, const struct inv_selector *s)
 {
     for (uint32_t i = 0; i < response_ring_count(r); i++) {
         struct iommu_response *a = response_ring_at(r, i);
-        if (a->outcome != XLATE_faulted && concerns(s, a->domain, a->iova))
+        if (a->outcome != XLATE_faulted && concerns(s, a->space, a->iova))
             a->stale = true;
     }
 }
@@ -396,7 +396,7 @@ static void mark_slots(struct iommu *m, const struct inv_selector *s)
     for (uint32_t i = 0; i < m->config.iommu.inflight; i++) {
         struct xlate *x = &m->xlate[i];
         if (x->step == XLATE_RESPOND && x->response.outcome != XLATE_faulted
-            && concerns(s, x->response.domain, x->request.iova))
+            && concerns(s, x->response.space, x->request.iova))
             x->response.stale = true;
     }
 }
@@ -408,8 +408,7 @@ static void mark_walks(struct iommu *m, const struct inv_selector *s, sim_time_t
         if (w->phase == WALK_FREE)
             continue;
         left--;
-        if (concerns(s, space_domain(w->space), w->page << 12)
-            && w->stale_since == TIME_NEVER)
+        if (concerns(s, w->space, w->page << 12) && w->stale_since == TIME_NEVER)
             w->stale_since = now;
     }
 }

@@ -467,6 +467,9 @@ void xlate_fault(struct iommu *m, uint16_t x, const struct iommu_fault *what, cy
 unsigned xlate_denying_stage(const struct iommu *m, const struct iommu_request *request,
                              const struct xlate_context *context,
                              const struct iotlb_entry *e);
+/* The cause to report when it does not. */
+uint16_t xlate_denied_cause(const struct iommu *m, const struct iommu_request *request,
+                            unsigned stage, const struct iotlb_entry *e);
 void xlate_answer_page(const struct iommu_request *request, const struct iotlb_entry *e,
                        struct iommu_response *response);
 

@@ -49,6 +49,13 @@ static inline bool riscv_supervisor(const struct iommu_request *q)
     return q->privileged && q->has_pasid;
 }
 
+/* Nor can it be told from a read that it fetches instructions. */
+static inline uint8_t riscv_access(uint8_t access, bool has_process)
+{
+    return access & PT_EXECUTE && !has_process ? (uint8_t)((access & ~PT_EXECUTE) | PT_READ)
+                                               : access;
+}
+
 void riscv_set_space(struct xlate_context *c, uint32_t pscid);
 uint16_t riscv_cause(const struct iommu_request *q, unsigned stage,
                      enum arch_denial denial);

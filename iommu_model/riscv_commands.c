@@ -16,7 +16,8 @@ static void one_page(struct iommu_command *c, uint64_t address)
     c->selector.last  = address | mask_lg2(12);
 }
 
-/* First-stage translations: of the host's address space, or of a virtual machine's. */
+/* First-stage translations: of the host's address space, or of a virtual machine's. With an
+ * address only leaves go (3.1.1): pointers to tables may stay. */
 static void decode_vma(struct riscv_command d, struct iommu_command *c)
 {
     struct inv_selector *s = &c->selector;
@@ -32,6 +33,7 @@ static void decode_vma(struct riscv_command d, struct iommu_command *c)
     if (d.low & RISCV_INVAL_AV) {
         one_page(c, riscv_inval_address(d));
         s->at_first_stage = true;
+        s->leaf_only      = true;
     }
 }
 

@@ -77,6 +77,7 @@ enum riscv_ddtp_mode {
     RISCV_DDTP_3LVL,
 };
 #define RISCV_DDTP_MODE(x) bits_get(x, 3, 0)
+#define RISCV_DDTP_BUSY    (UINT64_C(1) << 4)
 #define RISCV_PPN_53_10(x)                                                                 \
     (bits_get(x, 53, 10) << 12) /* The address in ddtp, cqb, DDT... */
 
@@ -218,6 +219,10 @@ static inline uint64_t riscv_table(enum riscv_table_mode mode, uint64_t root)
 #define RISCV_TA_ENS      (UINT64_C(1) << 1)
 #define RISCV_TA_SUM      (UINT64_C(1) << 2)
 #define RISCV_TA_PSCID(x) bits_put(x, 31, 12)
+static inline uint64_t riscv_ta(uint32_t pscid)
+{
+    return bits_put(pscid, 31, 12);
+}
 static inline uint32_t riscv_ta_pscid(uint64_t ta)
 {
     return (uint32_t)bits_get(ta, 31, 12);

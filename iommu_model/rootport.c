@@ -314,11 +314,11 @@ static void take_translations(struct rootport *r, sim_time_t now)
         account(s, DMA_PART_translate, now);
         for (unsigned p = 0; p < XLATE_PART_COUNT; p++)
             r->xlate_cycles[p] += a->part[p];
-        s->pa     = a->pa;
-        s->domain = a->domain;
-        s->fault  = a->outcome == XLATE_faulted;
-        s->epoch  = s->fault ? 0 : a->epoch;
-        s->stale  = s->stale || a->stale;
+        s->pa    = a->pa;
+        s->space = a->space;
+        s->fault = a->outcome == XLATE_faulted;
+        s->epoch = s->fault ? 0 : a->epoch;
+        s->stale = s->stale || a->stale;
         r->stats.fault += s->fault;
         translated(r, (uint16_t)a->id, now);
     }

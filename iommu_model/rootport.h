@@ -83,7 +83,8 @@ struct dma_slot {
     uint64_t pa;
     sim_time_t part[DMA_PART_COUNT];
     uint64_t order; /* Writes submitted before this one. */
-    uint32_t epoch, domain;
+    space_t space;  /* Whose tables were used. */
+    uint32_t epoch;
     uint16_t next;
     bool translated, fault, interrupt, stale, in_use;
 };

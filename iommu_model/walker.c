@@ -104,6 +104,7 @@ static void walk_page(struct iommu *m, struct walk *w, uint64_t guest, cycle_t n
 {
     const struct xlate_context *c = context_of(m, w);
     w->guest                      = guest;
+    w->for_table                  = false;
     if (c->redirects && m->arch->redirects(c, guest, &w->table)) {
         w->phase = WALK_MSI;
         read_entry(m, w, next);
@@ -339,11 +340,14 @@ static bool give_up(struct iommu *m, struct walk *w, cycle_t now)
 }
 
 /* The walk has no result. Everyone who waits is refused, or, where that is the owner's
- * access alone, walks for himself. */
+ * access alone, walks for himself: so does he whom a first stage that has let the owner
+ * pass may still refuse. */
 static void fail_as(struct iommu *m, struct walk *w, struct iommu_fault what,
                     unsigned stage, enum arch_denial denial, cycle_t now)
 {
-    const bool alone = denial == DENIED_PERMISSION || denial == DENIED_UNMARKED;
+    const bool passed =
+        context_of(m, w)->stage1.format != NULL && w->phase != WALK_STAGE1 && !w->for_table;
+    const bool alone = denial == DENIED_PERMISSION || denial == DENIED_UNMARKED || passed;
     if (give_up(m, w, now))
         return;
     m->stats.walk_unfilled++;
@@ -351,9 +355,12 @@ static void fail_as(struct iommu *m, struct walk *w, struct iommu_fault what,
         what.cause = m->arch->cause(&m->xlate[w->owner].request, stage, denial);
     deny(m, w->owner, &what, now);
     while (w->joined.first != XLATE_NONE) {
-        const uint16_t index = next_joined(m, w, now);
+        const uint16_t index          = next_joined(m, w, now);
+        const struct iommu_request *q = &m->xlate[index].request;
         if (stage != 0)
-            what.cause = m->arch->cause(&m->xlate[index].request, stage, denial);
+            what.cause = m->arch->cause(q, stage, denial);
+        if (!what.implicit)
+            what.guest = (what.guest & ~mask_lg2(12)) | (q->iova & mask_lg2(12));
         if (alone)
             look_again(m, index, now + m->config.walker.fill_cycles);
         else
@@ -381,7 +388,7 @@ static void settle(struct iommu *m, uint16_t index, const struct xlate_context *
         wake(m, index, e, again, now + m->config.walker.fill_cycles);
         return;
     }
-    const struct iommu_fault what = { .cause = m->arch->cause(q, denied, DENIED_PERMISSION),
+    const struct iommu_fault what = { .cause     = xlate_denied_cause(m, q, denied, e),
                                       .has_guest = denied == STAGE_2,
                                       .guest     = iotlb_guest(e, q->iova) };
     deny(m, index, &what, now);
@@ -409,7 +416,9 @@ static void finish(struct iommu *m, struct walk *w, const struct iotlb_entry *e,
     const struct xlate_context *c = context_of(m, w);
     const bool allowed            = m->config.walker.fill_denied
                          || xlate_denying_stage(m, &m->xlate[w->owner].request, c, e) == 0;
-    const bool fills = allowed && !overtaken(m, w, e);
+    /* No command names an interrupt file's entry where there is no second stage. */
+    const bool named = !e->redirected || c->stage2.format != NULL;
+    const bool fills = allowed && named && !overtaken(m, w, e);
     const bool again = fills && m->config.iommu.relookup;
     if (give_up(m, w, now))
         return;
@@ -423,6 +432,13 @@ static void finish(struct iommu *m, struct walk *w, const struct iotlb_entry *e,
         settle(m, index, c, e, again || !usable(m, index, e), now);
     }
     release(m, w, now);
+}
+
+/* Some of the page's addresses are interrupt files', which have entries of their own. */
+static bool covers_file(const struct xlate_context *c, uint64_t guest, unsigned page_lg2)
+{
+    const uint64_t differ = guest >> 12 ^ c->msi_pattern;
+    return c->redirects && (differ & ~c->msi_mask & ~mask_lg2(page_lg2 - 12)) == 0;
 }
 
 /* All stages have ended in leaves (a stage that is off: leaf of the whole space). */
@@ -449,6 +465,9 @@ static void combine(struct iommu *m, struct walk *w, const struct pt_item *leaf2
         if (leaf2 == NULL || leaf1->page_lg2 < leaf2->page_lg2)
             e.page_lg2 = leaf1->page_lg2;
     }
+    e.redirected = w->phase == WALK_MSI;
+    if (!e.redirected && covers_file(c, w->guest, e.page_lg2))
+        e.page_lg2 = 12;
     e.page  = iova >> e.page_lg2;
     e.pa    = align_down(pa, e.page_lg2);
     e.guest = leaf2 != NULL ? align_down(w->guest, e.page_lg2) : 0;
@@ -607,8 +626,11 @@ static bool worth_marking(const struct iommu *m, const struct walk *w,
 
 static void entry_arrived(struct iommu *m, struct walk *w, uint64_t entry, cycle_t now)
 {
-    const unsigned stage = w->phase == WALK_STAGE1 ? STAGE_1 : STAGE_2;
-    struct pt_item item  = walked_stage(m, w)->format->decode(entry, w->level);
+    const unsigned stage            = w->phase == WALK_STAGE1 ? STAGE_1 : STAGE_2;
+    const struct xlate_stage *table = walked_stage(m, w);
+    struct pt_item item             = table->format->decode(entry, w->level);
+    if (item.kind == PT_LEAF && !(table->leaf_sizes >> item.page_lg2 & 1))
+        item.kind = PT_MALFORMED;
     switch (item.kind) {
     case PT_ABSENT:
         fail(m, w, stage, DENIED_ABSENT, now);
@@ -665,8 +687,9 @@ void walker_data(struct iommu *m, unsigned index, cycle_t now)
 
 static void widen(struct walk *w, const struct inv_selector *s)
 {
+    const bool nests = w->space & SPACE_STAGE_2;
     const bool all =
-        s->by_guest || s->at_first_stage; /* Other addresses than the walk's. */
+        s->by_guest || (s->at_first_stage && nests); /* Other sizes than the walk's page. */
     const uint64_t first = all ? 0 : s->first, last = all ? UINT64_MAX : s->last;
     w->flush_first    = w->flushed && w->flush_first < first ? w->flush_first : first;
     w->flush_last     = w->flushed && w->flush_last > last ? w->flush_last : last;
@@ -701,7 +724,7 @@ static bool may_fill_stale(const struct iommu *m, const struct walk *w,
 {
     const struct iotlb_entry page = { .page = w->page, .page_lg2 = 12 };
     const uint64_t iova           = w->page << 12;
-    return w->stale_since != TIME_NEVER && space_domain(w->space) == s->value
+    return w->stale_since != TIME_NEVER && inv_selects_space(s, w->space)
            && iova >= s->first && iova <= s->last && !overtaken(m, w, &page)
            && knows_leaf(m, w);
 }

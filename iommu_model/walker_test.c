@@ -450,6 +450,23 @@ TEST_CASE(walker, a_malformed_entry_is_a_fault_of_its_own_at_its_level)
         }
 }
 
+TEST_CASE(walker, a_leaf_of_a_size_that_is_not_offered_is_malformed)
+{
+    for (unsigned level = 1; level <= 2; level++)
+        for (unsigned offered = 0; offered <= 1; offered++) {
+            prepare();
+            rig.vtd.pages_2m = level == 1 ? offered : !offered;
+            rig.vtd.pages_1g = level == 2 ? offered : !offered;
+            start(4);
+            map(base, 0x40000000, 12 + 9 * level, RW);
+            translate(base, PT_READ);
+            EXPECT_EQUAL(answer.outcome, offered ? XLATE_walked : XLATE_faulted);
+            if (!offered)
+                expect_record(base, PT_READ, VTD_FAULT_ENTRY_RESERVED);
+            rig_stop(&rig);
+        }
+}
+
 TEST_CASE(walker, every_level_can_withhold_a_right)
 {
     for (unsigned level = 0; level < 4; level++)
@@ -533,8 +550,8 @@ static void start_nested(unsigned stage2_lg2)
         map(0x5000, 0x99000, 12, RW);
     const struct pt_format *f    = ptfmt_find("vtdss");
     const struct xlate_context c = { .space  = space_make(DOMAIN, 3, STAGE_1 | STAGE_2),
-                                     .stage1 = { f, root1, 4 },
-                                     .stage2 = { f, root, 4 } };
+                                     .stage1 = { f, root1, 4, f->leaf_sizes },
+                                     .stage2 = { f, root, 4, f->leaf_sizes } };
     context_cache_fill(&rig.iommu.device_contexts, context_key(DEVICE, 0), &c);
 }
 

@@ -273,6 +273,13 @@ unsigned xlate_denying_stage(const struct iommu *m, const struct iommu_request *
     return 0;
 }
 
+uint16_t xlate_denied_cause(const struct iommu *m, const struct iommu_request *q,
+                            unsigned stage, const struct iotlb_entry *e)
+{
+    return m->arch->cause(
+        q, stage, stage == STAGE_2 && e->redirected ? DENIED_BY_FILE : DENIED_PERMISSION);
+}
+
 static void answer_hit(struct iommu *m, const struct iommu_request *q,
                        const struct xlate_context *context, const struct iotlb_entry *e,
                        struct iommu_response *r, cycle_t now)
@@ -283,7 +290,7 @@ static void answer_hit(struct iommu *m, const struct iommu_request *q,
         return;
     }
     r->outcome = XLATE_faulted;
-    r->cause   = m->arch->cause(q, denied, DENIED_PERMISSION);
+    r->cause   = xlate_denied_cause(m, q, denied, e);
     if (!context->quiet) {
         const struct iommu_fault what = { .cause     = r->cause,
                                           .has_guest = denied == STAGE_2,
@@ -300,7 +307,7 @@ static enum lookup_result lookup_page(struct iommu *m, const struct iommu_reques
     const struct iotlb_entry *e = iotlb_lookup(&m->iotlb, context->space, q->iova);
     if (first)
         r->iotlb_hit = e != NULL;
-    r->domain = space_domain(context->space);
+    r->space = context->space;
     if (e == NULL || (m->arch->serves != NULL && !m->arch->serves(m, q, e))) {
         if (m->counts_events)
             m->arch->event(m, EVENT_IOTLB_MISS, q, context);

@@ -60,9 +60,9 @@ struct iommu_response {
     uint64_t pa;   /* When outcome is not XLATE_faulted. */
     uint64_t iova; /* As asked. */
     cycle_t due;   /* The cycle of the answer. */
+    space_t space; /* Whose tables were used. */
     uint32_t id;
-    uint32_t epoch;  /* For iommu_retire. */
-    uint32_t domain; /* Whose tables were used. */
+    uint32_t epoch; /* For iommu_retire. */
     uint8_t outcome, page_lg2, prot;
     bool stale;                  /* Came from a translation that software had given back. */
     bool context_hit, iotlb_hit; /* At the first look-up of each. */

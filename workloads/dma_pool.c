@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "workloads/dma_pool.h"
 
-#include <stdlib.h>
-
 #include "dma_api/kernel.h"
 
 void dma_pool_init(struct dma_pool *p, struct device *dev, size_t block_bytes)
@@ -13,19 +11,17 @@ void dma_pool_init(struct dma_pool *p, struct device *dev, size_t block_bytes)
 
 static void add_block(struct dma_pool *p, const struct dma_pool_page *page, size_t offset)
 {
-    struct dma_block *b = malloc(sizeof *b);
-    CHECK(b != NULL);
+    struct dma_block *b = kernel_host_alloc(p->dev->kernel, 1, sizeof *b);
     *b = (struct dma_block){ (char *)page->cpu_addr + offset, page->dma + offset, p->free };
     p->free = b;
 }
 
 static bool grow(struct dma_pool *p)
 {
-    struct dma_pool_page *page = malloc(sizeof *page);
-    CHECK(page != NULL);
+    struct dma_pool_page *page = kernel_host_alloc(p->dev->kernel, 1, sizeof *page);
     page->cpu_addr = dma_alloc_coherent(p->dev, PAGE_SIZE, &page->dma, GFP_ATOMIC);
     if (page->cpu_addr == NULL) {
-        free(page);
+        kernel_host_free(p->dev->kernel, page);
         return false;
     }
     page->next = p->pages;
@@ -61,12 +57,12 @@ void dma_pool_destroy(struct dma_pool *p)
     while (p->free != NULL) {
         struct dma_block *b = p->free;
         p->free             = b->next;
-        free(b);
+        kernel_host_free(p->dev->kernel, b);
     }
     while (p->pages != NULL) {
         struct dma_pool_page *page = p->pages;
         p->pages                   = page->next;
         dma_free_coherent(p->dev, PAGE_SIZE, page->cpu_addr, page->dma);
-        free(page);
+        kernel_host_free(p->dev->kernel, page);
     }
 }

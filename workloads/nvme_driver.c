@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "workloads/nvme_driver.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "dma_api/kernel.h"
@@ -214,10 +213,9 @@ static void make_room(struct nvme_request *r)
 {
     if (r->mapping.range != NULL)
         return;
-    r->mapping.range = calloc(NVME_SGL_MAX, sizeof *r->mapping.range);
-    r->mapping.sgl   = calloc(NVME_SGL_MAX, sizeof *r->mapping.sgl);
-    CHECK(r->mapping.range != NULL);
-    CHECK(r->mapping.sgl != NULL);
+    struct kernel *k = r->queue->driver->kernel;
+    r->mapping.range = kernel_host_alloc(k, NVME_SGL_MAX, sizeof *r->mapping.range);
+    r->mapping.sgl   = kernel_host_alloc(k, NVME_SGL_MAX, sizeof *r->mapping.sgl);
 }
 
 static int map_data(struct nvme_request *r, struct nvme_sqe *sqe)
@@ -408,8 +406,7 @@ static bool queue_alloc(struct nvme_driver *d, struct nvme_queue *q, uint32_t id
 static void requests_alloc(struct nvme_queue *q)
 {
     q->requests = q->sq.entries - 1; /* A full queue keeps one slot empty. */
-    q->request  = calloc(q->requests, sizeof *q->request);
-    CHECK(q->request != NULL);
+    q->request  = kernel_host_alloc(q->driver->kernel, q->requests, sizeof *q->request);
     for (uint32_t i = q->requests; i-- > 0;) {
         q->request[i].queue = q;
         q->request[i].cid   = (uint16_t)i;
@@ -419,8 +416,8 @@ static void requests_alloc(struct nvme_queue *q)
     dma_pool_init(&q->page_pool, q->driver->dev, PAGE_SIZE);
 }
 
-/* An admin command, polled for; one at a time. */
-static uint16_t admin(struct nvme_driver *d, struct nvme_sqe *sqe)
+/* An admin command, polled for; one at a time. *result is its own, if it has one. */
+static uint16_t admin_result(struct nvme_driver *d, struct nvme_sqe *sqe, uint32_t *result)
 {
     struct nvme_queue *q = &d->admin;
     struct nvme_cqe cqe;
@@ -428,7 +425,14 @@ static uint16_t admin(struct nvme_driver *d, struct nvme_sqe *sqe)
     while (!take_cqe(q, &cqe))
         cpu_relax(cpu_this());
     ring_cq(q);
+    *result = cqe.result;
     return (cqe.status >> NVME_CQE_STATUS_SHIFT) & NVME_STATUS_CODE_MASK;
+}
+
+static uint16_t admin(struct nvme_driver *d, struct nvme_sqe *sqe)
+{
+    uint32_t result;
+    return admin_result(d, sqe, &result);
 }
 
 static bool wait_ready(struct nvme_driver *d, bool ready)
@@ -541,6 +545,22 @@ static bool create_queue(struct nvme_driver *d, unsigned cpu, uint32_t entries,
     return true;
 }
 
+/* A queue pair for each CPU. */
+static bool ask_for_queues(struct nvme_driver *d, struct error *error)
+{
+    const uint32_t less_1 = d->kernel->cpus - 1;
+    uint32_t granted;
+    struct nvme_sqe features = { .opcode = NVME_ADMIN_SET_FEATURES,
+                                 .cdw    = { NVME_FEATURE_QUEUES, less_1 << 16 | less_1 } };
+    if (admin_result(d, &features, &granted) != NVME_SUCCESS)
+        return error_set(error, "nvme: the number of queues was refused");
+    if ((granted & 0xffff) < less_1 || granted >> 16 < less_1)
+        return error_set(
+            error, "nvme.queues: expected at least %u, one for each CPU (--cpus), got %u",
+            d->kernel->cpus, (granted & 0xffff) + 1);
+    return true;
+}
+
 static bool set_up(struct nvme_driver *d, struct error *error)
 {
     const uint64_t cap     = mmio_read64(d->registers, NVME_CAP);
@@ -550,13 +570,8 @@ static bool set_up(struct nvme_driver *d, struct error *error)
     d->stride = (uint32_t)(cap >> NVME_CAP_DSTRD_SHIFT) & 0xf;
     if (!queue_alloc(d, &d->admin, 0, 32))
         return error_set(error, "nvme: no memory for the admin queue");
-    if (!enable(d, error) || !identify_all(d, error))
+    if (!enable(d, error) || !identify_all(d, error) || !ask_for_queues(d, error))
         return false;
-    struct nvme_sqe features = { .opcode = NVME_ADMIN_SET_FEATURES };
-    features.cdw[0]          = NVME_FEATURE_QUEUES;
-    features.cdw[1]          = (d->kernel->cpus - 1) << 16 | (d->kernel->cpus - 1);
-    if (admin(d, &features) != NVME_SUCCESS)
-        return error_set(error, "nvme: the number of queues was refused");
     for (unsigned cpu = 0; cpu < d->kernel->cpus; cpu++)
         if (!create_queue(d, cpu, entries, error))
             return false;
@@ -587,10 +602,10 @@ static void delete_queue(struct nvme_driver *d, struct nvme_queue *q)
     CHECK(admin(d, &sq) == NVME_SUCCESS);
     CHECK(admin(d, &cq) == NVME_SUCCESS);
     for (uint32_t i = 0; i < q->requests; i++) {
-        free(q->request[i].mapping.range);
-        free(q->request[i].mapping.sgl);
+        kernel_host_free(d->kernel, q->request[i].mapping.range);
+        kernel_host_free(d->kernel, q->request[i].mapping.sgl);
     }
-    free(q->request);
+    kernel_host_free(d->kernel, q->request);
     dma_pool_destroy(&q->small_pool);
     dma_pool_destroy(&q->page_pool);
     ring_free(d, &q->sq, NVME_SQE_LG2);

@@ -55,6 +55,7 @@ void replay_init(struct replay *r, const struct replay_config *config,
                  uint64_t seed, struct nvme_driver *driver, struct cpu *const *cpu,
                  unsigned cpus)
 {
+    CHECK(sources <= REPLAY_SOURCES_MAX);
     memset(r, 0, sizeof *r);
     r->config  = *config;
     r->source  = source;
@@ -106,10 +107,11 @@ static struct replay_cpu *cpu_of(struct replay *r, const struct trace_record *re
 static bool check(const struct replay *r, const struct trace_record *record,
                   struct error *error)
 {
+    const uint64_t index = r->read_of[r->playing];
     if (trace_op_moves_data(record->op) && record->bytes % (1u << NVME_BLOCK_LG2) != 0)
         return error_set(error,
                          "record %" PRIu64 ": bytes: expected a multiple of %u, got %u",
-                         r->read_here, 1u << NVME_BLOCK_LG2, record->bytes);
+                         index, 1u << NVME_BLOCK_LG2, record->bytes);
     for (uint32_t i = 0; i < record->segment_count; i++)
         if (record->segment_count > NVME_SGL_MAX
             && record->segment[i].bytes < 1u << NVME_BLOCK_LG2)
@@ -117,7 +119,7 @@ static bool check(const struct replay *r, const struct trace_record *record,
                 error,
                 "record %" PRIu64 ": segments: expected at least %u bytes each "
                 "when there are more than %d, got %u",
-                r->read_here, 1u << NVME_BLOCK_LG2, NVME_SGL_MAX, record->segment[i].bytes);
+                index, 1u << NVME_BLOCK_LG2, NVME_SGL_MAX, record->segment[i].bytes);
     for (uint32_t i = 0; i < record->segment_count; i++)
         if (record->segment[i].pa < PAGE_SIZE
             || record->segment[i].pa + record->segment[i].bytes > PLACED_FIRST)
@@ -125,7 +127,7 @@ static bool check(const struct replay *r, const struct trace_record *record,
                              "record %" PRIu64
                              ": address: expected 0x1000 (page 0 is nobody's "
                              "buffer) to 2^50, got 0x%" PRIx64,
-                             r->read_here, record->segment[i].pa);
+                             index, record->segment[i].pa);
     return true;
 }
 
@@ -145,10 +147,8 @@ static bool read_one(struct replay *r)
         return false;
     int got = 0;
     while (r->playing < r->sources
-           && (got = trace_next(r->source[r->playing].reader, &record, &r->error)) == 0) {
+           && (got = trace_next(r->source[r->playing].reader, &record, &r->error)) == 0)
         r->playing++;
-        r->read_here = 0;
-    }
     if (got > 0 && !check(r, &record, &r->error)) {
         error_in(&r->error, "%s", r->source[r->playing].name);
         got = -1;
@@ -158,7 +158,7 @@ static bool read_one(struct replay *r)
     if (got <= 0)
         return false;
     r->read++;
-    r->read_here++;
+    r->read_of[r->playing]++;
     keep(&cpu_of(r, &record)->waiting, &record);
     if (r->read % PROGRESS_EVERY == 0 && r->progress != NULL)
         r->progress(r->progress_self, r->read);

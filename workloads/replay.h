@@ -51,6 +51,8 @@ struct replay_record {
 #define RING_ITEM struct replay_record
 #include "sim/base/ring.h"
 
+enum { REPLAY_SOURCES_MAX = 64 };
+
 /* A trace to play, and what to call it in a message. */
 struct replay_source {
     const char *name;
@@ -84,7 +86,8 @@ struct replay {
     struct nvme_driver *driver;
     const struct replay_source *source; /* Played one after the other. */
     unsigned sources, playing;
-    uint64_t limit, read, read_here; /* Records to read at most; so far; of this source. */
+    uint64_t limit, read;                 /* Records to read at most, and so far. */
+    uint64_t read_of[REPLAY_SOURCES_MAX]; /* ... of each source. */
     bool ended, broken;
     struct error error; /* When broken: what was wrong with the trace. */
     unsigned cpus;

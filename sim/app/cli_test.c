@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The program as a user meets it: what it prints, writes and refuses. */
+#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,6 +37,13 @@ TEST_CASE(cli, every_command_explains_itself)
         EXPECT(strlen(r.out) > 100);
         EXPECT_TEXT(r.err, "");
     }
+    static const char *const short_form[] = { "-h", "replay -h", "params -h", "trace -h",
+                                              "trace info -h" };
+    for (unsigned i = 0; i < sizeof short_form / sizeof short_form[0]; i++) {
+        program_run(&r, short_form[i]);
+        EXPECT_EQUAL(r.status, 0);
+        EXPECT(strlen(r.out) > 100);
+    }
     program_run(&r, "--version");
     EXPECT_EQUAL(r.status, 0);
     EXPECT_HAS(r.out, "iovasim ");
@@ -49,9 +57,18 @@ TEST_CASE(cli, wrong_words_get_one_clear_line)
     expect_refusal("replay " SINGLE " --api foo", 2, "--api: expected iova");
     expect_refusal("replay " SINGLE " --policy foo", 2, "--policy: 'foo'");
     expect_refusal("replay " SINGLE " --preset foo", 2, "preset 'foo'");
-    expect_refusal("replay " SINGLE " --cpus 65", 2, "--cpus");
-    expect_refusal("replay " SINGLE " --limit -1", 2, "--limit");
+    expect_refusal("replay " SINGLE " --cpus 65", 2, "--cpus: expected 1 to 64, got '65'");
+    expect_refusal("replay " SINGLE " --cpus 0", 2, "--cpus: expected 1 to 64, got '0'");
+    expect_refusal("replay " SINGLE " --cpus two", 2, "--cpus: expected 1 to 64");
+    expect_refusal("replay " SINGLE " --limit -1", 2, "--limit: expected a number of at");
+    expect_refusal("replay " SINGLE " --limit 0", 2, "at least 1, got '0'");
+    expect_refusal("replay " SINGLE " --limit abc", 2, "--limit: ");
+    expect_refusal("replay " SINGLE " --limit 5k", 2, "got '5k'");
+    expect_refusal("replay " SINGLE " --seed ''", 2, "--seed: ");
+    expect_refusal("replay " SINGLE " --seed 9223372036854775808", 2, "--seed: ");
+    expect_refusal("trace cat " SINGLE " --limit abc", 2, "--limit: ");
     expect_refusal("replay " SINGLE " --host gem5", 2, "--host");
+    expect_refusal("replay " SINGLE " --json ''", 2, "--json: expected a file");
     expect_refusal("replay " SINGLE " --progress maybe", 2, "--progress");
     expect_refusal("params nothing-like-it", 2, "nothing matches");
 }
@@ -59,13 +76,21 @@ TEST_CASE(cli, wrong_words_get_one_clear_line)
 TEST_CASE(cli, unknown_keys_and_impossible_parameters_are_named)
 {
     expect_refusal("replay " SINGLE " --set iotlb.set=4", 2, "did you mean iotlb.sets?");
+    expect_refusal("replay " SINGLE " --set bogus.key=4", 2,
+                   "bogus.key: no such parameter; `iovasim params`");
     expect_refusal("replay " SINGLE " --set iotlb.sets=3", 2, "a power of two, got '3'");
     expect_refusal("replay " SINGLE " --set iotlb.sets", 2, "expected key=value");
     expect_refusal("replay " SINGLE " --set iotlb.sets=", 2, "iotlb.sets: expected");
     expect_refusal("replay " SINGLE " --set walker.walkers=60", 2, "walker.walks");
     expect_refusal("replay " SINGLE " --set linux.release=5.4", 2, "6.12|6.18|7.3");
+    expect_refusal("replay " SINGLE " --cpus 3 --set nvme.queues=2", 2,
+                   "nvme.queues: expected at least 3, one for each CPU (--cpus), got 2");
     expect_refusal("replay " SINGLE " --set linux.release=6.12 --api iova", 2,
                    "no IOVA API");
+    expect_refusal("replay " SINGLE " --preset riscv-perf --set linux.release=6.12", 2,
+                   "linux.release: expected 6.18");
+    expect_refusal("replay " SINGLE " --preset riscv-zdl --set linux.svnapot=1", 2,
+                   "linux.svnapot: expected 0");
 }
 
 TEST_CASE(cli, broken_traces_are_named_with_their_record)
@@ -113,18 +138,67 @@ TEST_CASE(cli, tables_fit_eighty_columns)
     EXPECT_EQUAL(r.status, 0);
     for (char *line = strtok(r.out, "\n"); line != NULL; line = strtok(NULL, "\n"))
         EXPECT(strlen(line) <= 80);
+    program_run(&r, "replay " MULTI " --limit 30 --preset vtd-server,riscv-zdl,riscv-perf");
+    EXPECT_EQUAL(r.status, 0);
+    for (char *line = strtok(r.out, "\n"); line != NULL; line = strtok(NULL, "\n"))
+        EXPECT(strlen(line) <= 80);
 }
 
-TEST_CASE(cli, several_traces_play_one_after_the_other)
+static unsigned times(const char *text, const char *word)
 {
+    unsigned n = 0;
+    for (; (text = strstr(text, word)) != NULL; text++)
+        n++;
+    return n;
+}
+
+TEST_CASE(cli, several_presets_stand_side_by_side)
+{
+    const char *const call =
+        "replay " SINGLE " --limit 50 --policy strict --preset riscv-zdl,riscv-perf";
+    program_run(&r, call);
+    EXPECT_EQUAL(r.status, 0);
+    EXPECT_EQUAL(times(r.out, "riscv-zdl"), 3); /* A table of its own, two columns. */
+    EXPECT_EQUAL(times(r.out, "riscv-perf"), 3);
+    EXPECT_HAS(r.out, "ns per DMA       riscv-zdl            riscv-perf\n");
     program_run(&r,
-                "replay " SINGLE " " MULTI " --api iova --policy strict --json @/two.json");
+                "replay " SINGLE " --limit 50 --policy strict --api iova --json @/p.json "
+                "--preset riscv-zdl,riscv-perf,riscv-zdl --set iotlb.sets=4");
     EXPECT_EQUAL(r.status, 0);
     size_t bytes;
-    char *json = program_file(program_path("two.json"), &bytes);
+    char *json = program_file(program_path("p.json"), &bytes);
     REQUIRE(json != NULL);
-    EXPECT_HAS(json, "\"records\": 3400");
+    EXPECT_EQUAL(times(json, "\"preset\": \"riscv-zdl\""), 3); /* config, configs, run */
+    EXPECT_EQUAL(times(json, "\"preset\": \"riscv-perf\""), 2);
+    EXPECT_EQUAL(times(json, "\"sets\": 4"), 3); /* --set is for all of them. */
+    EXPECT_EQUAL(times(json, "\"api\": "), 2);
     free(json);
+    expect_refusal("replay " SINGLE " --preset vtd-tiny,foo", 2, "preset 'foo'");
+    expect_refusal("replay " SINGLE " --preset vtd-tiny,riscv-zdl --set linux.svnapot=1", 2,
+                   "preset riscv-zdl: linux.svnapot");
+}
+
+/* The records of one of the traces of a result. */
+static uint64_t records_of(const json_t *trace, const char *name)
+{
+    EXPECT_HAS(json_string_value(json_object_get(trace, "path")), name);
+    return (uint64_t)json_integer_value(json_object_get(trace, "records"));
+}
+
+TEST_CASE(cli, several_traces_play_one_after_the_other_and_count_their_own_records)
+{
+    program_run(&r, "replay " SINGLE " " MULTI " " SINGLE " --limit 3100 --api iova "
+                    "--policy strict --json @/two.json");
+    EXPECT_EQUAL(r.status, 0);
+    json_t *result = json_load_file(program_path("two.json"), 0, NULL);
+    REQUIRE(result != NULL);
+    const json_t *traces = json_object_get(result, "traces");
+    EXPECT_EQUAL(json_array_size(traces), 3);
+    EXPECT_EQUAL(records_of(json_object_get(result, "trace"), "randread"), 3000);
+    EXPECT_EQUAL(records_of(json_array_get(traces, 0), "randread"), 3000);
+    EXPECT_EQUAL(records_of(json_array_get(traces, 1), "seqread"), 100);
+    EXPECT_EQUAL(records_of(json_array_get(traces, 2), "randread"), 0);
+    json_decref(result);
 }
 
 /* The same JSON, byte for byte, whatever carries the simulation. */
@@ -183,15 +257,24 @@ TEST_CASE(cli, listings_are_json_when_asked)
     }
 }
 
-/* SIGINT after the first quarter of a second of a run of many. */
-TEST_CASE(cli, an_interrupt_stops_a_long_replay_cleanly)
+/* SIGINT after the first moments of a run of many. */
+static void interrupt_a_long_replay(const char *host)
 {
-    char arguments[4096] = "--help >/dev/null; timeout -s INT 1.5 " TEST_BINARY_DIR
-                           "/iovasim replay --json @/interrupted.json";
+    char arguments[4096] =
+        "--help >/dev/null; timeout --foreground --preserve-status -s INT "
+        "1.5 " TEST_BINARY_DIR "/iovasim replay --json @/interrupted.json --host ";
+    strcat(arguments, host);
     for (unsigned i = 0; i < 32; i++)
         strcat(arguments, " " SINGLE);
-    strcat(arguments, "; test $? -eq 124 && exit 130");
     program_run(&r, arguments);
-    EXPECT_TEXT(r.err, "iovasim: interrupted\n");
+    EXPECT_EQUAL(r.status, 130);
+    const char *said = strstr(r.err, "iovasim: "); /* A sanitizer may greet before it. */
+    EXPECT_TEXT(said != NULL ? said : r.err, "iovasim: interrupted\n");
     EXPECT_EQUAL(program_files("interrupted"), 0);
+}
+
+TEST_CASE(cli, an_interrupt_stops_a_long_replay_cleanly)
+{
+    interrupt_a_long_replay("systemc");
+    interrupt_a_long_replay("direct");
 }

@@ -10,24 +10,30 @@
 
 #include "sim/app/cmd.h"
 #include "sim/app/interrupt.h"
+#include "sim/app/option.h"
 #include "sim/app/output.h"
 #include "sim/app/progress.h"
 #include "sim/app/report.h"
 #include "sim/host/direct.h"
 #include "sim/host/systemc.h"
 
-enum { CPUS_LOOK_AHEAD = 10000, POLICIES_MAX = 64 };
+enum { CPUS_LOOK_AHEAD = 10000, POLICIES_MAX = 64, PRESETS_MAX = 16 };
 
 /* What the command line said. */
 struct replay_call {
     char *preset, *api, *policy, *json, *progress_mode, *host, *run_ahead;
-    long long cpus, limit, seed;
-    struct config config;
+    char *cpus_text, *limit_text, *seed_text;
+    uint64_t cpus;  /* 0: as recorded. */
+    uint64_t limit; /* Of records; UINT64_MAX: all. */
+    uint64_t seed;
+    uint64_t records; /* That a run has replayed; 0: none is done. */
+    struct config config[PRESETS_MAX];
+    unsigned presets;
     bool wants[BLK_API_COUNT];
     const struct flush_policy *policies[POLICIES_MAX];
     unsigned policy_count, api_count;
     struct report report;
-    struct replay_source source[REPORT_TRACES_MAX];
+    struct replay_source source[REPLAY_SOURCES_MAX];
     struct progress progress;
     struct error error;
     int status;
@@ -89,11 +95,12 @@ static bool parse_lists(struct replay_call *c)
     if (!split(c, c->api != NULL ? c->api : every, add_api)
         || !split(c, c->policy != NULL ? c->policy : three, add_policy))
         return false;
-    const bool has_iova = strcmp(c->config.kernel.release, "6.12") != 0;
-    if (c->wants[BLK_iova] && !has_iova) {
+    for (unsigned i = 0; c->wants[BLK_iova] && i < c->presets; i++) {
+        if (strcmp(c->config[i].kernel.release, "6.12") != 0)
+            continue;
         if (c->api != NULL && strcmp(c->api, "all") != 0 && strcmp(c->api, "both") != 0)
             return usage(c, "--api: Linux %s has no IOVA API (it came with 6.16)",
-                         c->config.kernel.release);
+                         c->config[i].kernel.release);
         c->wants[BLK_iova] = false;
     }
     for (unsigned i = 0; i < BLK_API_COUNT; i++)
@@ -105,12 +112,14 @@ static bool parse_lists(struct replay_call *c)
 
 static bool parse_numbers(struct replay_call *c)
 {
-    if (c->cpus < 0 || c->cpus > ENGINE_CPUS_MAX)
-        return usage(c, "%s", "--cpus: expected 1 to 64");
-    if (c->limit < 0)
-        return usage(c, "%s", "--limit: expected a number of records");
-    if (c->seed < 0)
-        return usage(c, "%s", "--seed: expected a number of at least 0");
+    return option_number("--cpus", c->cpus_text, 1, ENGINE_CPUS_MAX, &c->cpus, &c->error)
+           && option_number("--limit", c->limit_text, 1, OPTION_NO_MOST, &c->limit,
+                            &c->error)
+           && option_number("--seed", c->seed_text, 0, OPTION_NO_MOST, &c->seed, &c->error);
+}
+
+static bool parse_modes(struct replay_call *c)
+{
     if (!progress_init(&c->progress, c->progress_mode != NULL ? c->progress_mode : "auto"))
         return usage(c, "--progress: expected auto, always or never, got '%s'",
                      c->progress_mode);
@@ -125,21 +134,38 @@ static bool parse_numbers(struct replay_call *c)
 
 enum { OPTION_SET = 1, OPTION_PRESET };
 
-/* The preset comes first, wherever it stands; then every --set in order. */
+static bool add_preset(struct replay_call *c, const char *name)
+{
+    if (c->presets == PRESETS_MAX)
+        return usage(c, "--preset: too many, at '%s'", name);
+    for (unsigned i = 0; i < c->presets; i++)
+        if (strcmp(c->config[i].preset, name) == 0)
+            return true;
+    return config_init(&c->config[c->presets++], name, &c->error);
+}
+
+/* The presets come first, wherever they stand; then every --set in order, for each. */
 static bool parse_config(struct replay_call *c, const char *const *set, unsigned sets)
 {
-    if (!config_init(&c->config, c->preset != NULL ? c->preset : "vtd-server", &c->error))
+    char usual[] = "vtd-server";
+    if (!split(c, c->preset != NULL ? c->preset : usual, add_preset))
         return false;
-    for (unsigned i = 0; i < sets; i++)
-        if (!config_set(&c->config, set[i], &c->error))
-            return error_in(&c->error, "--set");
-    return config_check(&c->config, &c->error);
+    if (c->presets == 0)
+        return usage(c, "%s: the list is empty", "--preset");
+    for (unsigned p = 0; p < c->presets; p++) {
+        for (unsigned i = 0; i < sets; i++)
+            if (!config_set(&c->config[p], set[i], &c->error))
+                return error_in(&c->error, "--set");
+        if (!config_check(&c->config[p], &c->error))
+            return c->presets > 1 && error_in(&c->error, "preset %s", c->config[p].preset);
+    }
+    return true;
 }
 
 static bool open_traces(struct replay_call *c, const char **path)
 {
     for (; path != NULL && *path != NULL; path++) {
-        if (c->report.traces == REPORT_TRACES_MAX)
+        if (c->report.traces == REPLAY_SOURCES_MAX)
             return usage(c, "%s: too many traces", *path);
         struct report_trace *t = &c->report.trace[c->report.traces];
         c->status              = EXIT_INPUT;
@@ -213,7 +239,20 @@ static void explain(struct replay_call *c, enum machine_outcome outcome)
     c->status = status_of(outcome);
 }
 
-static bool run_one(struct replay_call *c, const struct sim_host *host, enum blk_api api,
+static void note_records(struct replay_call *c, const struct machine_result *result)
+{
+    c->records = result->counters.replay.record;
+    for (unsigned i = 0; i < c->report.traces; i++)
+        c->report.trace[i].records = result->source_records[i];
+}
+
+static unsigned runs(const struct replay_call *c)
+{
+    return c->presets * c->policy_count * c->api_count;
+}
+
+static bool run_one(struct replay_call *c, const struct sim_host *host,
+                    const struct config *config, enum blk_api api,
                     const struct flush_policy *policy)
 {
     struct machine_result *result = &c->report.run[c->report.runs];
@@ -221,8 +260,8 @@ static bool run_one(struct replay_call *c, const struct sim_host *host, enum blk
          .api           = api,
          .policy        = policy,
          .cpus          = (unsigned)c->cpus,
-         .limit         = c->limit == 0 ? UINT64_MAX : (uint64_t)c->limit,
-         .seed          = (uint64_t)c->seed,
+         .limit         = c->limit,
+         .seed          = c->seed,
          .run_ahead     = c->run_ahead == NULL || strcmp(c->run_ahead, "on") == 0,
          .source        = c->source,
          .sources       = c->report.traces,
@@ -237,16 +276,15 @@ static bool run_one(struct replay_call *c, const struct sim_host *host, enum blk
             return false;
         }
     snprintf(what, sizeof what, "%s, %s", policy->name, blk_api_name[api]);
-    progress_begin(&c->progress, what, c->report.runs + 1, c->api_count * c->policy_count,
-                   c->limit > 0 ? (uint64_t)c->limit : c->report.records);
-    const enum machine_outcome outcome =
-        machine_run(&c->config, &run, host, result, &c->error);
+    progress_begin(&c->progress, what, c->report.runs + 1, runs(c),
+                   c->limit != UINT64_MAX ? c->limit : c->records);
+    const enum machine_outcome outcome = machine_run(config, &run, host, result, &c->error);
     progress_end(&c->progress);
     if (outcome != MACHINE_RAN) {
         explain(c, outcome);
         return false;
     }
-    c->report.records = result->counters.replay.record;
+    note_records(c, result);
     c->report.runs++;
     return true;
 }
@@ -255,15 +293,17 @@ static void run_all(void *arg, const struct sim_host *host)
 {
     struct replay_call *c = arg;
     c->status             = EXIT_FINE;
-    for (unsigned p = 0; p < c->policy_count; p++)
+    for (unsigned i = 0; i < c->presets * c->policy_count; i++)
         for (unsigned a = 0; a < BLK_API_COUNT; a++)
-            if (c->wants[a] && !run_one(c, host, (enum blk_api)a, c->policies[p]))
+            if (c->wants[a]
+                && !run_one(c, host, &c->config[i / c->policy_count], (enum blk_api)a,
+                            c->policies[i % c->policy_count]))
                 return;
 }
 
 static void run_on_host(struct replay_call *c)
 {
-    c->report.run = calloc(c->api_count * c->policy_count, sizeof *c->report.run);
+    c->report.run = calloc(runs(c), sizeof *c->report.run);
     CHECK(c->report.run != NULL);
     if (c->host != NULL && strcmp(c->host, "direct") == 0) {
         struct direct_host *h = direct_host_new();
@@ -289,6 +329,8 @@ static bool write_json(struct replay_call *c)
 static bool try_output(struct replay_call *c)
 {
     struct output o;
+    if (c->json != NULL && c->json[0] == '\0')
+        return usage(c, "%s", "--json: expected a file, or - for standard output");
     if (c->json == NULL || !output_open(&o, c->json, &c->error))
         return c->json == NULL;
     output_abandon(&o);
@@ -298,11 +340,12 @@ static bool try_output(struct replay_call *c)
 static void replay(struct replay_call *c, const char **path, const char *const *set,
                    unsigned sets)
 {
-    c->status        = EXIT_USAGE;
-    c->report.config = &c->config;
+    c->status = EXIT_USAGE;
     if (!parse_config(c, set, sets) || !parse_lists(c) || !parse_numbers(c)
-        || !try_output(c))
+        || !parse_modes(c) || !try_output(c))
         return;
+    c->report.config  = c->config;
+    c->report.configs = c->presets;
     if (!open_traces(c, path) || !choose_cpus(c))
         return;
     run_on_host(c);
@@ -321,9 +364,11 @@ static void release(struct replay_call *c)
     for (unsigned i = 0; i < c->report.traces; i++)
         trace_close(c->source[i].reader);
     free(c->report.run);
-    config_free(&c->config);
-    char *const text[] = { c->preset,        c->api,  c->policy,   c->json,
-                           c->progress_mode, c->host, c->run_ahead };
+    for (unsigned i = 0; i < c->presets; i++)
+        config_free(&c->config[i]);
+    char *const text[] = { c->preset,        c->api,      c->policy,    c->json,
+                           c->progress_mode, c->host,     c->run_ahead, c->cpus_text,
+                           c->limit_text,    c->seed_text };
     for (unsigned i = 0; i < sizeof text / sizeof text[0]; i++)
         free(text[i]);
 }
@@ -337,22 +382,23 @@ static int replay_run_command(int argc, const char **argv)
     int option;
     CHECK(c != NULL);
     CHECK(set != NULL);
+    c->limit                          = UINT64_MAX;
     const struct poptOption options[] = {
-        { "preset", 0, POPT_ARG_STRING, &c->preset, 0, "Machine (default vtd-server)",
-          "NAME" },
+        { "preset", 0, POPT_ARG_STRING, &c->preset, 0, "Machines (default vtd-server)",
+          "LIST" },
         { "set", 0, POPT_ARG_STRING, &assignment, OPTION_SET,
           "One parameter; may be given again", "KEY=VALUE" },
         { "api", 0, POPT_ARG_STRING, &c->api, 0,
           "iova, streaming, sg, both or all (default)", "LIST" },
         { "policy", 0, POPT_ARG_STRING, &c->policy, 0,
           "Flush policies (default strict,lazy,passthrough)", "LIST" },
-        { "cpus", 0, POPT_ARG_LONGLONG, &c->cpus, 0,
-          "Simulated CPUs (default: as recorded)", "N" },
-        { "limit", 0, POPT_ARG_LONGLONG, &c->limit, 0, "Records to replay (default: all)",
-          "N" },
+        { "cpus", 0, POPT_ARG_STRING, &c->cpus_text, 0,
+          "Simulated CPUs, 1 to 64 (default: as recorded)", "N" },
+        { "limit", 0, POPT_ARG_STRING, &c->limit_text, 0,
+          "Records to replay, at least 1 (default: all)", "N" },
         { "json", 0, POPT_ARG_STRING, &c->json, 0,
           "Write the result there; - is standard output", "FILE" },
-        { "seed", 0, POPT_ARG_LONGLONG, &c->seed, 0,
+        { "seed", 0, POPT_ARG_STRING, &c->seed_text, 0,
           "Seed of everything random (default 0)", "N" },
         { "progress", 0, POPT_ARG_STRING, &c->progress_mode, 0,
           "auto (on a terminal), always or never", "WHEN" },
@@ -363,7 +409,7 @@ static int replay_run_command(int argc, const char **argv)
         POPT_AUTOHELP POPT_TABLEEND
     };
     poptContext context = poptGetContext("iovasim replay", argc, argv, options, 0);
-    poptSetOtherOptionHelp(context, "TRACE...");
+    poptSetOtherOptionHelp(context, "[OPTION...] TRACE...");
     while ((option = poptGetNextOpt(context)) > 0)
         set[sets++] = assignment;
     if (option < -1) {

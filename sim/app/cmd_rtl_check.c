@@ -145,6 +145,46 @@ static bool check_runs(struct rtl_call *c, const char *folder,
     return true;
 }
 
+/* ---- Directed experiments
+ * ------------------------------------------------------------------------ */
+
+static void report_directed(struct rtl_call *c, const char *name,
+                            const struct directed_report *found)
+{
+    struct rtl_totals totals = { 0 };
+    rtl_totals_add_directed(&totals, &found->all);
+    rtl_totals_add_directed(&c->totals, &found->all);
+    json_array_append_new(c->runs, rtl_report_json(name, &totals));
+    if (c->json != NULL && strcmp(c->json, "-") == 0)
+        return;
+    rtl_report_print(stdout, name, &totals);
+    for (uint32_t i = 0; i < found->shown && c->shown < (unsigned)c->show; i++, c->shown++)
+        printf("  %s\n", found->disagreement[i].text);
+    fflush(stdout);
+}
+
+static bool check_directed(struct rtl_call *c, const char *folder,
+                           const struct rtl_files *files)
+{
+    struct config config;
+    bool done = configure(c, &config, NULL);
+    if (done) {
+        const struct iommu_settings settings = config_settings(&config);
+        for (size_t i = 0; done && i < files->count; i++) {
+            struct directed_report *found = calloc(1, sizeof *found);
+            CHECK(found != NULL);
+            done = directed_check(files->path[i], &settings, found, &c->error);
+            if (done)
+                report_directed(c, below(folder, files->path[i]), found);
+            free(found);
+            if (done && command_interrupted())
+                done = error_set(&c->error, "interrupted");
+        }
+    }
+    config_free(&config);
+    return done || refuse(c, command_interrupted() ? EXIT_STOPPED : EXIT_USAGE);
+}
+
 /* ---- The command
  * ------------------------------------------------------------------------ */
 
@@ -173,22 +213,23 @@ static bool is_run(const char *path)
 
 static void check(struct rtl_call *c, const char *folder)
 {
-    struct rtl_files runs;
+    struct rtl_files runs = { 0 }, directed = { 0 };
     const bool text = c->json == NULL || strcmp(c->json, "-") != 0;
     c->status       = EXIT_USAGE;
-    if (!rtl_files_find(&runs, folder, is_run, &c->error))
-        return;
-    if (runs.count == 0) {
-        error_set(&c->error, "%s: expected recordings of an RTL (*_req.csv.gz), found none",
-                  folder);
-        return;
-    }
-    if (text)
+    bool done       = rtl_files_find(&runs, folder, is_run, &c->error)
+                && rtl_files_find(&directed, folder, directed_is, &c->error);
+    if (done && runs.count + directed.count == 0)
+        done = error_set(&c->error,
+                         "%s: expected recordings of an RTL (*_req.csv.gz, "
+                         "directed_*.csv.gz), found none",
+                         folder);
+    if (done && text)
         rtl_report_heading(stdout);
-    const bool done = check_runs(c, folder, &runs);
-    if (done && text && runs.count > 1)
+    done = done && check_runs(c, folder, &runs) && check_directed(c, folder, &directed);
+    if (done && text && runs.count + directed.count > 1)
         rtl_report_print(stdout, "all", &c->totals);
     rtl_files_free(&runs);
+    rtl_files_free(&directed);
     if (!done)
         return;
     c->status = EXIT_USAGE;

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "sim/app/cmd.h"
+#include "sim/app/option.h"
 #include "sim/app/tracefile.h"
 #include "sim/base/check.h"
 #include "traces/trace.h"
@@ -21,7 +22,8 @@ enum { TAKES_FROM = 1, TAKES_JSON = 2, TAKES_LIMIT = 4, TAKES_NOTE = 8 };
 struct trace_call {
     const struct subcommand *sub;
     int json;
-    long long limit;
+    char *limit_text;
+    uint64_t limit;
     char *from;
     struct trace_about notes; /* --note, in order. */
     const char **file;        /* The arguments, NULL behind the last. */
@@ -252,7 +254,7 @@ static void record_print(const struct trace_record *r, uint64_t index)
 static int next_below(const struct trace_call *call, struct trace_reader *reader,
                       struct trace_record *record, uint64_t index, struct error *error)
 {
-    return index < (uint64_t)call->limit ? trace_next(reader, record, error) : 0;
+    return index < call->limit ? trace_next(reader, record, error) : 0;
 }
 
 static int trace_cat(const struct trace_call *call)
@@ -398,13 +400,13 @@ static void options_fill(struct trace_call *call, struct poptOption out[OPTIONS_
     };
     const struct poptOption json  = { "json", '\0',         POPT_ARG_NONE, &call->json,
                                       0,      "Print JSON", NULL };
-    const struct poptOption limit = { "limit",      '\0', POPT_ARG_LONGLONG,
-                                      &call->limit, 0,    "Stop after N records",
-                                      "N" };
-    const struct poptOption note  = {
-         "note",     '\0',       POPT_ARG_STRING,
-         NULL,       NOTE_VALUE, "Add a note, or replace one; repeatable",
-         "KEY=VALUE"
+    const struct poptOption limit = {
+        "limit", '\0', POPT_ARG_STRING, &call->limit_text, 0, "Stop after N records", "N"
+    };
+    const struct poptOption note = {
+        "note",     '\0',       POPT_ARG_STRING,
+        NULL,       NOTE_VALUE, "Add a note, or replace one; repeatable",
+        "KEY=VALUE"
     };
     const struct poptOption tail[] = { POPT_AUTOHELP POPT_TABLEEND };
     const unsigned takes           = call->sub->takes;
@@ -465,8 +467,10 @@ static bool arguments_take(struct trace_call *call, poptContext context)
         command_fail(EXIT_USAGE, "%s: %s", poptBadOption(context, 0), poptStrerror(got));
         return false;
     }
-    if (call->limit < 0) {
-        command_fail(EXIT_USAGE, "--limit: must not be negative, got %lld", call->limit);
+    struct error error;
+    if (!option_number("--limit", call->limit_text, 0, OPTION_NO_MOST, &call->limit,
+                       &error)) {
+        command_fail(EXIT_USAGE, "%s", error.text);
         return false;
     }
     return files_take(call, context);
@@ -474,7 +478,7 @@ static bool arguments_take(struct trace_call *call, poptContext context)
 
 static int subcommand_run(const struct subcommand *sub, int argc, const char **argv)
 {
-    struct trace_call call = { .sub = sub, .limit = LLONG_MAX };
+    struct trace_call call = { .sub = sub, .limit = UINT64_MAX };
     struct poptOption options[OPTIONS_MAX];
     char name[64], usage[64];
 
@@ -488,6 +492,7 @@ static int subcommand_run(const struct subcommand *sub, int argc, const char **a
 
     const int status = arguments_take(&call, context) ? sub->run(&call) : EXIT_USAGE;
     free(call.from);
+    free(call.limit_text);
     poptFreeContext(context);
     return status;
 }

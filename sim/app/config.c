@@ -172,6 +172,8 @@ static bool unknown_key(const char *key, struct error *error)
                 memcpy(nearest, candidate, sizeof nearest);
             }
         }
+    if (least > strlen(key) / 3)
+        return error_set(error, "%s: no such parameter; `iovasim params` lists all", key);
     return error_set(error,
                      "%s: no such parameter; did you mean %s? `iovasim params` lists all",
                      key, nearest);
@@ -212,5 +214,9 @@ bool config_check(const struct config *c, struct error *error)
             error,
             "link.posted_bytes: expected at least nvme.max_payload_bytes (%u), got %u",
             c->nvme.max_payload_bytes, c->link.posted_bytes);
+    if (strcmp(c->iommu.arch, "riscv") == 0 && c->kernel.svnapot && !c->riscv.napot)
+        return error_set(error,
+                         "linux.svnapot: expected 0 with riscv.napot=0 (every 64 KiB "
+                         "leaf would be a fault), got 1");
     return true;
 }

@@ -90,9 +90,7 @@ static void count(const struct machine *m, struct machine_counters *c)
     for (unsigned i = 0; i < m->driver.queues; i++)
         add_driver(&c->driver, &m->driver.queue[i].stats);
     for (unsigned i = 0; i < m->run->cpus; i++)
-        for (unsigned p = 0; p < PHASES; p++)
-            for (unsigned o = 0; o < OWNERS; o++)
-                c->cycles[p][o] += m->cpu[i].cycles[p][o];
+        cpu_account(&m->cpu[i], m->engine.now, c->cycles);
 }
 
 static void subtract(struct machine_counters *later, const struct machine_counters *earlier)
@@ -130,7 +128,6 @@ static bool attach(struct machine *m)
 
 static bool bring_up(struct machine *m)
 {
-    m->backend       = backend_find(m->config->iommu.arch);
     m->backend_state = m->backend->probe(&m->kernel, &m->iommu_window, &m->error);
     if (m->backend_state == NULL)
         return false;
@@ -159,8 +156,7 @@ static void begin_measuring(struct machine *m)
     count(m, &m->before);
     memset(&m->port.read_ps, 0, sizeof m->port.read_ps);
     memset(&m->port.write_ps, 0, sizeof m->port.write_ps);
-    memset(&m->audit.exposure_ns, 0, sizeof m->audit.exposure_ns);
-    m->audit.exposure_ps_max = 0;
+    audit_begin(&m->audit, m->engine.now);
 }
 
 static void end_measuring(struct machine *m)
@@ -176,6 +172,7 @@ static void end_measuring(struct machine *m)
     r->dma_read_ps        = m->port.read_ps;
     r->dma_write_ps       = m->port.write_ps;
     r->exposure_ns        = m->audit.exposure_ns;
+    memcpy(r->source_records, m->replay.read_of, sizeof r->source_records);
 }
 
 static void cpu0_before(struct machine *m, struct cpu *cpu)
@@ -297,6 +294,23 @@ static bool check_stats(struct machine *m, struct error *error)
     return true;
 }
 
+/* The account of the replay is complete: as many cycles as its CPUs had time for. */
+static bool check_owners(const struct machine *m, struct error *error)
+{
+    const struct machine_result *r = m->result;
+    const uint64_t had             = r->cpus * (r->time_ps / m->config->cpu.period_ps);
+    uint64_t owned                 = 0;
+    for (unsigned p = 0; p < PHASES; p++)
+        for (unsigned o = 0; o < OWNERS; o++)
+            owned += r->counters.cycles[p][o];
+    if (owned != had)
+        return error_set(error,
+                         "the CPUs had %" PRIu64 " cycles for the replay but their owners "
+                         "sum to %" PRIu64,
+                         had, owned);
+    return true;
+}
+
 static bool check_everything_back(const struct machine *m, struct error *error)
 {
     if (m->kernel.pages.out != 0)
@@ -306,6 +320,9 @@ static bool check_everything_back(const struct machine *m, struct error *error)
         return error_set(error,
                          "%" PRIu64 " page-table pages were taken, %" PRIu64 " freed",
                          m->kernel.stats.table_allocated, m->kernel.stats.table_freed);
+    if (m->kernel.heap.out != 0)
+        return error_set(error, "host memory that %s took was not given back",
+                         hostheap_taker(&m->kernel.heap));
     if (!rootport_idle(&m->port) || !nvme_ctrl_idle(&m->nvme))
         return error_set(error, "transactions were still under way");
     if (m->iommu.late_count != 0 || m->iommu.invq.state != INVQ_IDLE)
@@ -318,7 +335,7 @@ static bool check(struct machine *m, struct error *error)
     for (unsigned i = 0; i < m->run->cpus; i++)
         if (!cpu_check(&m->cpu[i], error))
             return false;
-    return audit_check(&m->audit, error) && check_stats(m, error)
+    return audit_check(&m->audit, error) && check_stats(m, error) && check_owners(m, error)
            && nvme_ctrl_check(&m->nvme, error) && check_everything_back(m, error);
 }
 
@@ -338,6 +355,19 @@ static enum machine_outcome judge(struct machine *m, struct error *error)
     return check(m, error) ? MACHINE_RAN : MACHINE_BROKEN;
 }
 
+static enum machine_outcome build_and_run(struct machine *m, const struct sim_host *host,
+                                          struct error *error)
+{
+    engine_init(&m->engine, host, m->run->run_ahead);
+    m->engine.interrupted = m->run->interrupted;
+    build_hardware(m);
+    build_software(m);
+    engine_run(&m->engine);
+    const enum machine_outcome outcome = judge(m, error);
+    destroy(m);
+    return outcome;
+}
+
 enum machine_outcome machine_run(const struct config *config, const struct machine_run *run,
                                  const struct sim_host *host, struct machine_result *result,
                                  struct error *error)
@@ -347,20 +377,23 @@ enum machine_outcome machine_run(const struct config *config, const struct machi
     CHECK(run->cpus > 0);
     CHECK(run->cpus <= ENGINE_CPUS_MAX);
     memset(result, 0, sizeof *result);
-    result->api    = blk_api_name[run->api];
-    result->policy = run->policy->name;
-    result->cpus   = run->cpus;
-    result->seed   = run->seed;
-    m->config      = config;
-    m->run         = run;
-    m->result      = result;
-    engine_init(&m->engine, host, run->run_ahead);
-    m->engine.interrupted = run->interrupted;
-    build_hardware(m);
-    build_software(m);
-    engine_run(&m->engine);
-    const enum machine_outcome outcome = judge(m, error);
-    destroy(m);
+    result->preset          = config->preset;
+    result->api             = blk_api_name[run->api];
+    result->policy          = run->policy->name;
+    result->cpus            = run->cpus;
+    result->seed            = run->seed;
+    result->iommu_period_ps = config->iommu.period_ps;
+    m->config               = config;
+    m->run                  = run;
+    m->result               = result;
+    m->backend              = backend_find(config->iommu.arch);
+
+    enum machine_outcome outcome = MACHINE_REFUSED;
+    if (m->backend != NULL)
+        outcome = build_and_run(m, host, error);
+    else
+        error_set(error, "iommu.arch: a replay needs a driver, and there is none for %s",
+                  config->iommu.arch);
     free(m);
     return outcome;
 }

@@ -52,11 +52,13 @@ struct machine_counters {
 };
 
 struct machine_result {
-    const char *api, *policy;
+    const char *preset, *api, *policy;
     unsigned cpus;
     uint64_t seed;
+    uint64_t iommu_period_ps;
     struct machine_counters counters; /* Of the replay. */
     sim_time_t time_ps;               /* Of the replay. */
+    uint64_t source_records[REPLAY_SOURCES_MAX];
     uint64_t exposure_ps_max, exposed_pages_most;
     struct histogram io_latency_ns, dma_read_ps, dma_write_ps, exposure_ns;
 };

@@ -35,6 +35,12 @@ static const struct command *find(const char *name)
     return NULL;
 }
 
+/* -h asks for help like --help, before a command and behind it. */
+static bool wants_help(const char *argument)
+{
+    return strcmp(argument, "--help") == 0 || strcmp(argument, "-h") == 0;
+}
+
 int main(int argc, const char **argv)
 {
     interrupt_install();
@@ -42,7 +48,7 @@ int main(int argc, const char **argv)
         print_help(stderr);
         return EXIT_USAGE;
     }
-    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0) {
+    if (wants_help(argv[1]) || strcmp(argv[1], "help") == 0) {
         print_help(stdout);
         return EXIT_FINE;
     }
@@ -57,5 +63,8 @@ int main(int argc, const char **argv)
     char name[64]; /* What its own help calls it. */
     snprintf(name, sizeof name, "iovasim %s", command->name);
     argv[1] = name;
+    for (int i = 2; i < argc && i <= 3; i++) /* trace SUBCOMMAND -h */
+        if (wants_help(argv[i]))
+            argv[i] = "--help";
     return command->run(argc - 1, argv + 1);
 }

@@ -72,6 +72,7 @@ static const struct preset_value values[] = {
     { "riscv.recheck_dirty=0", RTL },
     { "riscv.read_reserved=0", RTL },
     { "riscv.fence_drains=0", RTL },
+    { "linux.svnapot=0", "it walks no 64 KiB leaves, and no capability could say so" },
     { NULL, NULL },
 };
 

@@ -11,18 +11,17 @@
 #include "sim/app/machine.h"
 #include "sim/app/tracefile.h"
 
-enum { REPORT_TRACES_MAX = 64 };
-
 struct report_trace {
     const char *path, *format;
     char sha256[FILE_SHA256_CHARS + 1];
+    uint64_t records; /* That each run replayed. */
 };
 
 struct report {
-    const struct config *config;
-    struct report_trace trace[REPORT_TRACES_MAX];
+    const struct config *config; /* One for each preset, in the order of the runs. */
+    unsigned configs;
+    struct report_trace trace[REPLAY_SOURCES_MAX];
     unsigned traces, runs;
-    uint64_t records; /* That each run replayed. */
     struct machine_result *run;
 };
 

@@ -40,13 +40,21 @@ static json_t *config_json(const struct config *c)
     return all;
 }
 
-static json_t *trace_json(const struct report_trace *t, uint64_t records)
+static json_t *configs_json(const struct report *report)
+{
+    json_t *all = json_array();
+    for (unsigned i = 0; i < report->configs; i++)
+        json_array_append_new(all, config_json(&report->config[i]));
+    return all;
+}
+
+static json_t *trace_json(const struct report_trace *t)
 {
     json_t *o = json_object();
     json_object_set_new(o, "path", json_string(t->path));
     json_object_set_new(o, "sha256", json_string(t->sha256));
     json_object_set_new(o, "format", json_string(t->format));
-    json_object_set_new(o, "records", count(records));
+    json_object_set_new(o, "records", count(t->records));
     return o;
 }
 
@@ -150,7 +158,7 @@ static json_t *histograms_json(const struct machine_result *r)
     return o;
 }
 
-static json_t *run_json(const struct report *report, const struct machine_result *r)
+static json_t *run_json(const struct machine_result *r)
 {
     static const char *const device[]   = { "nvme", "dma", NULL };
     static const char *const iommu[]    = { "iommu",   "iotlb", "walkcache", "context",
@@ -159,7 +167,7 @@ static json_t *run_json(const struct report *report, const struct machine_result
     json_t *o                           = json_object();
     json_object_set_new(o, "api", json_string(r->api));
     json_object_set_new(o, "policy", json_string(r->policy));
-    json_object_set_new(o, "preset", json_string(report->config->preset));
+    json_object_set_new(o, "preset", json_string(r->preset));
     json_object_set_new(o, "seed", count(r->seed));
     json_object_set_new(o, "cpus", count(r->cpus));
     json_object_set_new(o, "metrics", metrics_json(r));
@@ -181,15 +189,17 @@ bool report_json(const struct report *report, FILE *out)
     json_object_set_new(o, "tool",
                         json_pack("{ssss}", "name", "iovasim", "version", IOVASIM_VERSION));
     json_object_set_new(o, "config", config_json(report->config));
-    json_object_set_new(o, "trace", trace_json(&report->trace[0], report->records));
+    if (report->configs > 1)
+        json_object_set_new(o, "configs", configs_json(report));
+    json_object_set_new(o, "trace", trace_json(&report->trace[0]));
     for (unsigned i = 0; i < report->traces; i++)
-        json_array_append_new(traces, trace_json(&report->trace[i], report->records));
+        json_array_append_new(traces, trace_json(&report->trace[i]));
     if (report->traces > 1)
         json_object_set_new(o, "traces", traces);
     else
         json_decref(traces);
     for (unsigned i = 0; i < report->runs; i++)
-        json_array_append_new(runs, run_json(report, &report->run[i]));
+        json_array_append_new(runs, run_json(&report->run[i]));
     json_object_set_new(o, "runs", runs);
     const bool done = json_dumpf(o, out, JSON_INDENT(1)) == 0 && fputc('\n', out) != EOF;
     json_decref(o);

@@ -76,7 +76,8 @@ static void comparison_row(struct sheet *s, const struct machine_result *r)
     figure(line, 11, v[METRIC_ID_dma_address_bytes_per_io], 0);
 }
 
-static void comparison(const struct report *report, FILE *out, bool colour)
+static void comparison(const struct machine_result *run, unsigned runs, FILE *out,
+                       bool colour)
 {
     static const char *const name[] = { "kIOPS", "Gb/s", "cycles", "map",  "unmap",
                                         "inv",   "hit%", "us",     "open", "kept" };
@@ -85,68 +86,175 @@ static void comparison(const struct report *report, FILE *out, bool colour)
     column(&s, "API", false);
     for (unsigned i = 0; i < sizeof name / sizeof name[0]; i++)
         column(&s, name[i], true);
-    for (unsigned i = 0; i < report->runs; i++)
-        comparison_row(&s, &report->run[i]);
+    for (unsigned i = 0; i < runs; i++)
+        comparison_row(&s, &run[i]);
     sheet_print(&s);
+}
+
+/* One table for each preset: a column with its name would not fit. */
+static void comparisons(const struct report *report, FILE *out, bool colour)
+{
+    const unsigned each = report->runs / report->configs;
+    for (unsigned i = 0; i < report->configs; i++) {
+        if (report->configs > 1)
+            fprintf(out, "%s\n", report->config[i].preset);
+        comparison(&report->run[i * each], each, out, colour);
+    }
 }
 
 /* ---- Where the cycles went
  * ----------------------------------------------------------------------------- */
 
-static uint64_t owner_cycles(const struct machine_result *r, unsigned owner)
+/* Side by side, so many runs fit into 80 columns. smartcols knows no headings that span. */
+enum { BREAKDOWN_RUNS = 9, LABEL_WIDTH = 14, FIGURE_WIDTH = 7 };
+
+/* Some of the runs, side by side. */
+struct breakdown {
+    const struct machine_result *run;
+    unsigned runs;
+    bool presets; /* There are several. */
+    FILE *out;
+};
+
+static const char *preset_of(const struct machine_result *r)
+{
+    return r->preset;
+}
+
+static const char *policy_of(const struct machine_result *r)
+{
+    return r->policy;
+}
+
+/* A name that neighbours of one preset share stands above them once. */
+static void spanning(const struct breakdown *b, const char *label,
+                     const char *(*name)(const struct machine_result *r))
+{
+    fprintf(b->out, "%-*s", LABEL_WIDTH, label);
+    for (unsigned i = 0; i < b->runs;) {
+        const struct machine_result *r = &b->run[i];
+        unsigned same                  = 1;
+        while (i + same < b->runs && strcmp(name(&r[same]), name(r)) == 0
+               && strcmp(r[same].preset, r->preset) == 0)
+            same++;
+        const int width = (int)same * FIGURE_WIDTH - 3;
+        fprintf(b->out, "   %-*.*s", i + same < b->runs ? width : 0, width, name(r));
+        i += same;
+    }
+    fputc('\n', b->out);
+}
+
+static void breakdown_heading(const struct breakdown *b, const char *label)
+{
+    if (b->presets)
+        spanning(b, label, preset_of);
+    spanning(b, b->presets ? "" : label, policy_of);
+    fprintf(b->out, "%-*s", LABEL_WIDTH, "");
+    for (unsigned i = 0; i < b->runs; i++)
+        fprintf(b->out, "%*.*s", FIGURE_WIDTH, FIGURE_WIDTH - 1, b->run[i].api);
+    fputc('\n', b->out);
+}
+
+/* A row that would say nothing but 0 is left out; cycles that were spent are said. */
+static void breakdown_row(const struct breakdown *b, const char *label, int digits,
+                          double (*value)(const struct machine_result *r, size_t which),
+                          size_t which)
+{
+    bool any = false;
+    for (unsigned i = 0; i < b->runs; i++)
+        any |= value(&b->run[i], which) > (digits == 0 ? 0.0 : 0.05);
+    if (!any)
+        return;
+    fprintf(b->out, "%-*s", LABEL_WIDTH, label);
+    for (unsigned i = 0; i < b->runs; i++)
+        fprintf(b->out, "%*.*f", FIGURE_WIDTH, digits, value(&b->run[i], which));
+    fputc('\n', b->out);
+}
+
+static double share(double part, double whole)
+{
+    return whole == 0.0 ? 0.0 : part / whole;
+}
+
+static double owner_cycles(const struct machine_result *r, size_t owner)
 {
     uint64_t sum = 0;
     for (unsigned p = 0; p < PHASES; p++)
         sum += r->counters.cycles[p][owner];
-    return sum;
+    return share((double)sum, (double)r->counters.replay.record);
 }
 
-static bool any_cycles(const struct report *report, unsigned owner)
+static void cpu_breakdown(const struct breakdown *b)
 {
-    for (unsigned i = 0; i < report->runs; i++)
-        if (owner_cycles(&report->run[i], owner) != 0)
-            return true;
-    return false;
+    breakdown_heading(b, "cycles per I/O");
+    for (unsigned o = 0; o < OWNERS; o++)
+        if (o != OWNER_idle && o != OWNER_setup)
+            breakdown_row(b, cpu_owner_name[o], 0, owner_cycles, o);
+    fputc('\n', b->out);
 }
 
-/* Side by side, so many runs fit into 80 columns. smartcols knows no headings that span. */
-enum { BREAKDOWN_RUNS = 9, LABEL_WIDTH = 14, FIGURE_WIDTH = 7 };
+/* ---- Where the device's time went ---------------------------------------------------- */
 
-static void breakdown_heading(const struct machine_result *run, unsigned shown, FILE *out)
+static double dmas(const struct machine_result *r)
 {
-    fprintf(out, "%-*s", LABEL_WIDTH, "cycles per I/O");
-    for (unsigned i = 0; i < shown;) {
-        unsigned same = 1;
-        while (i + same < shown && strcmp(run[i + same].policy, run[i].policy) == 0)
-            same++;
-        const int width = (int)same * FIGURE_WIDTH - 3;
-        fprintf(out, "   %-*.*s", i + same < shown ? width : 0, width, run[i].policy);
-        i += same;
+    return (double)(r->counters.dma.read + r->counters.dma.write);
+}
+
+/* which: where in struct dma_stats the part's picoseconds are. */
+static double dma_ns(const struct machine_result *r, size_t which)
+{
+    const uint64_t ps = *(const uint64_t *)((const char *)&r->counters.dma + which);
+    return share((double)ps / 1000.0, dmas(r));
+}
+
+static double xlate_ns(const struct machine_result *r, size_t part)
+{
+    const uint64_t ps = r->counters.xlate_cycles[part] * r->iommu_period_ps;
+    return share((double)ps / 1000.0, dmas(r));
+}
+
+/* which: where in struct iommu_stats the outcome is counted. */
+static double outcome_percent(const struct machine_result *r, size_t which)
+{
+    const uint64_t n = *(const uint64_t *)((const char *)&r->counters.iommu + which);
+    return 100.0 * share((double)n, (double)r->counters.iommu.translation);
+}
+
+static double reads_per_walk(const struct machine_result *r, size_t unused)
+{
+    (void)unused;
+    return share((double)r->counters.memport.read_walk, (double)r->counters.iommu.walk);
+}
+
+static void translate_rows(const struct breakdown *b)
+{
+    char label[LABEL_WIDTH + 1];
+    for (unsigned i = 0; i < XLATE_PART_COUNT; i++) {
+        snprintf(label, sizeof label, "  %s", xlate_part_name[i]);
+        breakdown_row(b, label, 1, xlate_ns, i);
     }
-    fprintf(out, "\n%-*s", LABEL_WIDTH, "");
-    for (unsigned i = 0; i < shown; i++)
-        fprintf(out, "%*.*s", FIGURE_WIDTH, FIGURE_WIDTH - 1, run[i].api);
-    fputc('\n', out);
 }
 
-static void breakdown(const struct report *report, unsigned first, FILE *out)
+#define PART_ROW(name, text) { #name, offsetof(struct dma_stats, name##_ps) },
+#define OUTCOME_ROW(name, text)                                                            \
+    { #name " %", offsetof(struct iommu_stats, translation_##name) },
+
+static void device_breakdown(const struct breakdown *b)
 {
-    const unsigned left              = report->runs - first;
-    const unsigned shown             = left < BREAKDOWN_RUNS ? left : BREAKDOWN_RUNS;
-    const struct machine_result *run = &report->run[first];
-    breakdown_heading(run, shown, out);
-    for (unsigned o = 0; o < OWNERS; o++) {
-        if (o == OWNER_idle || o == OWNER_setup || !any_cycles(report, o))
-            continue;
-        fprintf(out, "%-*s", LABEL_WIDTH, cpu_owner_name[o]);
-        for (unsigned i = 0; i < shown; i++) {
-            const double ios = (double)run[i].counters.replay.record;
-            fprintf(out, "%*.0f", FIGURE_WIDTH,
-                    ios == 0 ? 0 : (double)owner_cycles(&run[i], o) / ios);
-        }
-        fputc('\n', out);
+    static const struct {
+        const char *name;
+        size_t offset;
+    } part[] = { DMA_PARTS(PART_ROW) }, outcome[] = { XLATE_OUTCOMES(OUTCOME_ROW) };
+    breakdown_heading(b, "ns per DMA");
+    for (unsigned i = 0; i < sizeof part / sizeof part[0]; i++) {
+        breakdown_row(b, part[i].name, 1, dma_ns, part[i].offset);
+        if (i == DMA_PART_translate)
+            translate_rows(b);
     }
-    fputc('\n', out);
+    for (unsigned i = 0; i < sizeof outcome / sizeof outcome[0]; i++)
+        breakdown_row(b, outcome[i].name, 1, outcome_percent, outcome[i].offset);
+    breakdown_row(b, "reads/walk", 1, reads_per_walk, 0);
+    fputc('\n', b->out);
 }
 
 static void legend(FILE *out)
@@ -155,14 +263,32 @@ static void legend(FILE *out)
         "Per I/O: cycles, CPU cycles that were not idle; map, unmap, those inside the\n"
         "calls (unmap with flush timers); inv, invalidation commands; us, median latency;\n"
         "open, page-microseconds that given-back pages stayed reachable for the device;\n"
-        "kept, bytes a driver keeps from map to unmap. hit%, of IOTLB look-ups.\n\n",
+        "kept, bytes a driver keeps from map to unmap. hit%, of IOTLB look-ups.\n"
+        "Per DMA of the device: where its time went (indented: inside the IOMMU), how\n"
+        "its translation ended, and the reads of each page walk.\n\n",
         out);
+}
+
+/* How many of the runs from first on stand side by side: whole presets, if one fits. */
+static unsigned beside(const struct report *report, unsigned first)
+{
+    const unsigned each = report->runs / report->configs;
+    const unsigned left =
+        each <= BREAKDOWN_RUNS ? report->runs - first : each - first % each;
+    const unsigned most =
+        each <= BREAKDOWN_RUNS ? BREAKDOWN_RUNS / each * each : BREAKDOWN_RUNS;
+    return left < most ? left : most;
 }
 
 void report_table(const struct report *report, FILE *out, bool colour)
 {
-    comparison(report, out, colour);
+    struct breakdown b = { .presets = report->configs > 1, .out = out };
+    comparisons(report, out, colour);
     legend(out);
-    for (unsigned first = 0; first < report->runs; first += BREAKDOWN_RUNS)
-        breakdown(report, first, out);
+    for (unsigned first = 0; first < report->runs; first += b.runs) {
+        b.run  = &report->run[first];
+        b.runs = beside(report, first);
+        cpu_breakdown(&b);
+        device_breakdown(&b);
+    }
 }

@@ -7,12 +7,15 @@
 #include <stdio.h>
 
 #include "sim/rtl/compare.h"
+#include "sim/rtl/directed.h"
 
 struct rtl_totals {
     struct rtl_tally requests, commands, faults;
+    struct directed_tally directed;
 };
 
 void rtl_totals_add(struct rtl_totals *totals, const struct rtl_report *report);
+void rtl_totals_add_directed(struct rtl_totals *totals, const struct directed_tally *tally);
 bool rtl_totals_agree(const struct rtl_totals *totals);
 
 /* One line, and one more for each rule that was applied. */

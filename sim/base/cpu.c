@@ -98,13 +98,13 @@ static void take(struct cpu *cpu, void (*fn)(void *arg), void *arg)
     const enum cpu_owner owner = cpu_own(cpu, OWNER_irq);
     cpu_irq_disable(cpu);
     cpu_spend(cpu, cpu->config->irq_entry_cycles);
-    cpu->owner = OWNER_driver;
+    cpu_own(cpu, OWNER_driver);
     fn(arg);
-    cpu->owner = OWNER_irq;
+    cpu_own(cpu, OWNER_irq);
     cpu_spend(cpu, cpu->config->irq_exit_cycles);
     cpu_irq_enable(cpu);
-    cpu->owner  = owner;
-    cpu->phase  = phase;
+    cpu_own(cpu, owner);
+    cpu_enter_phase(cpu, phase);
     cpu->kicked = true;
 }
 
@@ -314,6 +314,41 @@ bool cpu_timer_cancel(struct cpu_timer *timer)
 }
 
 /* ---- Audit --------------------------------------------------------------------------- */
+
+static uint64_t cycles_until(const struct cpu *cpu, sim_time_t t)
+{
+    return t <= cpu->started ? 0 : (t - cpu->started) / cpu->config->period_ps;
+}
+
+/* The cycles after now, which a CPU ahead of it has been charged, newest tenure first. */
+static void take_off(const struct cpu *cpu, sim_time_t now, uint64_t sum[PHASES][OWNERS])
+{
+    struct cpu_tenure t = { cpu->time, cpu->owner, cpu->phase };
+    for (uint64_t left = cpu->tenures; t.until > now; left--) {
+        const bool known              = left > 0 && cpu->tenures - left < CPU_TENURES;
+        const struct cpu_tenure *last = &cpu->tenure[(left - 1) % CPU_TENURES];
+        const sim_time_t from         = known && last->until > now ? last->until : now;
+        sum[t.phase][t.owner] -= cycles_until(cpu, t.until) - cycles_until(cpu, from);
+        if (from == now)
+            return;
+        t = *last;
+    }
+}
+
+uint64_t cpu_account(const struct cpu *cpu, sim_time_t now, uint64_t sum[PHASES][OWNERS])
+{
+    for (unsigned p = 0; p < PHASES; p++)
+        for (unsigned o = 0; o < OWNERS; o++)
+            sum[p][o] += cpu->cycles[p][o];
+    if (cpu->finished && cpu->time < now)
+        now = cpu->time;
+    if (cpu->time > now)
+        take_off(cpu, now, sum);
+    else
+        sum[cpu->phase][cpu->waiting ? OWNER_idle : cpu->owner] +=
+            cycles_until(cpu, now) - cycles_until(cpu, cpu->time);
+    return cycles_until(cpu, now);
+}
 
 bool cpu_check(const struct cpu *cpu, struct error *error)
 {

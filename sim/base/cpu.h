@@ -60,7 +60,14 @@ struct cpu_config {
 };
 extern const struct param_table cpu_param_table;
 
-enum { CPU_VECTORS = 256 };
+enum { CPU_VECTORS = 256, CPU_TENURES = 16 };
+
+/* Whose cycles they were until then. */
+struct cpu_tenure {
+    sim_time_t until;
+    enum cpu_owner owner;
+    enum cpu_phase phase;
+};
 
 struct cpu;
 struct cpu_timer {
@@ -80,10 +87,12 @@ struct cpu {
     enum cpu_owner owner;
     enum cpu_phase phase;
     uint64_t cycles[PHASES][OWNERS];
-    unsigned irq_off; /* Interrupts are taken while it is 0. */
-    bool waiting;     /* In cpu_wait, or spinning for a lock. */
-    bool kicked;      /* Something happened since the last cpu_wait returned. */
-    bool spinning;    /* Waiting for a lock: only its holder may wake this CPU. */
+    uint64_t tenures; /* That have ended, and the newest of them: more than a CPU begins */
+    struct cpu_tenure tenure[CPU_TENURES]; /* between two points where others catch up. */
+    unsigned irq_off;                      /* Interrupts are taken while it is 0. */
+    bool waiting;                          /* In cpu_wait, or spinning for a lock. */
+    bool kicked;   /* Something happened since the last cpu_wait returned. */
+    bool spinning; /* Waiting for a lock: only its holder may wake this CPU. */
     bool finished;
     uint64_t pending[CPU_VECTORS / 64];
     struct {
@@ -116,18 +125,28 @@ static inline void cpu_spend(struct cpu *cpu, uint64_t cycles)
 /* Lets the world catch up with this CPU, then takes interrupts and timers that are due. */
 void cpu_sync(struct cpu *cpu);
 
+static inline void cpu_tenure_ends(struct cpu *cpu)
+{
+    struct cpu_tenure *t = &cpu->tenure[cpu->tenures++ % CPU_TENURES];
+    t->until             = cpu->time;
+    t->owner             = cpu->owner;
+    t->phase             = cpu->phase;
+}
+
 /* Changes the owner of the cycles that follow; returns the one before. */
 static inline enum cpu_owner cpu_own(struct cpu *cpu, enum cpu_owner owner)
 {
     const enum cpu_owner before = cpu->owner;
-    cpu->owner                  = owner;
+    cpu_tenure_ends(cpu);
+    cpu->owner = owner;
     return before;
 }
 
 static inline enum cpu_phase cpu_enter_phase(struct cpu *cpu, enum cpu_phase phase)
 {
     const enum cpu_phase before = cpu->phase;
-    cpu->phase                  = phase;
+    cpu_tenure_ends(cpu);
+    cpu->phase = phase;
     return before;
 }
 
@@ -187,6 +206,14 @@ void cpu_timer_arm(struct cpu *cpu, struct cpu_timer *timer, sim_time_t due);
 bool cpu_timer_cancel(struct cpu_timer *timer);
 
 /* ---- Audit --------------------------------------------------------------------------- */
+
+/*
+ * Adds to sum the cycles of this CPU up to now, by phase and owner: of a CPU that waits
+ * also those that it is not charged yet, of one that has run ahead of now none that are to
+ * come. Returns how many they are: the whole cycles since it was switched on. now is the
+ * engine's.
+ */
+uint64_t cpu_account(const struct cpu *cpu, sim_time_t now, uint64_t sum[PHASES][OWNERS]);
 
 /* Whether the cycles of all phases and owners sum to the CPU's time. */
 bool cpu_check(const struct cpu *cpu, struct error *error);

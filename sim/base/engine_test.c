@@ -25,6 +25,7 @@ struct world {
     sim_time_t *pulse_due;
     struct rng pulse_rng;
     uint64_t hash, events, inside;
+    uint64_t accounts_wrong, account[CPUS][PHASES][OWNERS];
 };
 
 static void note(struct world *w, uint64_t what)
@@ -33,12 +34,29 @@ static void note(struct world *w, uint64_t what)
     w->events++;
 }
 
+/* At any moment every cycle up to then has an owner, who keeps it. */
+static void take_account(struct world *w, unsigned i, sim_time_t now)
+{
+    uint64_t sum[PHASES][OWNERS] = { 0 }, owned = 0;
+    const uint64_t lived = cpu_account(&w->cpu[i], now, sum);
+    for (unsigned p = 0; p < PHASES; p++)
+        for (unsigned o = 0; o < OWNERS; o++) {
+            owned += sum[p][o];
+            w->accounts_wrong += sum[p][o] < w->account[i][p][o];
+        }
+    w->accounts_wrong += owned != lived || lived != now / w->config.period_ps;
+    memcpy(w->account[i], sum, sizeof sum);
+    note(w, sum[PHASE_other][OWNER_idle] ^ sum[PHASE_map][OWNER_irq]);
+}
+
 static void pulse_step(void *self, sim_time_t now)
 {
     struct world *w = self;
     note(w, 1);
     cpu_interrupt(&w->cpu[rng_below(&w->pulse_rng, CPUS)], 40, now);
     memory_device_write(&w->memory, 0x5000, &now, sizeof now);
+    for (unsigned i = 0; i < CPUS; i++)
+        take_account(w, i, now);
     *w->pulse_due =
         now > 400 * TIME_US ? TIME_NEVER : now + 1 + rng_below(&w->pulse_rng, 900000);
 }
@@ -118,7 +136,10 @@ static void do_something(struct world *w, struct cpu *cpu, struct rng *rng, unsi
         note(w, cpu_read64(cpu, 0x5000));
         break;
     default:
-        cpu_spend(cpu, rng_below(rng, 2000));
+        cpu_spend(cpu, rng_below(rng, 1000));
+        cpu_own(cpu, rng_below(rng, OWNER_idle));
+        cpu_enter_phase(cpu, rng_below(rng, PHASES));
+        cpu_spend(cpu, rng_below(rng, 1000));
         if (depth < 30)
             do_something(w, cpu, rng, depth + 1); /* Deep stacks must just work. */
     }
@@ -140,7 +161,7 @@ static void program(void *arg)
 }
 
 struct outcome {
-    uint64_t hash, events, now;
+    uint64_t hash, events, now, accounts_wrong;
     uint64_t cycles[CPUS][PHASES][OWNERS];
     bool sums;
 };
@@ -172,9 +193,10 @@ static void world_body(const struct sim_host *host, bool run_ahead, void *result
         o->sums &= cpu_check(&w.cpu[i], &error);
         memcpy(o->cycles[i], w.cpu[i].cycles, sizeof w.cpu[i].cycles);
     }
-    o->hash   = w.hash;
-    o->events = w.events;
-    o->now    = w.engine.now;
+    o->hash           = w.hash;
+    o->events         = w.events;
+    o->now            = w.engine.now;
+    o->accounts_wrong = w.accounts_wrong;
     engine_free(&w.engine);
     mmio_free(&w.window);
     memory_free(&w.memory);
@@ -186,6 +208,7 @@ TEST_CASE(engine, every_host_with_and_without_running_ahead_gives_the_same_event
     REQUIRE(host_case_run(&host_case[0], world_body, &first, sizeof first));
     EXPECT(first.events > 20000);
     EXPECT(first.sums);
+    EXPECT_EQUAL(first.accounts_wrong, 0);
     for (unsigned i = 1; i < HOST_CASES; i++) {
         struct outcome o = { 0 };
         EXPECT(host_case_run(&host_case[i], world_body, &o, sizeof o));

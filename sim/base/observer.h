@@ -4,7 +4,8 @@
  *
  * The calls cost nothing and change nothing. They are how exposure is measured and how the
  * invariants are checked: the DMA API never sees a cache, a cache never sees the API.
- * A space is a number that software and hardware both know, VT-d's domain id for instance.
+ * A space is a number that software and hardware both know: VT-d's domain id, the PSCID of
+ * a RISC-V IOMMU.
  */
 #ifndef SIM_BASE_OBSERVER_H
 #define SIM_BASE_OBSERVER_H

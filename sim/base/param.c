@@ -113,7 +113,7 @@ static bool refuse(const struct param_table *table, const struct param_def *def,
                      domain, text);
 }
 
-static bool parse_number(const char *text, uint64_t *number)
+bool param_parse_number(const char *text, uint64_t *number)
 {
     char *end;
     if (text[0] < '0' || text[0] > '9') /* strtoull would take "-1" and " 1". */
@@ -140,7 +140,7 @@ bool param_set(const struct param_table *table, const struct param_def *def, voi
         number = 1;
     else if (def->type == PARAM_flag && strcmp(text, "off") == 0)
         number = 0;
-    else if (!parse_number(text, &number))
+    else if (!param_parse_number(text, &number))
         return refuse(table, def, text, error);
     if (number < def->min || number > def->max
         || (def->rule == PARAM_POW2 && !is_pow2(number)))

@@ -97,6 +97,9 @@ const struct param_def *param_find(const struct param_table *table, const char *
 bool param_set(const struct param_table *table, const struct param_def *def, void *config,
                const char *text, struct error *error);
 
+/* A whole number, decimal or 0x hexadecimal, without sign or blanks; false: it is none. */
+bool param_parse_number(const char *text, uint64_t *number);
+
 /* The value of a numeric or flag row, and of a name row. */
 uint64_t param_number(const struct param_def *def, const void *config);
 const char *param_text(const struct param_def *def, const void *config);

@@ -21,6 +21,9 @@ static void put_structure(FILE *out)
         "| `config` | object | every resolved parameter: `preset`, then one object for "
         "each "
         "table of [parameters.md](parameters.md); flush policies have one of their name "
+        "|\n"
+        "| `configs` | array | only with several presets: one object like `config` for "
+        "each "
         "|\n",
         out);
 }
@@ -31,10 +34,10 @@ static void put_trace(FILE *out)
           "| `trace.path` | string | as given on the command line |\n"
           "| `trace.sha256` | string | of the file's bytes as stored |\n"
           "| `trace.format` | string | the importer that reads it (`iovasim formats`) |\n"
-          "| `trace.records` | integer | records that each run replayed, of all traces |\n"
+          "| `trace.records` | integer | records of it that each run replayed |\n"
           "| `traces` | array | only with several traces: one object like `trace` for each "
           "|\n"
-          "| `runs` | array | one object for each pair of policy and API, in that order "
+          "| `runs` | array | one object for each preset, policy and API, in that order "
           "|\n\n",
           out);
 }
@@ -49,7 +52,8 @@ static void put_run(FILE *out)
         "| `seed` | integer | of everything random |\n"
         "| `cpus` | integer | simulated CPUs |\n"
         "| `metrics` | object | see below |\n"
-        "| `cpu_breakdown` | object | CPU cycles by owner, all CPUs, see below |\n"
+        "| `cpu_breakdown` | object | CPU cycles by owner, see below; they sum to `cpus` "
+        "times `sim_time_ns`, in cycles of `cpu.period_ps` |\n"
         "| `cpu_phases` | object | the same cycles by phase, then owner; zeros left out |\n"
         "| `software` | object | counters: `replay`, `driver`, `kernel`, `iova` |\n"
         "| `device` | object | counters: `nvme`, `dma` |\n"

@@ -2,7 +2,11 @@
 #include "sim/test/calibration.h"
 
 #include "sim/base/rng.h"
+#include "sim/host/direct.h"
 #include "sim/test/rig.h"
+
+/* ---- The hardware
+ * ------------------------------------------------------------------------------------ */
 
 enum { DEVICE = 0x28, LATENCY_PS = 90000, DOMAIN = 4, LEVELS = 4 };
 
@@ -60,4 +64,43 @@ double calibration_interval(uint64_t pages)
     const double ns = (double)(rig.now - began) / 1000.0 / 4000.0;
     rig_stop(&rig);
     return ns;
+}
+
+/* ---- The software
+ * ------------------------------------------------------------------------------------ */
+
+static struct machine_result result;
+
+static void replay(const char *trace, const char *policy)
+{
+    struct replay_source source = { trace, NULL };
+    struct config config;
+    struct error error;
+    CHECK(config_init(&config, "vtd-server", &error));
+    CHECK(config_set(&config, "replay.depth=1", &error));
+    CHECK(trace_open(&source.reader, trace, &error));
+    const struct machine_run run = { .api       = BLK_streaming,
+                                     .policy    = flush_find(policy),
+                                     .cpus      = 1,
+                                     .limit     = UINT64_MAX,
+                                     .run_ahead = true,
+                                     .source    = &source,
+                                     .sources   = 1 };
+    struct direct_host *host     = direct_host_new();
+    CHECK(machine_run(&config, &run, direct_host_verbs(host), &result, &error)
+          == MACHINE_RAN);
+    direct_host_free(host);
+    trace_close(source.reader);
+    config_free(&config);
+}
+
+void calibration_calls(const char *trace, const char *policy, double cycles[OWNERS])
+{
+    replay(trace, policy);
+    for (unsigned o = 0; o < OWNERS; o++) {
+        uint64_t sum = 0;
+        for (unsigned p = 0; p < PHASES; p++)
+            sum += result.counters.cycles[p][o];
+        cycles[o] = (double)sum / (double)result.counters.replay.record;
+    }
 }

@@ -188,9 +188,10 @@ static void fake_map_sync(void *state, struct dma_domain *d, uint64_t first, uin
 }
 
 static void fake_flush_range(void *state, struct dma_domain *d, uint64_t first,
-                             uint64_t last, bool tables)
+                             uint64_t last, bool tables, unsigned leaf_lg2)
 {
     (void)d;
+    (void)leaf_lg2;
     note(state, EVENT_FLUSH_RANGE, first, last, tables);
     fake_flush(state);
 }
@@ -497,6 +498,7 @@ static void check(struct kernel_rig *r)
     EXPECT(r->hardware != RIG_VTD || audit_check(&r->audit, &error));
     EXPECT_TEXT(error.text, "");
     EXPECT_EQUAL(r->kernel.pages.out, 0);
+    EXPECT_EQUAL(r->kernel.heap.out, 0);
     EXPECT_EQUAL(r->kernel.stats.table_freed, r->kernel.stats.table_allocated);
 }
 
