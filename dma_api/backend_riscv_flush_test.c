@@ -107,6 +107,8 @@ static void through_the_domain(void)
     expect_pages(4 * MEGA, 2, 2 * MEGA);
     unmap_and_flush(4 * MEGA - PAGE, 8 * MEGA - PAGE, 2 * MEGA + PAGE); /* 4 KiB + 2 MiB */
     expect_whole();
+    unmap_and_flush(4 * MEGA, 8 * MEGA, 2 * MEGA + PAGE); /* 2 MiB + 4 KiB */
+    expect_whole();
     unmap_and_flush(4 * MEGA, 0x1000, 2 * MEGA); /* Empties a table of 512 pages. */
     expect_whole();
 }

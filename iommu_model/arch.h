@@ -20,6 +20,7 @@ enum arch_denial {
     DENIED_MALFORMED,
     DENIED_PERMISSION,
     DENIED_UNMARKED,
+    DENIED_ACCESS,  /* Memory has no such address. */
     DENIED_BY_FILE, /* An interrupt file does not serve such accesses. */
 };
 
@@ -57,7 +58,8 @@ struct iommu_arch {
 
     /* Begins the walk for w->requester (and pasid, if w->process): sets w->pa and words. */
     void (*context_first)(struct iommu *m, struct context_walk *w);
-    /* data has arrived: asks for more, or fills w->result, or sets w->cause. */
+    /* data has arrived, or w->pa is beyond memory (NULL): asks for more, or fills
+     * w->result, or sets w->cause. */
     enum context_verdict (*context_next)(struct iommu *m, struct context_walk *w,
                                          const uint64_t *data);
 
@@ -72,7 +74,7 @@ struct iommu_arch {
                                const struct xlate_context *context,
                                struct iommu_response *response);
 
-    /* The cause to report. stage is STAGE_1 or STAGE_2. */
+    /* The cause to report. stage is STAGE_1 or STAGE_2; 0: an interrupt file's table. */
     uint16_t (*cause)(const struct iommu_request *request, unsigned stage,
                       enum arch_denial denial);
 

@@ -7,8 +7,8 @@
  *
  * Inaccuracies: no page-request queue, ATS, memory-resident interrupt files, debug
  * interface or big-endian tables; mode changes of ddtp and the queues take effect at once;
- * memory never reports an access fault; interrupt messages are delivered without being
- * ordered behind fault records.
+ * memory reports an access fault only beyond riscv.pa_lg2; interrupt messages are delivered
+ * without being ordered behind fault records.
  */
 #include "iommu_model/arch_riscv.h"
 
@@ -49,7 +49,7 @@ static uint64_t capabilities(const struct riscv_config *c)
            | (s2 >= 5 ? RISCV_CAP_SV57X4 : 0) | (c->msi_flat ? RISCV_CAP_MSI_FLAT : 0)
            | (c->amo_hwad ? RISCV_CAP_AMO_HWAD : 0)
            | RISCV_CAP_IGS((uint64_t)(c->wired_interrupts ? RISCV_IGS_BOTH : RISCV_IGS_MSI))
-           | (c->hpm_counters > 0 ? RISCV_CAP_HPM : 0) | RISCV_CAP_PAS(UINT64_C(56))
+           | (c->hpm_counters > 0 ? RISCV_CAP_HPM : 0) | RISCV_CAP_PAS((uint64_t)c->pa_lg2)
            | (c->process_contexts ? RISCV_CAP_PD8 | RISCV_CAP_PD17 | RISCV_CAP_PD20 : 0);
 }
 
@@ -70,6 +70,7 @@ static void riscv_init(struct iommu *m)
     v->capabilities   = capabilities(v->config);
     v->extended       = v->config->msi_flat;
     m->front          = v;
+    m->pa_last        = mask_lg2(v->config->pa_lg2);
     m->faultq.written = record_written;
 }
 
@@ -298,6 +299,10 @@ static enum context_verdict riscv_context_next(struct iommu *m, struct context_w
                                                const uint64_t *data)
 {
     const struct riscv *v = riscv_front(m);
+    if (data == NULL)
+        return refuse(
+            w, w->step >= STEP_PROCESS ? RISCV_PDT_ACCESS_FAULT : RISCV_DDT_ACCESS_FAULT,
+            0);
     if (w->step == 0)
         return device_arrived(v, w, data);
     if (w->step == STEP_PROCESS)
@@ -357,11 +362,20 @@ static enum arch_verdict riscv_check(struct iommu *m, const struct iommu_request
     return refuse_request(r, riscv_cause(q, STAGE_2, DENIED_ABSENT));
 }
 
+static uint16_t access_fault(uint8_t access)
+{
+    return access & PT_WRITE     ? RISCV_WRITE_ACCESS_FAULT
+           : access & PT_EXECUTE ? RISCV_FETCH_ACCESS_FAULT
+                                 : RISCV_READ_ACCESS_FAULT;
+}
+
 uint16_t riscv_cause(const struct iommu_request *q, unsigned stage, enum arch_denial denial)
 {
     const uint8_t access = riscv_access(q->access, q->has_pasid);
     if (denial == DENIED_BY_FILE) /* They only refuse to be fetched from. */
         return RISCV_FETCH_ACCESS_FAULT;
+    if (denial == DENIED_ACCESS)
+        return stage == 0 ? RISCV_MSI_ACCESS_FAULT : access_fault(access);
     if (access & PT_WRITE)
         return stage == STAGE_1 ? RISCV_WRITE_PAGE_FAULT : RISCV_WRITE_GUEST_PAGE_FAULT;
     if (access & PT_EXECUTE)
@@ -396,8 +410,9 @@ static bool riscv_serves(const struct iommu *m, const struct iommu_request *q,
                          const struct iotlb_entry *e)
 {
     const struct riscv *v = m->front;
-    return !(q->access & PT_WRITE) || !v->config->recheck_dirty
-           || (e->prot1 & e->prot2 & PT_DIRTY);
+    const uint8_t marks   = e->prot1 & e->prot2;
+    return (marks & PT_ACCESSED)
+           && (!(q->access & PT_WRITE) || !v->config->recheck_dirty || (marks & PT_DIRTY));
 }
 
 /* ---- Interrupt files (2.1.3.6; AIA, "MSI page table")

@@ -12,6 +12,8 @@
       "specification 1.0: capabilities.Sv39 to Sv57")                                               \
     P(u32,  stage2_levels_max, 5, 0, 5, ANY, "levels", "Deepest second stage: 3 Sv39x4 and so on; 0: none",\
       "specification 1.0: capabilities.Sv39x4 to Sv57x4")                                           \
+    P(u32,  pa_lg2,         52, 32, 52, ANY, "bits", "Width of physical addresses (PAS); the simulator's memory has 52 bits",\
+      "specification 1.0: capabilities.PAS")                                                        \
     P(flag, napot,           1, 0, 1, ANY, "", "64 KiB leaves (Svnapot)",                           \
       "optional: Svnapot")                                                                          \
     P(flag, amo_hwad,        0, 0, 1, ANY, "", "Accessed and dirty bits are written by the IOMMU (AMO_HWAD)",\

@@ -17,37 +17,72 @@ struct wanted {
     uint32_t pasid; /* Of the process. */
 };
 
-static struct wanted wanted(struct iommu *m, const struct iommu_request *q)
+static const struct xlate_context *device_of(struct iommu *m, const struct xlate *x)
+{
+    const struct xlate_context *device =
+        context_cache_probe(&m->device_contexts, context_key(x->request.requester, 0));
+    return device == NULL && x->held.has_device ? &x->held.device : device;
+}
+
+static struct wanted wanted(struct iommu *m, const struct xlate *x)
 {
     struct iommu_response ignored;
     uint32_t pasid;
-    const struct xlate_context *device =
-        context_cache_probe(&m->device_contexts, context_key(q->requester, 0));
+    const struct iommu_request *q      = &x->request;
+    const struct xlate_context *device = device_of(m, x);
     if (device == NULL)
         return (struct wanted){ .device = true };
     if (!device->needs_process
         || m->arch->process(m, q, device, &ignored, &pasid) != PROCESS_NEEDED
+        || (x->held.has_process && x->held.process_id == pasid)
         || context_cache_probe(&m->process_contexts, context_key(q->requester, pasid)))
         return (struct wanted){ 0 };
     return (struct wanted){ .process = true, .pasid = pasid };
 }
 
-bool context_walk_missing(struct iommu *m, const struct iommu_request *q)
+bool context_walk_missing(struct iommu *m, const struct xlate *x)
 {
-    const struct wanted w = wanted(m, q);
+    const struct wanted w = wanted(m, x);
     return w.device || w.process;
 }
 
-static bool wants(struct iommu *m, const struct context_walk *w,
-                  const struct iommu_request *q)
+static bool wants(struct iommu *m, const struct context_walk *w, const struct xlate *x)
 {
-    const struct wanted x = wanted(m, q);
-    return q->requester == w->requester
-           && (w->process ? x.process && x.pasid == w->pasid : x.device);
+    const struct wanted want = wanted(m, x);
+    return x->request.requester == w->requester
+           && (w->process ? want.process && want.pasid == w->pasid : want.device);
 }
 
 /* ---- Reading ----------------------------------------------------------------------------
  */
+
+static void conclude(struct iommu *m, bool fault, cycle_t due, cycle_t now);
+
+static void fail(struct iommu *m, bool guest_fault)
+{
+    m->context_walk.guest_fault = guest_fault;
+    conclude(m, true, m->asked_cycle + m->config.context.fault_cycles, m->asked_cycle);
+}
+
+static void read_words(struct iommu *m, uint64_t pa, uint32_t words, cycle_t presented)
+{
+    if (pa <= m->pa_last) {
+        iommu_read(m, MEMPORT_CONTEXT, pa, words, presented);
+        return;
+    }
+    m->arch->context_next(m, &m->context_walk, NULL);
+    fail(m, false);
+}
+
+/* The entry of the present level of the second stage. */
+static void read_guest_entry(struct iommu *m, cycle_t presented)
+{
+    const struct context_walk *w    = &m->context_walk;
+    const struct xlate_stage *stage = &w->result.stage2;
+    const bool root                 = w->level + 1 == stage->levels;
+    read_words(m, w->table + pt_entry_offset(stage->format, w->level, root, w->pa), 1,
+               presented);
+}
 
 static void read_table(struct iommu *m, cycle_t presented)
 {
@@ -55,31 +90,32 @@ static void read_table(struct iommu *m, cycle_t presented)
     const struct xlate_stage *stage = &w->result.stage2;
     w->nested                       = w->guest;
     if (!w->guest) {
-        iommu_read(m, MEMPORT_CONTEXT, w->pa, w->words, presented);
+        read_words(m, w->pa, w->words, presented);
+        return;
+    }
+    if (w->pa >> pt_input_lg2(stage->format, stage->levels) != 0) {
+        fail(m, true);
         return;
     }
     w->table = stage->root;
     w->level = (uint8_t)(stage->levels - 1);
-    iommu_read(m, MEMPORT_CONTEXT,
-               w->table + pt_entry_offset(stage->format, w->level, true, w->pa), 1,
-               presented);
+    read_guest_entry(m, presented);
 }
 
 /* For the request that has waited longest and still finds no context. */
 static void start(struct iommu *m, cycle_t now)
 {
     struct context_walk *w        = &m->context_walk;
-    const struct iommu_request *q = &m->xlate[w->waiting.first].request;
-    const struct wanted x         = wanted(m, q);
+    const struct xlate *first     = &m->xlate[w->waiting.first];
+    const struct iommu_request *q = &first->request;
+    const struct wanted x         = wanted(m, first);
     w->active                     = true;
     w->flushed = w->filling = w->guest = w->guest_fault = false;
     w->process                                          = x.process;
     w->requester                                        = q->requester;
     w->pasid                                            = x.pasid;
     w->step                                             = 0;
-    w->result =
-        x.process ? *context_cache_probe(&m->device_contexts, context_key(q->requester, 0))
-                  : (struct xlate_context){ 0 };
+    w->result = x.process ? *device_of(m, first) : (struct xlate_context){ 0 };
     m->arch->context_first(m, w);
     if (m->counts_events)
         m->arch->event(m, x.process ? EVENT_PROCESS_WALK : EVENT_DEVICE_WALK, q,
@@ -147,20 +183,39 @@ static void refuse(struct iommu *m, uint16_t index, cycle_t due, cycle_t now)
     xlate_fault(m, index, &what, due + m->config.iommu.respond_cycles);
 }
 
+/* So that a small cache and many who want it cannot keep each other from going on. */
+static void hold(struct iommu *m, struct xlate *x)
+{
+    const struct context_walk *w = &m->context_walk;
+    if (x->request.requester != w->requester)
+        return;
+    if (w->process) {
+        x->held.has_process = true;
+        x->held.process_id  = w->pasid;
+        x->held.process     = w->result;
+    } else {
+        x->held.has_device = true;
+        x->held.device     = w->result;
+    }
+}
+
 /* Everyone who waited for this context goes on; the engine turns to the next one. A walk
  * whose process context is missing, too, waits on. */
 static void conclude(struct iommu *m, bool fault, cycle_t due, cycle_t now)
 {
-    struct context_walk *w   = &m->context_walk;
+    struct context_walk *w = &m->context_walk;
+    const bool valid       = !fault && (!w->flushed || m->config.context.fill_after_flush);
     struct xlate_list before = w->waiting;
     w->active                = false;
     w->waiting               = (struct xlate_list){ XLATE_NONE, XLATE_NONE };
     while (before.first != XLATE_NONE) {
-        const uint16_t index          = xlate_list_pop(m, &before);
-        const struct iommu_request *q = &m->xlate[index].request;
-        if (fault ? !wants(m, w, q)
-                  : q->requester != w->requester
-                        || (m->xlate[index].walking && context_walk_missing(m, q)))
+        const uint16_t index = xlate_list_pop(m, &before);
+        struct xlate *x      = &m->xlate[index];
+        if (valid)
+            hold(m, x);
+        if (fault ? !wants(m, w, x)
+                  : x->request.requester != w->requester
+                        || (x->walking && context_walk_missing(m, x)))
             xlate_list_push(m, &w->waiting, index);
         else if (fault)
             refuse(m, index, due, now);
@@ -207,7 +262,7 @@ static void count_read(struct iommu *m)
     const struct context_walk *w = &m->context_walk;
     m->context_stats.read++;
     for (uint16_t i = w->waiting.first; i != XLATE_NONE; i = m->xlate[i].next)
-        if (wants(m, w, &m->xlate[i].request)) {
+        if (wants(m, w, &m->xlate[i])) {
             m->xlate[i].response.reads++; /* On behalf of the one that waited longest. */
             return;
         }
@@ -222,8 +277,7 @@ static void guest_leaf(struct iommu *m, const struct pt_item *leaf, uint64_t ent
         m->arch->missing == NULL ? 0 : m->arch->missing(PT_READ, leaf->prot);
     if (!m->arch->allows(&own, &w->result, STAGE_2, leaf->prot)
         || (bits != 0 && !m->arch->updates(&w->result, STAGE_2))) {
-        w->guest_fault = true;
-        conclude(m, true, now + m->config.context.fault_cycles, now);
+        fail(m, true);
         return;
     }
     cycle_t next = now + m->config.context.step_cycles;
@@ -233,8 +287,7 @@ static void guest_leaf(struct iommu *m, const struct pt_item *leaf, uint64_t ent
         next += m->config.walker.update_cycles;
     }
     w->nested = false;
-    iommu_read(m, MEMPORT_CONTEXT, leaf->pa | (w->pa & mask_lg2(leaf->page_lg2)), w->words,
-               next);
+    read_words(m, leaf->pa | (w->pa & mask_lg2(leaf->page_lg2)), w->words, next);
 }
 
 /* An entry of the second stage, on the way to a table of the process directory. */
@@ -246,20 +299,17 @@ static void guest_entry(struct iommu *m, uint64_t entry, cycle_t now)
     const uint64_t entry_pa =
         w->table + pt_entry_offset(stage->format, w->level, root, w->pa);
     const struct pt_item item = stage->format->decode(entry, w->level);
-    if (item.kind == PT_LEAF && w->pa >> pt_input_lg2(stage->format, stage->levels) == 0) {
+    if (item.kind == PT_LEAF) {
         guest_leaf(m, &item, entry_pa, now);
         return;
     }
     if (item.kind != PT_TABLE || w->level == 0) {
-        w->guest_fault = true;
-        conclude(m, true, now + m->config.context.fault_cycles, now);
+        fail(m, true);
         return;
     }
     w->level--;
     w->table = item.pa;
-    iommu_read(m, MEMPORT_CONTEXT,
-               w->table + pt_entry_offset(stage->format, w->level, false, w->pa), 1,
-               now + m->config.context.step_cycles);
+    read_guest_entry(m, now + m->config.context.step_cycles);
 }
 
 void context_walk_run(struct iommu *m, cycle_t now)
@@ -296,4 +346,6 @@ void context_walk_run(struct iommu *m, cycle_t now)
 void context_walk_flush(struct iommu *m)
 {
     m->context_walk.flushed = m->context_walk.active;
+    for (uint32_t i = 0; m->late_count > 0 && i < m->config.iommu.inflight; i++)
+        m->xlate[i].held.has_device = m->xlate[i].held.has_process = false;
 }

@@ -103,7 +103,8 @@ void faultq_run(struct iommu *m, cycle_t now)
     if (q->enabled)
         write_record(m, now);
     q->busy = false;
-    /* Faults are announced a little ahead of their cycle: the newest may be still to come. */
+    /* Faults are announced a little ahead of their cycle: the newest may be still to come.
+     */
     if (q->count > 0 && q->enabled && !q->overflow)
         start(m, q->count == 1 ? cycle_max(now, q->last) : now);
 }

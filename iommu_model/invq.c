@@ -114,6 +114,7 @@ static void invalidate_contexts(struct iommu *m, const struct iommu_command *c, 
         context_cache_invalidate(&m->device_contexts, c->drop_context, c->context_arg);
     context_cache_invalidate(&m->process_contexts, c->drop_context, c->context_arg);
     context_walk_flush(m);
+    m->contexts_dropped++;
     if (m->config.context.refetch)
         walker_refetch(m, now);
     m->stats.command_context++;

@@ -107,10 +107,11 @@ void iommu_init(struct iommu *m, const struct iommu_settings *config, struct eng
                 uint64_t seed)
 {
     memset(m, 0, sizeof *m);
-    m->config = *config;
-    m->arch   = iommu_arch_find(config->iommu.arch);
-    m->memory = memory;
-    m->due    = engine != NULL ? engine_add_block(engine, "iommu", iommu_step, m) : due;
+    m->config  = *config;
+    m->arch    = iommu_arch_find(config->iommu.arch);
+    m->memory  = memory;
+    m->due     = engine != NULL ? engine_add_block(engine, "iommu", iommu_step, m) : due;
+    m->pa_last = UINT64_MAX;
     m->epoch = m->oldest = 1;
     m->lookup_at         = CYCLE_NEVER;
     request_ring_init(&m->queue, config->iommu.queue_entries);

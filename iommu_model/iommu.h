@@ -328,7 +328,8 @@ struct iommu_arch;
 struct iommu {
     struct iommu_settings config;
     const struct iommu_arch *arch;
-    void *front; /* The architecture's registers. */
+    void *front;      /* The architecture's registers. */
+    uint64_t pa_last; /* The last address that the IOMMU can read. */
     struct memory *memory;
     sim_time_t *due;
     struct wheel wheel;
@@ -354,6 +355,7 @@ struct iommu {
     struct context_stats context_stats;
     struct context_cache device_contexts, process_contexts;
     struct context_walk context_walk;
+    uint32_t contexts_dropped; /* So often. */
 
     struct iotlb iotlb;
     struct walkcache walkcache;
@@ -488,9 +490,10 @@ bool walker_may_fill_stale(const struct iommu *m, const struct inv_selector *sel
 bool walker_holds(const struct iommu *m, uint64_t pa);
 
 void context_walk_begin(struct iommu *m, uint16_t x, cycle_t now);
-/* Whether no cache holds the context that the request needs (no effect on either). */
-bool context_walk_missing(struct iommu *m, const struct iommu_request *request);
+/* Whether the context that it needs is in no cache, nor held (no effect on any). */
+bool context_walk_missing(struct iommu *m, const struct xlate *x);
 void context_walk_run(struct iommu *m, cycle_t now);
+/* Contexts are invalidated: what is held or being read is void. */
 void context_walk_flush(struct iommu *m);
 /* Contexts were dropped: walks that go by one of them have it read again. */
 void walker_refetch(struct iommu *m, cycle_t now);

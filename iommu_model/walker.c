@@ -52,6 +52,8 @@ static uint64_t table1_entry(const struct iommu *m, const struct walk *w)
                              m->xlate[w->owner].request.iova);
 }
 
+static void fail_access(struct iommu *m, struct walk *w);
+
 static void read_entry(struct iommu *m, struct walk *w, cycle_t cycle)
 {
     const struct xlate_stage *stage = walked_stage(m, w);
@@ -60,6 +62,10 @@ static void read_entry(struct iommu *m, struct walk *w, cycle_t cycle)
     w->entry_pa                     = w->table;
     if (!msi)
         w->entry_pa += pt_entry_offset(stage->format, w->level, root, walked_address(m, w));
+    if (w->entry_pa > m->pa_last) {
+        fail_access(m, w);
+        return;
+    }
     m->xlate[w->owner].response.reads++;
     iommu_read(m, MEMPORT_WALKER + w->walker, w->entry_pa, msi ? 2 : 1, cycle);
 }
@@ -378,6 +384,17 @@ static void fail(struct iommu *m, struct walk *w, unsigned stage, enum arch_deni
     fail_as(m, w, what, stage, denial, now);
 }
 
+/* The next entry lies beyond memory. */
+static void fail_access(struct iommu *m, struct walk *w)
+{
+    const unsigned stage          = w->phase == WALK_MSI      ? 0
+                                    : w->phase == WALK_STAGE1 ? STAGE_1
+                                                              : STAGE_2;
+    const struct iommu_request *q = &m->xlate[w->owner].request;
+    const struct iommu_fault what = { .cause = m->arch->cause(q, 0, DENIED_ACCESS) };
+    fail_as(m, w, what, stage, DENIED_ACCESS, m->asked_cycle);
+}
+
 /* Answers one who waited for the result, as his own rights allow. */
 static void settle(struct iommu *m, uint16_t index, const struct xlate_context *c,
                    const struct iotlb_entry *e, bool again, cycle_t now)
@@ -615,11 +632,12 @@ static bool marked(struct iommu *m, struct walk *w, struct pt_item *leaf, cycle_
 static bool worth_marking(const struct iommu *m, const struct walk *w,
                           const struct pt_item *leaf)
 {
-    const struct xlate_context *c = context_of(m, w);
+    static const struct iommu_request own = { .access = PT_READ };
+    const struct xlate_context *c         = context_of(m, w);
     if (m->arch->missing == NULL || m->config.walker.fill_denied)
         return true;
     if (w->phase == WALK_STAGE2 && w->for_table)
-        return true;
+        return m->arch->allows(&own, c, STAGE_2, leaf->prot);
     return m->arch->allows(&m->xlate[w->owner].request, c,
                            w->phase == WALK_STAGE1 ? STAGE_1 : STAGE_2, leaf->prot);
 }
@@ -750,7 +768,7 @@ void walker_refetch(struct iommu *m, cycle_t now)
             continue;
         left--;
         struct xlate *x = &m->xlate[w->owner];
-        if (x->recontext || !context_walk_missing(m, &x->request))
+        if (x->recontext || !context_walk_missing(m, x))
             continue;
         x->recontext = true;
         context_walk_begin(m, w->owner, now + 1);

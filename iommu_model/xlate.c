@@ -234,8 +234,8 @@ static enum lookup_result settle(struct iommu *m, const struct iommu_request *q,
 /* Where the device's context wants one, the process's. *context is NULL when that has to be
  * read; false: the request is answered. */
 static bool find_process(struct iommu *m, const struct iommu_request *q,
-                         struct iommu_response *r, const struct xlate_context **context,
-                         cycle_t now)
+                         struct iommu_response *r, const struct xlate_held *held,
+                         const struct xlate_context **context, cycle_t now)
 {
     uint32_t process;
     const struct xlate_context *device = *context;
@@ -248,6 +248,9 @@ static bool find_process(struct iommu *m, const struct iommu_request *q,
     case PROCESS_NEEDED:
         *context =
             context_cache_lookup(&m->process_contexts, context_key(q->requester, process));
+        if (*context == NULL && held != NULL && held->has_process
+            && held->process_id == process)
+            *context = &held->process;
         return true;
     }
     UNREACHABLE("a process context is needed or not");
@@ -318,19 +321,23 @@ static enum lookup_result lookup_page(struct iommu *m, const struct iommu_reques
     return LOOKUP_ANSWERED;
 }
 
-/* Context, then IOTLB. *context is set once it is known; first: of each, the first time. */
+/* Context, then IOTLB. *context is set once it is known. held: what the translation has
+ * waited for; NULL at its first look-up. first_page: the IOTLB has not been asked yet. */
 static enum lookup_result lookup(struct iommu *m, const struct iommu_request *q,
-                                 struct iommu_response *r, bool first, bool first_page,
-                                 const struct xlate_context **context, cycle_t now)
+                                 struct iommu_response *r, const struct xlate_held *held,
+                                 bool first_page, const struct xlate_context **context,
+                                 cycle_t now)
 {
     enum arch_verdict verdict = m->arch->admit(m, q, r);
     if (verdict != ARCH_GO)
         return settle(m, q, r, verdict, false, now);
     *context = context_cache_lookup(&m->device_contexts, context_key(q->requester, 0));
-    if (first)
+    if (held == NULL)
         r->context_hit = *context != NULL;
+    else if (*context == NULL && held->has_device)
+        *context = &held->device;
     if (*context != NULL && (*context)->needs_process
-        && !find_process(m, q, r, context, now))
+        && !find_process(m, q, r, held, context, now))
         return LOOKUP_ANSWERED;
     if (*context == NULL)
         return LOOKUP_NO_CONTEXT;
@@ -362,8 +369,9 @@ static void go_on(struct iommu *m, uint16_t index, enum lookup_result result,
         return;
     case LOOKUP_MISSED:
         x->context = *context; /* The walk goes by what was true at its beginning. */
-        x->quiet   = context->quiet;
-        x->asked   = true;
+        x->contexts_dropped = m->contexts_dropped;
+        x->quiet            = context->quiet;
+        x->asked            = true;
         miss(m, index, now);
         return;
     }
@@ -392,6 +400,7 @@ static uint16_t settle_in(struct iommu *m, const struct iommu_queued *q,
     x->client   = q->client;
     x->since    = q->accepted;
     x->quiet = x->asked = x->walking = x->recontext = x->refused = x->offered = false;
+    x->held.has_device = x->held.has_process = false;
     xlate_account(x, XLATE_PART_pipeline, now);
     return index;
 }
@@ -406,7 +415,7 @@ __attribute__((flatten)) void xlate_first_lookup(struct iommu *m, cycle_t now)
     r->part[XLATE_PART_queue] = (uint32_t)(q->accepted - q->arrived);
     enter_epoch(m, r);
 
-    const enum lookup_result result = lookup(m, &q->request, r, true, true, &context, now);
+    const enum lookup_result result = lookup(m, &q->request, r, NULL, true, &context, now);
     if (result == LOOKUP_ANSWERED) {
         leave_promptly(m, q, r, now);
     } else {
@@ -428,19 +437,33 @@ static void lookup_with_context(struct iommu *m, uint16_t index, cycle_t now)
     const struct xlate_context *context = NULL;
     xlate_account(x, XLATE_PART_pipeline, now);
     const enum lookup_result result =
-        lookup(m, &x->request, &x->response, false, !x->asked, &context, now);
+        lookup(m, &x->request, &x->response, &x->held, !x->asked, &context, now);
     go_on(m, index, result, context, now);
 }
 
-/* A walk has finished or a walk slot is free, and the IOTLB is asked again. */
+static void lookup_afresh(struct iommu *m, uint16_t index, cycle_t now)
+{
+    const bool offered      = m->xlate[index].offered;
+    m->xlate[index].offered = false;
+    lookup_with_context(m, index, now);
+    if (offered && m->xlate[index].response.outcome != XLATE_walked)
+        walker_offer_slot(m, now);
+}
+
+/* A walk has finished or a walk slot is free, and the IOTLB is asked again. A context from
+ * before an invalidation must not begin another walk: no command would reach it. */
 static void lookup_again(struct iommu *m, uint16_t index, cycle_t now)
 {
-    struct xlate *x       = &m->xlate[index];
+    struct xlate *x = &m->xlate[index];
+    if (x->contexts_dropped != m->contexts_dropped && !m->config.context.refetch) {
+        lookup_afresh(m, index, now);
+        return;
+    }
     struct iotlb_entry *e = iotlb_probe(&m->iotlb, x->context.space, x->request.iova);
     const bool offered    = x->offered;
     x->offered            = false;
     xlate_account(x, XLATE_PART_pipeline, now);
-    if (m->config.context.refetch && context_walk_missing(m, &x->request)) {
+    if (m->config.context.refetch && context_walk_missing(m, x)) {
         context_walk_begin(m, index, now);
     } else if (e == NULL
                || (m->arch->serves != NULL && !m->arch->serves(m, &x->request, e))) {

@@ -75,11 +75,21 @@ enum xlate_step { XLATE_IDLE, XLATE_CONTEXT, XLATE_AGAIN, XLATE_WAIT, XLATE_RESP
 
 #define XLATE_NONE UINT16_MAX
 
+/* What a translation has waited for, should a cache lose it before its next look-up. An
+ * invalidation takes it away. */
+struct xlate_held {
+    bool has_device, has_process;
+    uint32_t process_id;
+    struct xlate_context device, process;
+};
+
 /* A translation that could not be answered at its first look-up. */
 struct xlate {
     struct iommu_request request;
     struct iommu_response response; /* Grows as the translation goes on. */
-    struct xlate_context context;   /* Once it has missed the IOTLB. */
+    struct xlate_context context;   /* Once it has missed the IOTLB, */
+    uint32_t contexts_dropped;      /* and that often before. */
+    struct xlate_held held;
     cycle_t since; /* The cycles from here on are not on any part's account yet. */
     uint16_t next; /* In whichever list it waits. */
     uint8_t step, client;

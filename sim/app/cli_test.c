@@ -243,6 +243,7 @@ TEST_CASE(cli, both_hosts_with_and_without_running_ahead_write_the_same_bytes)
     compare_all_ways("@SAMPLE/nvme-randrw-mixed.iovatrace");
     compare_all_ways("@SAMPLE/nvme-randrw-mixed.iovatrace --cpus 4 --preset vtd-tiny "
                      "--set replay.depth=16");
+    compare_all_ways(MULTI " --cpus 3 --preset riscv-zdl,riscv-perf --policy strict");
 }
 
 TEST_CASE(cli, listings_are_json_when_asked)

@@ -266,7 +266,8 @@ static void check_member(const char *path)
     member.defined = member.named = false;
     snprintf(member.symbol, sizeof member.symbol, "%.*s", (int)strcspn(file, "."), file);
     strcpy(member.name, member.symbol + strlen(member.family) + 1);
-    if (strcmp(member.family, "preset") == 0) /* A machine's name has dashes. */
+    if (strcmp(member.family, "preset") == 0 || strcmp(member.family, "cmd") == 0)
+        /* Users type the names of machines and commands with dashes. */
         for (char *c = member.name; (c = strchr(c, '_')) != NULL;)
             *c = '-';
     each_line(path, look_for_definition);

@@ -6,6 +6,7 @@
 /* Table pages come one after the other, regions for larger leaves in units of 2 MiB. */
 #define PAGES   UINT64_C(0x20000000)
 #define REGIONS UINT64_C(0x40000000)
+#define NOWHERE UINT64_C(0x1f000000) /* Takes what is mapped nowhere. */
 
 enum { PAGE_LG2 = 12, NAPOT_LG2 = 16 };
 
@@ -44,7 +45,7 @@ void world_clear(struct world *w)
     w->next_large                                     = 1;
     w->next_page                                      = PAGES;
     w->next_region                                    = REGIONS;
-    w->has_napot                                      = false;
+    w->has_napot = w->moved = false;
 }
 
 static uint64_t new_page(struct world *w, unsigned pages)
@@ -104,7 +105,7 @@ static uint64_t physical(struct world *w, const struct world_device *d, uint64_t
         if (entry & (PTE_R | PTE_X))
             return (table & ~low(lg2)) | (guest & low(lg2));
     }
-    return PAGES; /* Damaged or absent: it does not matter where. */
+    return NOWHERE;
 }
 
 static unsigned leaf_lg2(struct world *w, unsigned levels)
@@ -496,7 +497,10 @@ const struct world_word *world_damage(struct world *w)
             break;
         }
     unsigned bit = some_bit(w, hit->kind);
+    w->moved |= hit->kind <= WORLD_PC;
     if (!w->global && AT(bit) == PTE_G)
+        bit = 0;
+    if (!w->napot && AT(bit) == PTE_N) /* The oracle always knows Svnapot. */
         bit = 0;
     for (unsigned i = 0; i < hit->count; i++) {
         const uint64_t pa = hit->pa + 8 * i;

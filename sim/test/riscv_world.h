@@ -66,6 +66,7 @@ struct world {
     uint64_t next_page, next_region;
     uint32_t pscid; /* Of the address space that is being built. */
     bool has_napot; /* A leaf of 64 KiB was made. */
+    bool moved;     /* Damage has given a context another space. */
 };
 
 /* Removes what is there and builds another world; memory, rng, capabilities and napot are
