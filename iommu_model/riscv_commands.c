@@ -133,11 +133,14 @@ void riscv_decode(struct iommu *m, const uint64_t *words, struct iommu_command *
     default:
         break;
     }
-    if (c->kind != COMMAND_ILLEGAL)
-        return;
+}
+
+void riscv_illegal(struct iommu *m, cycle_t now)
+{
+    struct riscv *v = riscv_front(m);
     v->cqcsr |= RISCV_CQ_CMD_ILL;
     if (v->cqcsr & RISCV_QUEUE_IE)
-        riscv_interrupt(m, RISCV_CIP, m->asked_cycle);
+        riscv_interrupt(m, RISCV_CIP, now);
 }
 
 void riscv_completed(struct iommu *m, const struct iommu_command *c, cycle_t now)
