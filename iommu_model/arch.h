@@ -102,7 +102,10 @@ struct iommu_arch {
 
     void (*record)(struct iommu *m, const struct iommu_fault *fault, cycle_t now);
 
+    /* What a command says; no effect. */
     void (*decode)(struct iommu *m, const uint64_t *words, struct iommu_command *command);
+    /* The queue stops at an illegal one. */
+    void (*illegal)(struct iommu *m, const struct iommu_command *command, cycle_t now);
     /* The queue's head has moved; wait commands also ask for their interrupt. */
     void (*completed)(struct iommu *m, const struct iommu_command *command, cycle_t now);
 };

@@ -517,5 +517,6 @@ const struct iommu_arch arch_riscv = {
     .event         = riscv_event,
     .record        = riscv_record,
     .decode        = riscv_decode,
+    .illegal       = riscv_illegal,
     .completed     = riscv_completed,
 };

@@ -487,8 +487,13 @@ static void vtd_decode(struct iommu *m, const uint64_t *words, struct iommu_comm
         c->kind = COMMAND_ILLEGAL;
         break;
     }
-    if (c->kind == COMMAND_ILLEGAL)
-        front(m)->fsts |= VTD_FSTS_IQE;
+}
+
+static void vtd_illegal(struct iommu *m, const struct iommu_command *c, cycle_t now)
+{
+    (void)c;
+    (void)now;
+    front(m)->fsts |= VTD_FSTS_IQE;
 }
 
 static void vtd_completed(struct iommu *m, const struct iommu_command *c, cycle_t now)
@@ -523,5 +528,6 @@ const struct iommu_arch arch_vtd = {
     .allows        = vtd_allows,
     .record        = vtd_record,
     .decode        = vtd_decode,
+    .illegal       = vtd_illegal,
     .completed     = vtd_completed,
 };

@@ -74,6 +74,23 @@ static void complete(struct iommu *m, const struct iommu_command *c, cycle_t now
     m->arch->completed(m, c, now);
 }
 
+static void decode(struct iommu *m, struct iommu_command *c)
+{
+    const struct invq *q = &m->invq;
+    *c                   = (struct iommu_command){ .kind = COMMAND_NOTHING };
+    m->arch->decode(m, &q->data[q->next * q->entry_bytes / 8], c);
+}
+
+bool invq_invalidates(struct iommu *m, cycle_t now)
+{
+    struct iommu_command c;
+    if (m->invq.state != INVQ_EXECUTING
+        || wheel_item_due(&m->wheel, item_single(m, ITEM_INVQ)) != now)
+        return false;
+    decode(m, &c);
+    return c.kind == COMMAND_IOTLB;
+}
+
 /* ---- Effects
  * ----------------------------------------------------------------------------- */
 
@@ -170,9 +187,9 @@ static bool pass_wait(struct iommu *m, const struct iommu_command *c, cycle_t no
 
 static void execute(struct iommu *m, cycle_t now)
 {
-    struct invq *q         = &m->invq;
-    struct iommu_command c = { .kind = COMMAND_NOTHING };
-    m->arch->decode(m, &q->data[q->next * q->entry_bytes / 8], &c);
+    struct invq *q = &m->invq;
+    struct iommu_command c;
+    decode(m, &c);
     switch (c.kind) {
     case COMMAND_WAIT:
         pass_wait(m, &c, now);
@@ -183,6 +200,7 @@ static void execute(struct iommu *m, cycle_t now)
         q->head   = q->current; /* It stands at the head, for software to see. */
         m->stats.command++;
         m->stats.command_other++;
+        m->arch->illegal(m, &c, now);
         return;
     case COMMAND_IOTLB:
         invalidate_iotlb(m, &c);

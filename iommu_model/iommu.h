@@ -61,7 +61,9 @@
     P(flag, fill_denied,      0, 0,       1, ANY, "",       "Caches a page that does not allow the access", \
       "VT-d 6.2.4: faulting requests are not cached")                                               \
     P(flag, fill_after_flush, 0, 0,       1, ANY, "",       "A walk under way fills after an invalidation", \
-      "a fault of some implementations")
+      "a fault of some implementations")                                                            \
+    P(flag, fill_yields,      0, 0,       1, ANY, "",       "No fill in the cycle of an invalidation, whatever that is of", \
+      "usual design: an invalidation drops what was filled in its cycle")
 
 #define INVQ_PARAMS(P)                                                                              \
     P(u32,  start_cycles,     4, 1,     500, ANY, "cycles", "From the tail write to the fetch",     \
@@ -259,7 +261,7 @@ enum command_kind {
     COMMAND_IOTLB,
     COMMAND_CONTEXT,
     COMMAND_WAIT,
-    COMMAND_ILLEGAL, /* Or impossible. The queue stops; the architecture has set its error
+    COMMAND_ILLEGAL, /* Or impossible. The queue stops, and the architecture sets its error
                         bits. */
 };
 
@@ -293,6 +295,7 @@ struct iommu_command {
     bool process_only; /* Leaves device contexts alone. */
     bool drains_all;   /* A wait for all DMA of translations looked up before it. */
     bool writes_status, interrupts;
+    bool unwritable; /* An illegal one: memory has no such place for its status. */
     uint64_t status_pa, status;
     uint32_t status_bytes;
 };
@@ -502,6 +505,8 @@ void walker_refetch(struct iommu *m, cycle_t now);
 /* The tail has moved, or the queue was switched on, or an error was cleared. */
 void invq_kick(struct iommu *m, cycle_t now);
 void invq_run(struct iommu *m, cycle_t now);
+/* Whether translations are invalidated in this cycle, behind its walks. */
+bool invq_invalidates(struct iommu *m, cycle_t now);
 void invq_write_done(struct iommu *m, cycle_t now);
 /* Earlier DMA has finished: a drain may be over. */
 void invq_retired(struct iommu *m, cycle_t now);

@@ -71,6 +71,7 @@ void riscv_interrupt(struct iommu *m, enum riscv_interrupt which, cycle_t now);
 
 /* riscv_commands.c */
 void riscv_decode(struct iommu *m, const uint64_t *words, struct iommu_command *c);
+void riscv_illegal(struct iommu *m, const struct iommu_command *c, cycle_t now);
 void riscv_completed(struct iommu *m, const struct iommu_command *c, cycle_t now);
 
 /* riscv_counters.c */

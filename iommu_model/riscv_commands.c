@@ -134,14 +134,18 @@ void riscv_decode(struct iommu *m, const uint64_t *words, struct iommu_command *
     default:
         break;
     }
-    const bool lost = c->kind == COMMAND_WAIT && c->writes_status
-                      && c->status_pa > m->pa_last - c->status_bytes + 1;
-    if (c->kind != COMMAND_ILLEGAL && !lost)
-        return;
-    c->kind = COMMAND_ILLEGAL;
-    v->cqcsr |= lost ? RISCV_QUEUE_MF : RISCV_CQ_CMD_ILL;
+    c->unwritable = c->kind == COMMAND_WAIT && c->writes_status
+                    && c->status_pa > m->pa_last - c->status_bytes + 1;
+    if (c->unwritable)
+        c->kind = COMMAND_ILLEGAL;
+}
+
+void riscv_illegal(struct iommu *m, const struct iommu_command *c, cycle_t now)
+{
+    struct riscv *v = riscv_front(m);
+    v->cqcsr |= c->unwritable ? RISCV_QUEUE_MF : RISCV_CQ_CMD_ILL;
     if (v->cqcsr & RISCV_QUEUE_IE)
-        riscv_interrupt(m, RISCV_CIP, m->asked_cycle);
+        riscv_interrupt(m, RISCV_CIP, now);
 }
 
 void riscv_completed(struct iommu *m, const struct iommu_command *c, cycle_t now)

@@ -434,9 +434,10 @@ static void finish(struct iommu *m, struct walk *w, const struct iotlb_entry *e,
     const bool allowed            = m->config.walker.fill_denied
                          || xlate_denying_stage(m, &m->xlate[w->owner].request, c, e) == 0;
     /* No command names an interrupt file's entry where there is no second stage. */
-    const bool named = !e->redirected || c->stage2.format != NULL;
-    const bool fills = allowed && named && !overtaken(m, w, e);
-    const bool again = fills && m->config.iommu.relookup;
+    const bool named  = !e->redirected || c->stage2.format != NULL;
+    const bool yields = m->config.walker.fill_yields && invq_invalidates(m, now);
+    const bool fills  = allowed && named && !yields && !overtaken(m, w, e);
+    const bool again  = fills && m->config.iommu.relookup;
     if (give_up(m, w, now))
         return;
     m->stats.walk_filled += fills;

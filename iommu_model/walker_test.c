@@ -512,6 +512,44 @@ TEST_CASE(walker, a_cached_page_refuses_at_the_speed_of_a_hit)
     rig_stop(&rig);
 }
 
+/* Rings for an invalidation of another domain so many cycles before or after a request that
+ * misses. Returns when the answer came. */
+static cycle_t race(cycle_t ring_after, bool *kept)
+{
+    struct iommu_response again;
+    prepare();
+    rig.settings.walker.fill_yields = true;
+    start(3);
+    map(base, 0x5000000, 12, RW);
+    rig_queue(&rig, vtd_inv_iotlb(VTD_DOMAIN, DOMAIN + 1, 0, 0, false));
+    const sim_time_t began = rig.now;
+    rig_submit(&rig, DEVICE, base, PT_READ, 0);
+    rig_run(&rig, began + ring_after * RIG_PERIOD_PS);
+    rig_ring(&rig);
+    CHECK(rig_next(&rig, &answer));
+    rig_translate(&rig, DEVICE, base, PT_READ, &again);
+    EXPECT_EQUAL(again.pa, 0x5000000);
+    *kept = again.outcome == XLATE_hit;
+    rig_stop(&rig);
+    return answer.due - began / RIG_PERIOD_PS;
+}
+
+/* Any invalidation in the very cycle of the fill keeps it away, and the answer is the same.
+ */
+TEST_CASE(walker, a_fill_yields_to_an_invalidation_in_its_cycle)
+{
+    enum { RACES = 500 };
+    bool kept;
+    const cycle_t took = race(0, &kept);
+    unsigned lost      = 0;
+    for (cycle_t after = 0; after < RACES; after++) {
+        EXPECT(race(after, &kept) - took <= 1); /* The fetch may be in a read's way. */
+        EXPECT_EQUAL(answer.outcome, XLATE_walked);
+        lost += !kept;
+    }
+    EXPECT_EQUAL(lost, 1);
+}
+
 TEST_CASE(walker, everyone_who_joined_a_failing_walk_is_refused_and_recorded)
 {
     prepare();

@@ -50,6 +50,7 @@ static const struct preset_value values[] = {
     { "walker.fill_cycles=1", RTL },
     { "walker.fill_denied=1", RTL },
     { "walker.fill_after_flush=1", RTL },
+    { "walker.fill_yields=1", RTL },
     { "memport.inflight_max=3", RTL },
     { "memport.arbiter=tree", RTL },
     { "invq.start_cycles=1", RTL },

@@ -78,9 +78,8 @@ struct directed_bench {
     /* By index of the command or record. */
     cycle_t fetched[DIRECTED_QUEUE_ENTRIES], done[DIRECTED_QUEUE_ENTRIES],
         head[DIRECTED_QUEUE_ENTRIES], fault_visible[DIRECTED_QUEUE_ENTRIES];
-    bool
-        met_fill[DIRECTED_QUEUE_ENTRIES]; /* The IOTLB was filled in the command's cycle. */
-    uint64_t fills;                       /* Of the IOTLB, up to the last cycle. */
+    bool met_fill[DIRECTED_QUEUE_ENTRIES]; /* A walk ended in the command's cycle. */
+    uint64_t fills;                        /* Walks that ended up to the last cycle. */
     uint32_t faults;
 
     cycle_t bus_free; /* The data path to memory can take a beat. */

@@ -31,7 +31,8 @@ struct player {
     sim_time_t iommu_due, client_due;
     unsigned client;
 
-    cycle_t *issue; /* When each request is issued. */
+    cycle_t *issue; /* When each request is issued, at the earliest. */
+    size_t oldest;  /* Request that is not answered: in order of their recorded ends. */
     struct again *again;
     size_t agains, again_next;
     size_t next[RTL_CHANNELS]; /* The next request of each channel. */
@@ -172,6 +173,13 @@ static void plan(struct player *p)
     }
 }
 
+/* The device issued it when all that had ended before were answered, and does so here. */
+static bool free_to_issue(const struct player *p, size_t index)
+{
+    return p->oldest >= index
+           || p->run->request[p->oldest].done >= p->run->request[index].issued;
+}
+
 static void skip_to_channel(struct player *p, unsigned channel)
 {
     size_t *next = &p->next[channel];
@@ -287,10 +295,23 @@ static void issue(struct player *p, cycle_t now)
          p->again_next++)
         submit(p, p->again[p->again_next].request, now);
     for (unsigned channel = 0; channel < RTL_CHANNELS; channel++)
-        while (p->next[channel] < p->run->requests && p->issue[p->next[channel]] <= now) {
+        while (p->next[channel] < p->run->requests && p->issue[p->next[channel]] <= now
+               && free_to_issue(p, p->next[channel])) {
             submit(p, p->next[channel]++, now);
             skip_to_channel(p, channel);
         }
+}
+
+/* An answer came later than recorded: what waited for it follows in the next cycle. */
+static void release(struct player *p, cycle_t now)
+{
+    while (p->oldest < p->run->requests && p->result->answer[p->oldest].done != CYCLE_NEVER)
+        p->oldest++;
+    for (unsigned channel = 0; channel < RTL_CHANNELS; channel++) {
+        const size_t next = p->next[channel];
+        if (next < p->run->requests && p->issue[next] <= now && free_to_issue(p, next))
+            p->issue[next] = now + 1;
+    }
 }
 
 static void take(struct player *p, cycle_t now)
@@ -309,6 +330,7 @@ static void take(struct player *p, cycle_t now)
                                   .context_hit = r->context_hit,
                                   .iotlb_hit   = r->iotlb_hit };
         p->answered++;
+        release(p, now);
     }
 }
 
@@ -325,7 +347,7 @@ static sim_time_t due(const struct player *p)
     if (p->again_next < p->agains)
         next[count++] = p->again[p->again_next].cycle;
     for (unsigned channel = 0; channel < RTL_CHANNELS; channel++)
-        if (p->next[channel] < p->run->requests)
+        if (p->next[channel] < p->run->requests && free_to_issue(p, p->next[channel]))
             next[count++] = p->issue[p->next[channel]];
     for (unsigned i = 0; i < count; i++)
         first = time_min(first, time_of(p, next[i]));

@@ -7,6 +7,9 @@
  * writes. What the model makes of it is noted: each request's answer, each command's and
  * fault record's cycles, every read.
  *
+ * A request that came behind another's answer in the recording does so here, too: should
+ * the model be late, it waits. Otherwise it is issued in its recorded cycle.
+ *
  * One liberty. A request that hung in the RTL (see rules.h) does not hang here. So that
  * both go on with the same contents of their caches, its port is kept as it was: what
  * waited behind it is held until its recorded end, and it is issued a second time when

@@ -65,7 +65,10 @@ static void reads(FILE *out, const struct rtl_run *run, const struct rtl_result 
         put_read(cell[0], i < recorded ? r[i] : NULL);
         put_read(cell[1], i < modelled ? a[i] : NULL);
         snprintf(label, sizeof label, "%s", one->engine < 3 ? engine[one->engine] : "read");
-        line(out, label, run->has_accesses ? cell[0] : "not recorded", cell[1]);
+        if (run->has_accesses)
+            line(out, label, cell[0], cell[1]);
+        else
+            fprintf(out, "    %-8s %-33s %s\n", label, "not recorded", cell[1]);
     }
 }
 
