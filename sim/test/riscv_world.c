@@ -500,7 +500,7 @@ const struct world_word *world_damage(struct world *w)
     w->moved |= hit->kind <= WORLD_PC;
     if (!w->global && AT(bit) == PTE_G)
         bit = 0;
-    if (!w->napot && AT(bit) == PTE_N) /* The oracle always knows Svnapot. */
+    if (AT(bit) == PTE_N && hit->count == 1) /* One of 16 entries; or not known at all. */
         bit = 0;
     for (unsigned i = 0; i < hit->count; i++) {
         const uint64_t pa = hit->pa + 8 * i;
