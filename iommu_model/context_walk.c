@@ -222,8 +222,12 @@ static void conclude(struct iommu *m, bool fault, cycle_t due, cycle_t now)
         else
             resume(m, index, due);
     }
-    if (w->waiting.first != XLATE_NONE)
-        start(m, now);
+    if (w->waiting.first == XLATE_NONE)
+        return;
+    /* Who needs the context that was just written finds it in the next cycle. */
+    const bool chained =
+        !fault && m->xlate[w->waiting.first].request.requester == w->requester;
+    start(m, chained ? due : now);
 }
 
 static void fill(struct iommu *m, cycle_t now)

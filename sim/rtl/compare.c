@@ -26,12 +26,14 @@ struct comparison {
     const struct rtl_run *run;
     struct rtl_result *result;
     struct rtl_report *report;
-    bool *hung;
+    cycle_t *rescue; /* As of struct rtl_replay. */
+    bool *settled;   /* A request's rescue is known for good. */
     size_t walks, disturbances;
     struct stretch *walk;        /* Of walks that nobody waits for. */
     struct stretch *disturbance; /* Around excluded requests. */
-    size_t late;                 /* The last excluded request, or SIZE_MAX. */
-    bool again; /* A request was found to have hung: the replay has to know. */
+    cycle_t busy;     /* Until then they begin with requests at different times. */
+    uint64_t strange; /* So many more fills until contents of excluded ones are gone. */
+    bool again;       /* A request was found to have hung: the replay has to know. */
 };
 
 /* ---- Flush pulses ----------------------------------------------------------------------
@@ -64,6 +66,8 @@ static bool is_iodir(const struct rtl_command *c)
 /* ---- Walks that nobody waits for -------------------------------------------------------
  */
 
+/* CONTENTS: so many fills for each entry, and what was in a cache is gone. */
+enum { CONTENTS = 4 };
 enum { LEVELS = 3, NESTED_READS = 15, CONTEXT_BEATS = 8, SLACK_CYCLES = 8 };
 
 /* How long the longest walk takes, with some contention. */
@@ -118,20 +122,26 @@ static bool zero(const struct rtl_run *run, const struct rtl_request *r,
            && first_flush(run, r->done - 1, r->done - 1) != NULL;
 }
 
-/* The model's read behind that one by the same engine, presented in that cycle. */
-static bool goes_on(const struct rtl_result *m, size_t access)
+/* Reads, in order of their acceptance. */
+struct reads {
+    const struct rtl_access *access;
+    size_t count;
+};
+
+/* The read behind that one by the same engine, presented in the next cycle. */
+static bool goes_on(const struct reads *m, size_t access)
 {
     const struct rtl_access *a = &m->access[access];
-    for (size_t i = access + 1; i < m->accesses && m->access[i].presented <= a->last + 1;
-         i++)
-        if (m->access[i].engine == a->engine && m->access[i].presented == a->last + 1)
+    for (size_t i = access + 1; i < m->count && m->access[i].presented <= a->last + 1; i++)
+        if (!m->access[i].write && m->access[i].engine == a->engine
+            && m->access[i].presented == a->last + 1)
             return true;
     return false;
 }
 
-static size_t first_access(const struct rtl_result *m, cycle_t from)
+static size_t first_access(const struct reads *m, cycle_t from)
 {
-    size_t low = 0, high = m->accesses;
+    size_t low = 0, high = m->count;
     while (low < high) {
         const size_t middle = (low + high) / 2;
         if (m->access[middle].accepted < from)
@@ -144,23 +154,32 @@ static size_t first_access(const struct rtl_result *m, cycle_t from)
 
 enum { ENGINE_WALKER, ENGINE_CONTEXT, ENGINE_QUEUE };
 
-/* A flush pulse of the recording falls into the cycle in which a walk of the model's, for
- * this request, fills a cache: in that of the leaf's arrival, or, for contexts, in the next
- * one, when the context is dropped. */
-static bool flush_met_fill(const struct comparison *c, const struct rtl_request *r)
+/* The cycle in which a walk for this request fills a cache just when a flush pulse of the
+ * recording comes: that of the leaf's arrival, or, for contexts, the next one, when the
+ * context is dropped. CYCLE_NEVER: there is none. */
+static cycle_t met_among(const struct comparison *c, const struct rtl_request *r,
+                         const struct reads *m)
 {
-    const struct rtl_result *m = c->result;
     for (size_t i = first_access(m, r->issued);
-         i < m->accesses && m->access[i].accepted < r->done; i++) {
+         i < m->count && m->access[i].accepted < r->done; i++) {
         const struct rtl_access *a = &m->access[i];
-        if (a->engine == ENGINE_QUEUE || goes_on(m, i))
+        if (a->write || a->engine == ENGINE_QUEUE || goes_on(m, i))
             continue;
         const cycle_t filled            = a->last + (a->engine == ENGINE_CONTEXT);
         const struct rtl_command *flush = first_flush(c->run, filled, filled);
         if (flush != NULL && (a->engine == ENGINE_WALKER || is_iodir(flush)))
-            return true;
+            return filled;
     }
-    return false;
+    return CYCLE_NEVER;
+}
+
+/* As the recording itself shows, if it has the accesses, or by the model's own walk. */
+static cycle_t flush_met_fill(const struct comparison *c, const struct rtl_request *r)
+{
+    const struct reads recorded = { c->run->access, c->run->accesses };
+    const struct reads modelled = { c->result->access, c->result->accesses };
+    const cycle_t met = c->run->has_accesses ? met_among(c, r, &recorded) : CYCLE_NEVER;
+    return met != CYCLE_NEVER ? met : met_among(c, r, &modelled);
 }
 
 static const struct stretch *under(const struct stretch *stretch, size_t count,
@@ -172,12 +191,29 @@ static const struct stretch *under(const struct stretch *stretch, size_t count,
     return NULL;
 }
 
-/* The request ended late: did it wait for its context to be dropped? */
-static bool waited(const struct comparison *c, const struct rtl_request *r,
-                   const struct rtl_answer *a)
+/* When the request, if it hung, was taken up again: at the first drop of its context after
+ * the flush that met its fill, or after it has found the walker busy with a walk that
+ * nobody waits for. CYCLE_NEVER: it did not hang. */
+static cycle_t taken_up(const struct comparison *c, const struct rtl_request *r,
+                        const struct rtl_answer *a, bool busy)
 {
-    return a->done < r->done && rtl_rescue(c->run, r) != CYCLE_NEVER
-           && rtl_rescue(c->run, r) > a->done - 2;
+    const cycle_t filled = flush_met_fill(c, r);
+    if (filled != CYCLE_NEVER)
+        return rtl_rescue(c->run, r, filled);
+    return busy && a->done < r->done ? rtl_rescue(c->run, r, a->done - 2) : CYCLE_NEVER;
+}
+
+/* A request of which it is known that it hung. The bench's watchdog says so, but not since
+ * when: the model's own walk shows that. */
+static void settle(struct comparison *c, size_t i)
+{
+    const cycle_t filled = flush_met_fill(c, &c->run->request[i]);
+    if (c->settled[i] || filled == CYCLE_NEVER)
+        return;
+    const cycle_t rescue = rtl_rescue(c->run, &c->run->request[i], filled);
+    c->settled[i]        = true;
+    c->again             = rescue != c->rescue[i];
+    c->rescue[i]         = rescue;
 }
 
 static bool nested_flush(const struct comparison *c, const struct rtl_request *r)
@@ -209,25 +245,52 @@ static cycle_t begin(cycle_t issued, cycle_t previous)
     return cycle_max(issued, previous + 1);
 }
 
-/* The excluded one before it ended at another time here. */
+static bool same_result(const struct rtl_request *r, const struct rtl_answer *a)
+{
+    return a->done != CYCLE_NEVER && a->fault == r->fault
+           && (r->fault ? a->cause == r->cause : a->pa == r->pa);
+}
+
+/* One of the two was not free in the cycle in which the other began with it. */
 static bool delayed(const struct comparison *c, size_t i)
 {
     const struct rtl_request *r = &c->run->request[i];
+    return same_result(r, &c->result->answer[i])
+           && begin(r->issued, i == 0 ? 0 : r[-1].done) <= c->busy;
+}
+
+static bool differ(int8_t recorded, bool modelled)
+{
+    return recorded != RTL_UNKNOWN && modelled != (recorded == 1);
+}
+
+/* One of the two finds in a cache what the other does not, or something older. */
+static bool contents(const struct comparison *c, size_t i)
+{
+    const struct rtl_request *r = &c->run->request[i];
     const struct rtl_answer *a  = &c->result->answer[i];
-    struct rtl_request moved    = *r;
-    if (i == 0 || c->late != i - 1 || a->done == CYCLE_NEVER)
+    if (c->strange == 0)
         return false;
-    const cycle_t recorded = r->done - begin(r->issued, r[-1].done);
-    moved.done             = begin(r->issued, a[-1].done) + recorded;
-    return rtl_same(&moved, a);
+    return same_otherwise(r, a)
+           || (same_result(r, a)
+               && (differ(r->context_hit, a->context_hit)
+                   || differ(r->iotlb_hit, a->iotlb_hit)));
+}
+
+/* The context that it needs was dropped while it was under way. */
+static bool refetch(const struct comparison *c, const struct rtl_request *r)
+{
+    return r->fault && rtl_rescue(c->run, r, r->issued) != CYCLE_NEVER;
 }
 
 static enum rtl_verdict judge(struct comparison *c, size_t i)
 {
     const struct rtl_request *r = &c->run->request[i];
     const struct rtl_answer *a  = &c->result->answer[i];
-    if (c->hung[i])
+    if (c->rescue[i] != 0) {
+        settle(c, i);
         return RTL_hang;
+    }
     if (rtl_same(r, a))
         return RTL_agrees;
     if (zero(c->run, r, a))
@@ -236,13 +299,21 @@ static enum rtl_verdict judge(struct comparison *c, size_t i)
         return RTL_nested_pa;
     if (delayed(c, i))
         return RTL_delayed;
-    const struct stretch *walk = under(c->walk, c->walks, r->issued, r->issued);
-    if (waited(c, r, a) && (walk != NULL || flush_met_fill(c, r))) {
-        c->hung[i] = c->again = true;
+    const cycle_t from = i == 0 ? r->issued : r[-1].done + 1; /* Reads count from there. */
+    const struct stretch *walk =
+        under(c->walk, c->walks, from < r->issued ? from : r->issued, r->issued);
+    const cycle_t rescue = taken_up(c, r, a, walk != NULL);
+    if (rescue != CYCLE_NEVER) {
+        c->rescue[i]  = rescue;
+        c->settled[i] = c->again = true;
         return RTL_hang;
     }
     if (walk != NULL)
         return walk->rule;
+    if (contents(c, i))
+        return RTL_contents;
+    if (refetch(c, r))
+        return RTL_refetch;
     return nested_flush(c, r) ? RTL_nested_flush : RTL_disagrees;
 }
 
@@ -262,23 +333,44 @@ static void show(struct rtl_report *report, enum rtl_row_kind kind, size_t recor
         report->row[report->shown++] = (struct rtl_row){ kind, recorded, modelled };
 }
 
+static void stretch_disturbance(struct comparison *c, const struct rtl_request *r,
+                                enum rtl_verdict rule, cycle_t to)
+{
+    struct stretch *stretch;
+    GROW(c, disturbance, disturbances, stretch);
+    *stretch = (struct stretch){ r->issued, to, rule };
+}
+
 /* What an excluded request leaves behind. */
 static void disturb(struct comparison *c, size_t i, enum rtl_verdict rule)
 {
     const struct rtl_request *r = &c->run->request[i];
     const struct rtl_answer *a  = &c->result->answer[i];
-    struct stretch *stretch;
+    cycle_t to                  = r->done;
+    if (a->done != CYCLE_NEVER)
+        to = cycle_max(r->done, a->done);
     if (rule == RTL_zero) {
         const struct rtl_command *flush = first_flush(c->run, r->done - 1, r->done - 1);
         leave_walk(c, r, is_iodir(flush), RTL_useless);
+        to = c->walk[c->walks - 1].to;
     }
-    GROW(c, disturbance, disturbances, stretch);
-    *stretch = (struct stretch){ r->issued, r->done, rule };
-    if (a->done != CYCLE_NEVER)
-        stretch->to = cycle_max(r->done, a->done);
-    if (rule == RTL_zero)
-        stretch->to = c->walk[c->walks - 1].to;
-    c->late = i;
+    stretch_disturbance(c, r, rule, to);
+    if (a->done != CYCLE_NEVER && a->left != r->done)
+        c->busy = cycle_max(c->busy, cycle_max(a->left, r->done) + 1);
+    c->strange = CONTENTS * c->run->parameters.iotlb_entries;
+}
+
+/* A fault, excluded or not, may leave a walk of a directory behind that the model does not
+ * make; one whose context was dropped leaves no record, either. */
+static void leave_walks_of_faults(struct comparison *c, const struct rtl_request *r)
+{
+    if (process_fault(r))
+        leave_walk(c, r, true, RTL_repeat);
+    if (!refetch(c, r))
+        return;
+    leave_walk(c, r, true, RTL_refetch);
+    stretch_disturbance(c, r, RTL_refetch, c->walk[c->walks - 1].to);
+    c->strange = CONTENTS * c->run->parameters.iotlb_entries;
 }
 
 static void compare_requests(struct comparison *c)
@@ -290,8 +382,9 @@ static void compare_requests(struct comparison *c)
             show(c->report, RTL_ROW_REQUEST, i, i);
         else if (verdict != RTL_agrees)
             disturb(c, i, verdict);
-        if (process_fault(&c->run->request[i]))
-            leave_walk(c, &c->run->request[i], true, RTL_repeat);
+        else if (c->strange != 0 && c->run->request[i].iotlb_hit == 0)
+            c->strange--;
+        leave_walks_of_faults(c, &c->run->request[i]);
     }
 }
 
@@ -386,13 +479,14 @@ static bool pass(struct comparison *c)
 {
     const struct rtl_replay replay = { .run      = c->run,
                                        .settings = c->check->settings,
-                                       .hung     = c->hung,
+                                       .rescue   = c->rescue,
                                        .go_on    = c->check->go_on,
                                        .self     = c->check->self };
     rtl_result_free(c->result);
     memset(c->report, 0, sizeof *c->report);
-    c->again = false;
-    c->late  = SIZE_MAX;
+    c->again   = false;
+    c->busy    = 0;
+    c->strange = 0;
     c->walks = c->disturbances = 0;
     free(c->walk);
     free(c->disturbance);
@@ -403,6 +497,24 @@ static bool pass(struct comparison *c)
     return true;
 }
 
+/* At first as if the bench's watchdog had come last. */
+static void begin_rescues(struct comparison *c)
+{
+    const struct rtl_run *run = c->run;
+    c->rescue                 = calloc(run->requests + 1, sizeof *c->rescue);
+    c->settled                = calloc(run->requests + 1, sizeof *c->settled);
+    CHECK(c->rescue != NULL);
+    CHECK(c->settled != NULL);
+    for (size_t i = 0; i < run->requests; i++) {
+        const struct rtl_request *r = &run->request[i];
+        if (!r->hung)
+            continue;
+        c->rescue[i] = CYCLE_NEVER;
+        for (cycle_t drop = r->issued; (drop = rtl_rescue(run, r, drop)) != CYCLE_NEVER;)
+            c->rescue[i] = drop;
+    }
+}
+
 bool rtl_check_run(const struct rtl_check *check, struct rtl_result *result,
                    struct rtl_report *report)
 {
@@ -410,10 +522,7 @@ bool rtl_check_run(const struct rtl_check *check, struct rtl_result *result,
         .check = check, .run = check->run, .result = result, .report = report
     };
     *result = (struct rtl_result){ .answer = NULL };
-    c.hung  = calloc(check->run->requests + 1, sizeof *c.hung);
-    CHECK(c.hung != NULL);
-    for (size_t i = 0; i < check->run->requests; i++)
-        c.hung[i] = check->run->request[i].hung;
+    begin_rescues(&c);
     bool done;
     do
         done = pass(&c);
@@ -422,7 +531,8 @@ bool rtl_check_run(const struct rtl_check *check, struct rtl_result *result,
         compare_commands(&c);
         compare_faults(&c);
     }
-    free(c.hung);
+    free(c.rescue);
+    free(c.settled);
     free(c.walk);
     free(c.disturbance);
     return done;

@@ -129,16 +129,16 @@ static bool drops_context(const struct rtl_command *c, uint32_t device)
            && ((c->low & RISCV_DIR_DV) == 0 || riscv_dir_device(command) == device);
 }
 
-cycle_t rtl_rescue(const struct rtl_run *run, const struct rtl_request *request)
+cycle_t rtl_rescue(const struct rtl_run *run, const struct rtl_request *request,
+                   cycle_t after)
 {
-    cycle_t last = CYCLE_NEVER;
     for (size_t i = 0; i < run->commands && run->command[i].fetched < request->done; i++) {
         const struct rtl_command *c = &run->command[i];
-        if (c->flushed != CYCLE_NEVER && c->flushed > request->issued
-            && c->flushed < request->done && drops_context(c, request->device))
-            last = c->flushed;
+        if (c->flushed != CYCLE_NEVER && c->flushed > after && c->flushed < request->done
+            && drops_context(c, request->device))
+            return c->flushed;
     }
-    return last;
+    return CYCLE_NEVER;
 }
 
 /* The request that waited behind a hung one, in the other channel, waits until its end. */
@@ -161,10 +161,10 @@ static void plan(struct player *p)
     for (size_t i = 0; i < p->run->requests; i++)
         p->issue[i] = p->run->request[i].issued;
     for (size_t i = 0; i < p->run->requests; i++) {
-        if (!p->replay->hung[i])
+        const cycle_t rescue = p->replay->rescue[i];
+        if (rescue == 0)
             continue;
         hold_next(p, i);
-        const cycle_t rescue = rtl_rescue(p->run, &p->run->request[i]);
         if (rescue == CYCLE_NEVER)
             continue;
         struct again *again;
@@ -320,9 +320,11 @@ static void take(struct player *p, cycle_t now)
     while ((r = iommu_take(&p->iommu, p->client, time_of(p, now), &p->client_due))
            != NULL) {
         struct rtl_answer *a = &p->result->answer[r->id];
+        a->left              = r->due;
         if (a->done != CYCLE_NEVER)
             continue; /* Issued a second time. */
         *a = (struct rtl_answer){ .done        = r->due,
+                                  .left        = r->due,
                                   .pa          = r->pa,
                                   .cause       = r->cause,
                                   .reads       = r->reads,

@@ -23,6 +23,7 @@
 
 struct rtl_answer {
     cycle_t done; /* CYCLE_NEVER: there was none. */
+    cycle_t left; /* The same, or of the answer to its second issue. */
     uint64_t pa;
     uint16_t cause, reads;
     bool fault, context_hit, iotlb_hit;
@@ -39,7 +40,9 @@ struct rtl_result {
 struct rtl_replay {
     const struct rtl_run *run;
     const struct iommu_settings *settings; /* The run's own sizes included. */
-    const bool *hung;                      /* Which requests did. */
+    /* When each request that hung was taken up again; 0: it did not hang, CYCLE_NEVER: it
+     * was not. */
+    const cycle_t *rescue;
     /* Asked now and then; false ends the replay. NULL: nobody asks. */
     bool (*go_on)(void *self, uint64_t requests);
     void *self;
@@ -49,8 +52,9 @@ struct rtl_replay {
 bool rtl_replay(const struct rtl_replay *replay, struct rtl_result *result);
 void rtl_result_free(struct rtl_result *result);
 
-/* The cycle in which software dropped the context of a request's device for the last time
+/* The first cycle after `after` in which software dropped the context of a request's device
  * before its recorded end, or CYCLE_NEVER. */
-cycle_t rtl_rescue(const struct rtl_run *run, const struct rtl_request *request);
+cycle_t rtl_rescue(const struct rtl_run *run, const struct rtl_request *request,
+                   cycle_t after);
 
 #endif

@@ -19,12 +19,21 @@
  *     page after IOTINVAL, of the context after IODIR. It finds the walker busy and hangs,
  *     or finds what that walk has filled.
  * repeat: the same for the repeated walk of the process directory after a fault of it.
+ * refetch: a page walk ended in a fault while its context, which had been dropped under it,
+ *     was being read again. The RTL answers with the fault at once and writes no record of
+ *     it; here the walk is repeated with the new context. The walk
+ *     for the context goes on in the RTL after the fault, and those that come meet it.
  * nested_flush: the context of a device with two stages was dropped while its request was
  *     under way: the walk goes on with stages switched off.
  * nested_pa: both stages, agreement in all but bits 12 to 29 of the address: a first-stage
  *     page smaller than the second stage's is put at the wrong place in it.
- * delayed: the model was still busy with an excluded request, or that one's walk, when this
- *     request came, and took as long as the RTL from when it could begin.
+ * delayed: same result, but the two did not begin with it in the same cycle, as they did
+ *     not end in the same cycle with an excluded request, or with one that was late for
+ * that reason. Between two flushes it may also find its context or page where the other
+ * does not. contents: same result, or the address of another age, but a look-up hit on one
+ * side only, or what hit was of another age, and less than four times the IOTLB's entries
+ * were filled since an excluded request, which left other contents behind: a walk that the
+ *     RTL did not make or made at another time.
  * bus: a command or fault record next to an excluded request, whose reads or faults are
  *     not those of the RTL.
  */
@@ -37,9 +46,11 @@
     X(zero,         "a flush met its look-up: address 0")                                 \
     X(useless,      "a useless walk after an address 0 was still running")                \
     X(repeat,       "the repeated walk after a process-directory fault was running")      \
+    X(refetch,      "it faulted while its dropped context was being read again")          \
     X(nested_flush, "its context was dropped during a nested walk")                       \
     X(nested_pa,    "wrong address of a small page in a large second-stage page")         \
-    X(delayed,      "the one before it is excluded and took longer here")                 \
+    X(delayed,      "an excluded one before it took longer here")                         \
+    X(contents,     "an excluded one before it left other contents in a cache")           \
     X(bus,          "next to an excluded request")
 /* clang-format on */
 
