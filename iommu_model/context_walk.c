@@ -64,9 +64,21 @@ static void fail(struct iommu *m, bool guest_fault)
     conclude(m, true, m->asked_cycle + m->config.context.fault_cycles, m->asked_cycle);
 }
 
+static void count_read(struct iommu *m)
+{
+    const struct context_walk *w = &m->context_walk;
+    m->context_stats.read++;
+    for (uint16_t i = w->waiting.first; i != XLATE_NONE; i = m->xlate[i].next)
+        if (wants(m, w, &m->xlate[i])) {
+            m->xlate[i].response.reads++; /* On behalf of the one that waited longest. */
+            return;
+        }
+}
+
 static void read_words(struct iommu *m, uint64_t pa, uint32_t words, cycle_t presented)
 {
     if (pa <= m->pa_last) {
+        count_read(m);
         iommu_read(m, MEMPORT_CONTEXT, pa, words, presented);
         return;
     }
@@ -130,6 +142,19 @@ void context_walk_begin(struct iommu *m, uint16_t index, cycle_t now)
     xlate_list_push(m, &m->context_walk.waiting, index);
     if (!m->context_walk.active)
         start(m, now);
+}
+
+void context_walk_leave(struct iommu *m, uint16_t index)
+{
+    struct context_walk *w   = &m->context_walk;
+    struct xlate_list before = w->waiting;
+    w->waiting               = (struct xlate_list){ XLATE_NONE, XLATE_NONE };
+    while (before.first != XLATE_NONE) {
+        const uint16_t other = xlate_list_pop(m, &before);
+        if (other != index)
+            xlate_list_push(m, &w->waiting, other);
+    }
+    m->xlate[index].recontext = false;
 }
 
 /* ---- The end ----------------------------------------------------------------------------
@@ -261,17 +286,6 @@ static cycle_t blame_time(const struct iommu *m, cycle_t now)
  * ------------------------------------------------------------------
  */
 
-static void count_read(struct iommu *m)
-{
-    const struct context_walk *w = &m->context_walk;
-    m->context_stats.read++;
-    for (uint16_t i = w->waiting.first; i != XLATE_NONE; i = m->xlate[i].next)
-        if (wants(m, w, &m->xlate[i])) {
-            m->xlate[i].response.reads++; /* On behalf of the one that waited longest. */
-            return;
-        }
-}
-
 static void guest_leaf(struct iommu *m, const struct pt_item *leaf, uint64_t entry_pa,
                        cycle_t now)
 {
@@ -326,7 +340,6 @@ void context_walk_run(struct iommu *m, cycle_t now)
     }
     const uint64_t *data = memport_arrived(&m->memport, MEMPORT_CONTEXT, now);
     iommu_schedule(m, ITEM_MEMPORT, memport_due(&m->memport, m->asked_cycle));
-    count_read(m);
     if (w->nested) {
         guest_entry(m, *data, now);
         return;

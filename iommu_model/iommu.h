@@ -496,6 +496,8 @@ bool walker_holds(const struct iommu *m, uint64_t pa);
 void context_walk_begin(struct iommu *m, uint16_t x, cycle_t now);
 /* Whether the context that it needs is in no cache, nor held (no effect on any). */
 bool context_walk_missing(struct iommu *m, const struct xlate *x);
+/* x no longer waits; what is being read is read to its end, and cached. */
+void context_walk_leave(struct iommu *m, uint16_t x);
 void context_walk_run(struct iommu *m, cycle_t now);
 /* Contexts are invalidated: what is held or being read is void. */
 void context_walk_flush(struct iommu *m);

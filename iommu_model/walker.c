@@ -354,6 +354,9 @@ static void fail_as(struct iommu *m, struct walk *w, struct iommu_fault what,
     const bool passed =
         context_of(m, w)->stage1.format != NULL && w->phase != WALK_STAGE1 && !w->for_table;
     const bool alone = denial == DENIED_PERMISSION || denial == DENIED_UNMARKED || passed;
+    /* A fault stands, whatever the context that is read again will say. */
+    if (m->xlate[w->owner].recontext)
+        context_walk_leave(m, w->owner);
     if (give_up(m, w, now))
         return;
     m->stats.walk_unfilled++;
