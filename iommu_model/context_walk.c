@@ -21,7 +21,7 @@ static const struct xlate_context *device_of(struct iommu *m, const struct xlate
 {
     const struct xlate_context *device =
         context_cache_probe(&m->device_contexts, context_key(x->request.requester, 0));
-    return device == NULL && x->held.has_device ? &x->held.device : device;
+    return device == NULL && x->holds && x->held->has_device ? &x->held->device : device;
 }
 
 static struct wanted wanted(struct iommu *m, const struct xlate *x)
@@ -34,7 +34,7 @@ static struct wanted wanted(struct iommu *m, const struct xlate *x)
         return (struct wanted){ .device = true };
     if (!device->needs_process
         || m->arch->process(m, q, device, &ignored, &pasid) != PROCESS_NEEDED
-        || (x->held.has_process && x->held.process_id == pasid)
+        || (x->holds && x->held->has_process && x->held->process_id == pasid)
         || context_cache_probe(&m->process_contexts, context_key(q->requester, pasid)))
         return (struct wanted){ 0 };
     return (struct wanted){ .process = true, .pasid = pasid };
@@ -214,13 +214,16 @@ static void hold(struct iommu *m, struct xlate *x)
     const struct context_walk *w = &m->context_walk;
     if (x->request.requester != w->requester)
         return;
+    if (!x->holds)
+        x->held->has_device = x->held->has_process = false;
+    x->holds = true;
     if (w->process) {
-        x->held.has_process = true;
-        x->held.process_id  = w->pasid;
-        x->held.process     = w->result;
+        x->held->has_process = true;
+        x->held->process_id  = w->pasid;
+        x->held->process     = w->result;
     } else {
-        x->held.has_device = true;
-        x->held.device     = w->result;
+        x->held->has_device = true;
+        x->held->device     = w->result;
     }
 }
 
@@ -364,5 +367,5 @@ void context_walk_flush(struct iommu *m)
 {
     m->context_walk.flushed = m->context_walk.active;
     for (uint32_t i = 0; m->late_count > 0 && i < m->config.iommu.inflight; i++)
-        m->xlate[i].held.has_device = m->xlate[i].held.has_process = false;
+        m->xlate[i].holds = false;
 }

@@ -90,11 +90,15 @@ static void init_slots(struct iommu *m)
 {
     m->xlate = calloc(m->config.iommu.inflight, sizeof *m->xlate);
     m->walk  = calloc(m->config.walker.walks, sizeof *m->walk);
+    m->held  = calloc(m->config.iommu.inflight, sizeof *m->held);
     CHECK(m->xlate != NULL);
+    CHECK(m->held != NULL);
     CHECK(m->walk != NULL);
     m->free = m->stalled = (struct xlate_list){ XLATE_NONE, XLATE_NONE };
-    for (uint32_t i = 0; i < m->config.iommu.inflight; i++)
+    for (uint32_t i = 0; i < m->config.iommu.inflight; i++) {
+        m->xlate[i].held = &m->held[i];
         xlate_list_push(m, &m->free, (uint16_t)i);
+    }
     walker_init(m);
     m->released_mask = mask_lg2(lg2_ceil(2 * m->config.iommu.inflight));
     m->released_at   = calloc(m->released_mask + 1, sizeof *m->released_at);
@@ -143,6 +147,7 @@ void iommu_free(struct iommu *m)
         response_ring_free(&m->client[i].late);
     }
     free(m->xlate);
+    free(m->held);
     free(m->walk);
 }
 

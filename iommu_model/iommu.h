@@ -353,6 +353,7 @@ struct iommu {
     struct iommu_client client[IOMMU_CLIENTS_MAX];
 
     struct xlate *xlate;
+    struct xlate_held *held;         /* One for each. */
     struct xlate_list free, stalled; /* stalled: found no free walk slot */
     uint32_t late_count;             /* Slots that are not free. */
 

@@ -400,7 +400,7 @@ static uint16_t settle_in(struct iommu *m, const struct iommu_queued *q,
     x->client   = q->client;
     x->since    = q->accepted;
     x->quiet = x->asked = x->walking = x->recontext = x->refused = x->offered = false;
-    x->held.has_device = x->held.has_process = false;
+    x->holds                                                                  = false;
     xlate_account(x, XLATE_PART_pipeline, now);
     return index;
 }
@@ -435,11 +435,13 @@ __attribute__((flatten)) void xlate_first_lookup(struct iommu *m, cycle_t now)
 /* A context has arrived. */
 static void lookup_with_context(struct iommu *m, uint16_t index, cycle_t now)
 {
+    static const struct xlate_held nothing;
     struct xlate *x                     = &m->xlate[index];
     const struct xlate_context *context = NULL;
     xlate_account(x, XLATE_PART_pipeline, now);
     const enum lookup_result result =
-        lookup(m, &x->request, &x->response, &x->held, !x->asked, &context, now);
+        lookup(m, &x->request, &x->response, x->holds ? x->held : &nothing, !x->asked,
+               &context, now);
     go_on(m, index, result, context, now);
 }
 

@@ -89,11 +89,12 @@ struct xlate {
     struct iommu_response response; /* Grows as the translation goes on. */
     struct xlate_context context;   /* Once it has missed the IOTLB, */
     uint32_t contexts_dropped;      /* and that often before. */
-    struct xlate_held held;
+    struct xlate_held *held;        /* Its place outside of here; rarely used. */
     cycle_t since; /* The cycles from here on are not on any part's account yet. */
     uint16_t next; /* In whichever list it waits. */
     uint8_t step, client;
     bool quiet;     /* Its faults are not recorded. */
+    bool holds;     /* Something is in held. */
     bool asked;     /* The IOTLB has been asked: what it said first is in the response. */
     bool walking;   /* Owns a walk. */
     bool recontext; /* Its context was dropped under the walk, and is being read again. */
