@@ -320,6 +320,9 @@ static bool check_everything_back(const struct machine *m, struct error *error)
         return error_set(error,
                          "%" PRIu64 " page-table pages were taken, %" PRIu64 " freed",
                          m->kernel.stats.table_allocated, m->kernel.stats.table_freed);
+    if (m->kernel.bounce_slots_out != 0)
+        return error_set(error, "%" PRIu64 " slots of bounce buffers were not given back",
+                         m->kernel.bounce_slots_out);
     if (m->kernel.heap.out != 0)
         return error_set(error, "host memory that %s took was not given back",
                          hostheap_taker(&m->kernel.heap));
