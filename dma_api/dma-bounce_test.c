@@ -388,6 +388,90 @@ TEST_CASE(dma_bounce, the_elements_of_an_untrusted_devices_list_are_mapped_one_b
     run("strict", "7.3", lists);
 }
 
+/* ---- On the hardware --------------------------------------------------------------------
+ */
+
+static void hardware(struct kernel_rig *r, void *state)
+{
+    struct device *dev = &r->device;
+    struct dma_iova_state s;
+    uint64_t pa;
+    (void)state;
+    dma_set_min_align_mask(dev, PAGE - 1);
+    EXPECT(dma_iova_try_alloc(dev, &s, MEM + 0x200, 3 * PAGE));
+    EXPECT_EQUAL(dma_iova_link(dev, &s, MEM + 0x200, 0, 3 * PAGE, DMA_TO_DEVICE, 0), 0);
+    EXPECT_EQUAL(dma_iova_sync(dev, &s, 0, 3 * PAGE), 0);
+    EXPECT(kernel_rig_reach(r, s.addr, PT_READ, &pa));
+    EXPECT(swiotlb_holds(&r->kernel, pa));
+    EXPECT(kernel_rig_reach(r, s.addr + PAGE, PT_READ, &pa));
+    EXPECT_EQUAL(pa, MEM + PAGE + 0x200);
+    EXPECT(kernel_rig_reach(r, s.addr + 3 * PAGE - 8, PT_READ, &pa));
+    EXPECT(swiotlb_holds(&r->kernel, pa));
+    dma_iova_destroy(dev, &s, 3 * PAGE, DMA_TO_DEVICE, 0);
+    EXPECT(!kernel_rig_reach(r, s.addr, PT_READ, &pa)); /* Strict: nothing stale. */
+    const dma_addr_t a = dma_map_phys(dev, MEM, 8, DMA_FROM_DEVICE, 0);
+    EXPECT(kernel_rig_reach(r, a, PT_WRITE, &pa));
+    const uint64_t answer = 42;
+    memory_device_write(&r->memory, pa, &answer, sizeof answer);
+    dma_unmap_phys(dev, a, 8, DMA_FROM_DEVICE, 0);
+    EXPECT_EQUAL(get(r, MEM), 42);
+    EXPECT(!kernel_rig_reach(r, a, PT_WRITE, &pa));
+    expect_empty(r);
+}
+
+TEST_CASE(dma_bounce, a_device_reaches_bounce_buffers_and_only_while_they_are_mapped)
+{
+    struct kernel_rig *r = kernel_rig_new(RIG_VTD);
+    kernel_rig_policy(r, "lazy");
+    r->untrusted = true;
+    kernel_rig_run(r, hardware, NULL);
+    kernel_rig_free(r);
+}
+
+/* ---- Many CPUs --------------------------------------------------------------------------
+ */
+
+static void together(struct kernel_rig *r, void *state)
+{
+    struct device *dev     = &r->device;
+    const uint64_t me      = cpu_this()->id;
+    const phys_addr_t mine = MEM + me * 16 * PAGE + 0x18;
+    (void)state;
+    if (me == 0)
+        dma_set_min_align_mask(dev, PAGE - 1);
+    kernel_rig_meet(r);
+    for (uint64_t i = 0; i < 100; i++) {
+        struct dma_iova_state s;
+        const size_t size = 8 * (1 + (i * 37 + me) % 1500);
+        put(r, mine + size - 8, i);
+        const dma_addr_t a     = dma_map_phys(dev, mine, size, DMA_BIDIRECTIONAL, 0);
+        const phys_addr_t slot = behind(r, a + size - 8);
+        EXPECT_EQUAL(get(r, slot), i);
+        put(r, slot, i + 1000 * me);
+        dma_unmap_phys(dev, a, size, DMA_BIDIRECTIONAL, 0);
+        EXPECT_EQUAL(get(r, mine + size - 8), i + 1000 * me);
+        EXPECT(dma_iova_try_alloc(dev, &s, mine, size));
+        EXPECT_EQUAL(dma_iova_link(dev, &s, mine, 0, size, DMA_FROM_DEVICE, 0), 0);
+        put(r, behind(r, s.addr + size - 8), i + 7);
+        dma_iova_destroy(dev, &s, size, DMA_FROM_DEVICE, 0);
+        EXPECT_EQUAL(get(r, mine + size - 8), i + 7);
+    }
+    kernel_rig_meet(r);
+    EXPECT_EQUAL(r->kernel.stats.warning, 0);
+    expect_empty(r);
+}
+
+TEST_CASE(dma_bounce, cpus_bounce_at_the_same_time_and_lose_nothing)
+{
+    struct kernel_rig *r        = kernel_rig_new(RIG_FAKE);
+    r->cpus                     = 6;
+    r->untrusted                = true;
+    r->linux_config.swiotlb_mib = 1;
+    r->cpu_config.wake_cycles   = 0;
+    kernel_rig_run(r, together, NULL);
+    kernel_rig_free(r);
+}
+
 /* ---- Failing allocations ---------------------------------------------------------------
  */
 

@@ -28,6 +28,8 @@
       "as msi_first")                                                                               \
     P(flag, svnapot,    1, 0, 1, ANY, "", "7.3 maps 64 KiB leaves on RISC-V; 0: its IOMMU has none", \
       "drivers/iommu/riscv takes them for granted; no capability tells")                            \
+    P(flag, untrusted,  0, 0, 1, ANY, "", "The device is behind an external port: strict, and bounced where not aligned", \
+      "pci_dev.untrusted (ExternalFacingPort, e.g. Thunderbolt)")                                   \
     P(u32,  swiotlb_mib, 64, 0, 4096, ANY, "MiB", "Memory for bounce buffers; 0: there is none",    \
       "swiotlb= and its default, kernel/dma/swiotlb.c")
 

@@ -132,6 +132,7 @@ static bool bring_up(struct machine *m)
     if (m->backend_state == NULL)
         return false;
     kernel_add_device(&m->kernel, &m->device, "nvme0", NVME_REQUESTER);
+    m->device.untrusted = m->config->kernel.untrusted;
     if (!attach(m))
         return error_set(&m->error, "the device could not be attached to the IOMMU");
     return nvme_driver_probe(&m->driver, &m->device, &m->nvme_window, &m->config->driver,
