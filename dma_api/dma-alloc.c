@@ -293,6 +293,8 @@ struct sg_table *dma_alloc_noncontiguous(struct device *dev, size_t size,
         kernel_warn_once(k, "dma_alloc_noncontiguous: compound pages cannot be had");
         return NULL;
     }
+    if (bytes == 0)
+        return NULL;
     const struct dma_call call = dma_call_enter(k, PHASE_map);
     struct sg_table *sgt =
         dev->dma_iommu ? iommu_alloc(dev, bytes, attrs) : single_alloc(dev, bytes, dir);

@@ -212,6 +212,7 @@ static void large(struct kernel_rig *r, void *state)
     REQUIRE(sgt != NULL);
     EXPECT(r->allocations > 512);
     dma_free_noncontiguous(dev, 2 << 20, sgt, DMA_TO_DEVICE);
+    EXPECT(dma_alloc_noncontiguous(dev, 0, DMA_TO_DEVICE, GFP_KERNEL, 0) == NULL);
     EXPECT_EQUAL(r->kernel.stats.warning, 0);
     expect_empty(r);
 }

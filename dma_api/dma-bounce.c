@@ -145,7 +145,8 @@ void dma_bounce_unlink(struct device *dev, struct dma_iova_state *state, size_t 
         dev->noncoherent && !(attrs & (DMA_ATTR_SKIP_CPU_SYNC | DMA_ATTR_MMIO));
     if (!(state->__size & DMA_IOVA_USE_SWIOTLB) && !uncached)
         return;
-    for (size_t done = 0, n; done < size; done += n) {
+    size_t done = 0, n;
+    do {
         const dma_addr_t addr  = state->addr + offset + done;
         const uint64_t room    = granule - (addr & (granule - 1));
         const phys_addr_t phys = iommu_dma_lookup(dev->domain, addr);
@@ -157,7 +158,8 @@ void dma_bounce_unlink(struct device *dev, struct dma_iova_state *state, size_t 
         if (!(attrs & DMA_ATTR_SKIP_CPU_SYNC))
             dma_cache_for_cpu(dev, phys, n, dir);
         swiotlb_unmap(dev, phys, n, dir, attrs);
-    }
+        done += n;
+    } while (done < size);
 }
 
 /* ---- Scatter lists ------------------------------------------------------------------- */

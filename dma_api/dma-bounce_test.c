@@ -318,6 +318,29 @@ TEST_CASE(dma_bounce, a_link_that_fails_takes_back_only_what_it_had_linked)
     run("strict", "7.3", unwinds);
 }
 
+static void empties(struct kernel_rig *r, void *state)
+{
+    struct dma_iova_state s;
+    struct device *dev = &r->device;
+    (void)state;
+    dma_set_min_align_mask(dev, PAGE - 1);
+    const dma_addr_t a = dma_map_phys(dev, MEM + 8, 0, DMA_BIDIRECTIONAL, 0);
+    EXPECT(swiotlb_holds(&r->kernel, behind(r, a))); /* Never the page itself. */
+    dma_unmap_phys(dev, a, 0, DMA_BIDIRECTIONAL, 0);
+    EXPECT(dma_iova_try_alloc(dev, &s, MEM + 8, 64));
+    EXPECT_EQUAL(dma_iova_link(dev, &s, MEM + 8, 0, 0, DMA_BIDIRECTIONAL, 0), 0);
+    EXPECT(swiotlb_holds(&r->kernel, behind(r, s.addr)));
+    dma_iova_unlink(dev, &s, 0, 0, DMA_BIDIRECTIONAL, 0);
+    dma_iova_free(dev, &s);
+    EXPECT_EQUAL(r->kernel.stats.warning, 0);
+    expect_empty(r);
+}
+
+TEST_CASE(dma_bounce, a_range_without_bytes_shows_nothing_and_leaves_nothing)
+{
+    run("strict", "7.3", empties);
+}
+
 static void orders(struct kernel_rig *r, void *state)
 {
     struct dma_iova_state s;

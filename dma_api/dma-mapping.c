@@ -129,7 +129,9 @@ unsigned long dma_get_merge_boundary(struct device *dev)
 
 size_t dma_opt_mapping_size(struct device *dev)
 {
-    return dev->dma_iommu ? PAGE_SIZE << (IOVA_ORDERS - 1) : SIZE_MAX;
+    const size_t most   = dma_max_mapping_size(dev);
+    const size_t cached = dev->dma_iommu ? PAGE_SIZE << (IOVA_ORDERS - 1) : SIZE_MAX;
+    return cached < most ? cached : most;
 }
 
 size_t dma_max_mapping_size(struct device *dev)

@@ -163,6 +163,8 @@ static bool original_of(struct kernel *k, phys_addr_t phys, size_t *size,
                         phys_addr_t *original)
 {
     const struct bounce *b = buffer_at(k->swiotlb, phys);
+    if (*size == 0)
+        return false;
     if (phys < b->phys || phys - b->phys >= b->bytes) {
         kernel_warn_once(k, "swiotlb: access outside of the mapping");
         return false;
