@@ -242,6 +242,10 @@ void dma_unmap_page_attrs(struct device *dev, dma_addr_t addr, size_t size,
 dma_addr_t dma_map_single_attrs(struct device *dev, void *ptr, size_t size,
                                 enum dma_data_direction dir, unsigned long attrs)
 {
+    if (is_vmalloc_addr(ptr)) { /* Its pages are not contiguous. */
+        kernel_warn_once(dev->kernel, "dma_map_single: vmalloc memory cannot be mapped");
+        return DMA_MAPPING_ERROR;
+    }
     return dma_map_phys(dev, virt_to_phys(ptr), size, dir, attrs);
 }
 
