@@ -252,6 +252,27 @@ TEST_CASE(dma_bounce, a_link_bounces_the_first_and_the_last_granule_and_nothing_
     run("strict", "6.18", link_shapes);
 }
 
+/* Every offset and length around the sizes of slots and granules. */
+static void link_grid(struct kernel_rig *r, void *state)
+{
+    static const size_t edge[] = { 0, 8, 2040, 2048, 2056, 4088 };
+    (void)state;
+    dma_set_min_align_mask(&r->device, PAGE - 1);
+    for (unsigned pages = 0; pages < 4; pages++)
+        for (unsigned i = 0; i < 6; i++)
+            for (unsigned j = 0; j < 6; j++) {
+                const size_t size = pages * PAGE + edge[j];
+                if (size > 0)
+                    link_shape(r, edge[i], size);
+            }
+    EXPECT_EQUAL(r->kernel.stats.warning, 0);
+}
+
+TEST_CASE(dma_bounce, links_of_every_alignment_show_no_more_than_their_bytes)
+{
+    run("strict", "7.3", link_grid);
+}
+
 static void link_errnos(struct kernel_rig *r, void *state)
 {
     struct dma_iova_state s;
