@@ -5,6 +5,7 @@
 #include "sim/test/shim.h"
 
 enum { PAGE = 4096 };
+#define TOP (UINT64_C(1) << 32)
 
 static unsigned behind(struct kernel_rig *r, dma_addr_t addr, uint64_t *pa)
 {
@@ -165,6 +166,7 @@ static void noncontiguous(struct kernel_rig *r, void *state)
         dma_alloc_noncontiguous(dev, 5 * PAGE - 1, DMA_FROM_DEVICE, GFP_KERNEL, 0);
     REQUIRE(sgt != NULL);
     EXPECT_EQUAL(sgt->orig_nents, r->domain == NULL ? 1 : 2);
+    EXPECT_EQUAL(kernel_rig_count(r, EVENT_MAP_SYNC, 0), r->domain != NULL);
     expect_bytes(r, sgt, 5 * PAGE);
     EXPECT(sg_next(&sgt->sgl[sgt->orig_nents - 1]) == NULL);
     char *a = (char *)dma_vmap_noncontiguous(dev, 5 * PAGE, sgt);
@@ -222,6 +224,32 @@ static void large(struct kernel_rig *r, void *state)
 TEST_CASE(dma_alloc, noncontiguous_memory_takes_the_largest_pages_that_it_can_have)
 {
     kernel_rig_once(RIG_FAKE, large);
+}
+
+/* Two elements in tables of their own, and no page for the second's table. */
+static void half_mapped(struct kernel_rig *r, void *state)
+{
+    (void)state;
+    kernel_pages_put(&r->kernel, kernel_pages_get(&r->kernel, 0),
+                     0); /* Far from the rest. */
+    const dma_addr_t iova = TOP - (4 << 20);
+    kernel_rig_fail_at(r, 6); /* Behind both pages, the address node and two tables. */
+    EXPECT(
+        dma_alloc_noncontiguous(&r->device, (2 << 20) + PAGE, DMA_TO_DEVICE, GFP_KERNEL, 0)
+        == NULL);
+    EXPECT(kernel_rig_failed(r));
+    EXPECT_EQUAL(kernel_rig_count(r, EVENT_FLUSH_RANGE, 0), 1);
+    const struct kernel_event *e = kernel_rig_event(r, EVENT_FLUSH_RANGE, 0, 0);
+    REQUIRE(e != NULL);
+    EXPECT_EQUAL(e->first, iova);
+    EXPECT_EQUAL(e->last, iova + (2 << 20) - 1);
+    EXPECT(!e->mapped);
+    expect_empty(r);
+}
+
+TEST_CASE(dma_alloc, what_was_mapped_before_a_failure_is_invalidated)
+{
+    kernel_rig_once(RIG_FAKE, half_mapped);
 }
 
 /* ---- Failing allocations ---------------------------------------------------------------

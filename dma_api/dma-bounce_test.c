@@ -419,9 +419,12 @@ static void lists(struct kernel_rig *r, void *state)
     dma_unmap_sgtable(dev, &table, DMA_FROM_DEVICE, 0);
     EXPECT_EQUAL(list[0].dma_flags, 0);
     expect_empty(r);
-    list[1].length = 300 << 10; /* Of pages; the next does not fit into a buffer. */
-    list[2].length = (300 << 10) + 1;
+    list[0].length        = 512;
+    const uint64_t copied = r->kernel.stats.bounce_byte;
+    list[1].length        = 300 << 10; /* Of pages; the next does not fit into a buffer. */
+    list[2].length        = (300 << 10) + 1;
     EXPECT_EQUAL(dma_map_sgtable(dev, &table, DMA_FROM_DEVICE, DMA_ATTR_NO_WARN), -EIO);
+    EXPECT_EQUAL(r->kernel.stats.bounce_byte - copied, 512); /* In, and not back. */
     EXPECT_EQUAL(dma_map_sg(dev, list, 3, DMA_FROM_DEVICE), 0);
     EXPECT_EQUAL(r->kernel.stats.warning, 1);
     expect_empty(r);
