@@ -2,13 +2,14 @@
 /*
  * dma-iommu - mapping through a domain: single ranges, coherent memory, the IOVA API.
  *
- * Follows drivers/iommu/dma-iommu.c of Linux 6.12 to 7.3 for cache-coherent, trusted
- * devices. What dma_iova_destroy does depends on the release: up to 6.18 it goes through
- * the flush policy like any unmap; in 7.3 it unlinks, which always invalidates at once, and
- * frees.
+ * Follows drivers/iommu/dma-iommu.c of Linux 6.12 to 7.3. What dma_iova_destroy does
+ * depends on the release: up to 6.18 it goes through the flush policy like any unmap;
+ * in 7.3 it unlinks, which always invalidates at once, and frees.
  */
 #include "dma_api/dma-iommu.h"
 
+#include "dma_api/dma-bounce.h"
+#include "dma_api/dma-sync.h"
 #include "sim/base/lg2.h"
 
 dma_addr_t dma_iova_get(struct device *dev, uint64_t bytes, uint64_t mask)
@@ -60,8 +61,29 @@ static dma_addr_t map(struct device *dev, phys_addr_t phys, size_t size, unsigne
 dma_addr_t iommu_dma_map_phys(struct device *dev, phys_addr_t phys, size_t size,
                               enum dma_data_direction dir, unsigned long attrs)
 {
-    (void)attrs;
-    return map(dev, phys, size, dma_prot(dir), *dev->dma_mask);
+    const bool in_place = attrs & (DMA_ATTR_MMIO | DMA_ATTR_REQUIRE_COHERENT);
+    if (dma_must_bounce(dev, phys, size, dir)) {
+        phys = in_place ? DMA_MAPPING_ERROR : dma_bounce_map(dev, phys, size, attrs);
+        if (phys == DMA_MAPPING_ERROR)
+            return DMA_MAPPING_ERROR;
+    }
+    if (!(attrs & (DMA_ATTR_SKIP_CPU_SYNC | DMA_ATTR_MMIO))) {
+        dma_cache_for_device(dev, phys, size);
+        dma_cache_barrier(dev);
+    }
+    const dma_addr_t addr = map(dev, phys, size, dma_prot(dir), *dev->dma_mask);
+    if (addr == DMA_MAPPING_ERROR && !in_place)
+        swiotlb_unmap(dev, phys, size, dir, attrs);
+    return addr;
+}
+
+phys_addr_t iommu_dma_lookup(struct dma_domain *d, dma_addr_t addr)
+{
+    struct cpu *cpu            = cpu_this();
+    const enum cpu_owner owner = cpu_own(cpu, OWNER_pt_unmap);
+    const phys_addr_t phys     = pagetable_lookup(&d->table, addr);
+    cpu_own(cpu, owner);
+    return phys;
 }
 
 void dma_range_unmap(struct dma_domain *d, dma_addr_t addr, size_t size)
@@ -78,19 +100,19 @@ void iommu_dma_unmap_phys(struct device *dev, dma_addr_t addr, size_t size,
                           enum dma_data_direction dir, unsigned long attrs)
 {
     struct dma_domain *d = dev->domain;
-    (void)dir;
-    if (!(attrs & DMA_ATTR_MMIO)) {
-        /* Linux looks the page up, for bounce buffers and cache maintenance. */
-        struct cpu *cpu            = cpu_this();
-        const enum cpu_owner owner = cpu_own(cpu, OWNER_pt_unmap);
-        const phys_addr_t phys     = pagetable_lookup(&d->table, addr);
-        cpu_own(cpu, owner);
+    phys_addr_t phys     = 0;
+    if (!(attrs & (DMA_ATTR_MMIO | DMA_ATTR_REQUIRE_COHERENT))) {
+        /* For bounce buffers and cache maintenance, whether there are any or not. */
+        phys = iommu_dma_lookup(d, addr);
         if (phys == 0) {
             kernel_warn_once(d->kernel, "unmap: nothing is mapped there");
             return;
         }
+        if (!(attrs & DMA_ATTR_SKIP_CPU_SYNC))
+            dma_cache_for_cpu(dev, phys, size, dir);
     }
     dma_range_unmap(d, addr, size);
+    swiotlb_unmap(dev, phys, size, dir, attrs);
 }
 
 void *iommu_dma_alloc(struct device *dev, size_t size, dma_addr_t *handle)
@@ -168,28 +190,45 @@ void dma_iova_free(struct device *dev, struct dma_iova_state *state)
     dma_call_leave(call);
 }
 
-static int link(struct dma_domain *d, struct dma_iova_state *state, phys_addr_t phys,
-                size_t offset, size_t size, enum dma_data_direction dir)
+int iommu_dma_link(struct device *dev, dma_addr_t addr, phys_addr_t phys, size_t size,
+                   enum dma_data_direction dir, unsigned long attrs)
 {
-    const uint64_t inside = phys & domain_granule_mask(d);
-    if (inside != 0 && offset > 0) {
-        kernel_warn_once(d->kernel,
-                         "dma_iova_link: only the first piece may begin unaligned");
+    const uint64_t mask   = domain_granule_mask(dev->domain);
+    const uint64_t inside = phys & mask;
+    if (!(attrs & (DMA_ATTR_SKIP_CPU_SYNC | DMA_ATTR_MMIO)))
+        dma_cache_for_device(dev, phys, size);
+    return domain_map(dev->domain, addr - inside, phys - inside,
+                      (size + inside + mask) & ~mask, dma_prot(dir));
+}
+
+static int link(struct device *dev, struct dma_iova_state *state, phys_addr_t phys,
+                size_t offset, size_t size, enum dma_data_direction dir,
+                unsigned long attrs)
+{
+    struct kernel *k = dev->kernel;
+    if ((phys & domain_granule_mask(dev->domain)) != 0 && offset > 0) {
+        kernel_warn_once(k, "dma_iova_link: only the first piece may begin unaligned");
         return -EIO;
     }
-    const uint64_t bytes =
-        (size + inside + domain_granule_mask(d)) & ~domain_granule_mask(d);
-    return domain_map(d, state->addr + offset - inside, phys - inside, bytes,
-                      dma_prot(dir));
+    if (attrs & DMA_ATTR_REQUIRE_COHERENT && state->__size & DMA_IOVA_USE_SWIOTLB) {
+        kernel_warn_once(k, "dma_iova_link: the range has bounced already");
+        return -EOPNOTSUPP;
+    }
+    if (attrs & DMA_ATTR_REQUIRE_COHERENT && dev->noncoherent)
+        return -EOPNOTSUPP;
+    if (!dma_must_bounce(dev, phys, size, dir))
+        return iommu_dma_link(dev, state->addr + offset, phys, size, dir, attrs);
+    if (attrs & (DMA_ATTR_MMIO | DMA_ATTR_REQUIRE_COHERENT))
+        return -EPERM;
+    return dma_bounce_link(dev, state, phys, offset, size, dir, attrs);
 }
 
 int dma_iova_link(struct device *dev, struct dma_iova_state *state, phys_addr_t phys,
                   size_t offset, size_t size, enum dma_data_direction dir,
                   unsigned long attrs)
 {
-    (void)attrs;
     const struct dma_call call = dma_call_enter(dev->kernel, PHASE_map);
-    const int error            = link(dev->domain, state, phys, offset, size, dir);
+    const int error            = link(dev, state, phys, offset, size, dir, attrs);
     dev->kernel->stats.link += error == 0;
     dma_call_leave(call);
     return error;
@@ -202,20 +241,23 @@ int dma_iova_sync(struct device *dev, struct dma_iova_state *state, size_t offse
     const uint64_t first       = (state->addr + offset) & ~domain_granule_mask(d);
     const uint64_t last        = (state->addr + offset + size - 1) | domain_granule_mask(d);
     const struct dma_call call = dma_call_enter(dev->kernel, PHASE_map);
+    dma_cache_barrier(dev);
     domain_map_sync(d, first, last - first + 1);
     dma_call_leave(call);
     return 0;
 }
 
 /* Clears and invalidates; the addresses stay reserved, so no policy may defer it. */
-static void unlink_range(struct dma_domain *d, struct dma_iova_state *state, size_t offset,
-                         size_t size)
+void iommu_dma_unlink(struct device *dev, struct dma_iova_state *state, size_t offset,
+                      size_t size, enum dma_data_direction dir, unsigned long attrs)
 {
+    struct dma_domain *d     = dev->domain;
     const dma_addr_t addr    = state->addr + offset;
     const uint64_t inside    = addr & domain_granule_mask(d);
     struct flush_range range = { .iova  = addr - inside,
                                  .bytes = (size + inside + domain_granule_mask(d))
                                           & ~domain_granule_mask(d) };
+    dma_bounce_unlink(dev, state, offset, size, dir, attrs);
     domain_unmap(d, &range);
     domain_flush_range(d, &range);
     domain_give_back(d, &range);
@@ -224,22 +266,23 @@ static void unlink_range(struct dma_domain *d, struct dma_iova_state *state, siz
 void dma_iova_unlink(struct device *dev, struct dma_iova_state *state, size_t offset,
                      size_t size, enum dma_data_direction dir, unsigned long attrs)
 {
-    (void)dir;
-    (void)attrs;
     const struct dma_call call = dma_call_enter(dev->kernel, PHASE_unmap);
-    unlink_range(dev->domain, state, offset, size);
+    iommu_dma_unlink(dev, state, offset, size, dir, attrs);
     dev->kernel->stats.unlink++;
     dma_call_leave(call);
 }
 
-static void destroy(struct dma_domain *d, struct dma_iova_state *state, size_t mapped_len)
+static void destroy(struct device *dev, struct dma_iova_state *state, size_t mapped_len,
+                    enum dma_data_direction dir, unsigned long attrs)
 {
+    struct dma_domain *d = dev->domain;
     if (mapped_len == 0) {
         free_whole(d, state);
     } else if (d->kernel->release >= LINUX_7_3) {
-        unlink_range(d, state, 0, mapped_len);
+        iommu_dma_unlink(dev, state, 0, mapped_len, dir, attrs);
         free_whole(d, state);
     } else {
+        dma_bounce_unlink(dev, state, 0, mapped_len, dir, attrs);
         dma_range_unmap(d, state->addr, mapped_len);
     }
 }
@@ -247,10 +290,8 @@ static void destroy(struct dma_domain *d, struct dma_iova_state *state, size_t m
 void dma_iova_destroy(struct device *dev, struct dma_iova_state *state, size_t mapped_len,
                       enum dma_data_direction dir, unsigned long attrs)
 {
-    (void)dir;
-    (void)attrs;
     const struct dma_call call = dma_call_enter(dev->kernel, PHASE_unmap);
-    destroy(dev->domain, state, mapped_len);
+    destroy(dev, state, mapped_len, dir, attrs);
     dev->kernel->stats.unmap++;
     dev->kernel->stats.unmap_iova++;
     dma_call_leave(call);

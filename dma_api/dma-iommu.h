@@ -16,6 +16,15 @@ void dma_call_leave(struct dma_call call);
 /* Addresses for so many bytes, not above mask; 0 when there are none. */
 dma_addr_t dma_iova_get(struct device *dev, uint64_t bytes, uint64_t mask);
 
+/* Maps at addresses that are reserved, whole granules around; errno as dma_iova_link. */
+int iommu_dma_link(struct device *dev, dma_addr_t addr, phys_addr_t phys, size_t size,
+                   enum dma_data_direction dir, unsigned long attrs);
+void iommu_dma_unlink(struct device *dev, struct dma_iova_state *state, size_t offset,
+                      size_t size, enum dma_data_direction dir, unsigned long attrs);
+
+/* What the tables have at addr; 0: nothing. */
+phys_addr_t iommu_dma_lookup(struct dma_domain *d, dma_addr_t addr);
+
 /* Clears the range's entries; the flush policy sees to caches and addresses. */
 void dma_range_unmap(struct dma_domain *d, dma_addr_t addr, size_t size);
 

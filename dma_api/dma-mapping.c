@@ -6,6 +6,10 @@
  */
 #include "dma_api/dma-iommu.h"
 
+#include <limits.h>
+
+#include "dma_api/dma-sync.h"
+#include "dma_api/swiotlb.h"
 #include "sim/base/lg2.h"
 
 struct dma_call dma_call_enter(struct kernel *k, enum cpu_phase phase)
@@ -27,9 +31,15 @@ void dma_call_leave(struct dma_call call)
 /* ---- Masks and limits
  * ------------------------------------------------------------------------ */
 
+/* A domain takes any mask; what does not fit into it fails when it is mapped. */
+static bool supported(const struct device *dev, uint64_t mask)
+{
+    return dev->dma_iommu || mask >= DMA_BIT_MASK(24);
+}
+
 int dma_set_mask(struct device *dev, uint64_t mask)
 {
-    if (dev->dma_mask == NULL || mask < DMA_BIT_MASK(24))
+    if (dev->dma_mask == NULL || !supported(dev, mask))
         return -EIO;
     *dev->dma_mask = mask;
     return 0;
@@ -37,7 +47,7 @@ int dma_set_mask(struct device *dev, uint64_t mask)
 
 int dma_set_coherent_mask(struct device *dev, uint64_t mask)
 {
-    if (mask < DMA_BIT_MASK(24))
+    if (!supported(dev, mask))
         return -EIO;
     dev->coherent_dma_mask = mask;
     return 0;
@@ -49,9 +59,30 @@ int dma_set_mask_and_coherent(struct device *dev, uint64_t mask)
     return error != 0 ? error : dma_set_coherent_mask(dev, mask);
 }
 
+int dma_coerce_mask_and_coherent(struct device *dev, uint64_t mask)
+{
+    dev->dma_mask = &dev->coherent_dma_mask;
+    return dma_set_mask_and_coherent(dev, mask);
+}
+
 uint64_t dma_get_required_mask(struct device *dev)
 {
-    return dev->dma_iommu ? DMA_BIT_MASK(32) : DMA_BIT_MASK(64);
+    return dev->dma_iommu ? DMA_BIT_MASK(32) : DMA_BIT_MASK(MEM_PA_LG2);
+}
+
+bool dma_addressing_limited(struct device *dev)
+{
+    uint64_t mask = dma_get_mask(dev);
+    if (dev->bus_dma_limit != 0 && dev->bus_dma_limit < mask)
+        mask = dev->bus_dma_limit;
+    return mask < dma_get_required_mask(dev);
+}
+
+/* Nothing between the API and the device translates for it in a way of its own. */
+bool dma_pci_p2pdma_supported(struct device *dev)
+{
+    (void)dev;
+    return true;
 }
 
 void dma_set_max_seg_size(struct device *dev, unsigned int size)
@@ -62,6 +93,18 @@ void dma_set_max_seg_size(struct device *dev, unsigned int size)
 void dma_set_seg_boundary(struct device *dev, unsigned long mask)
 {
     dev->dma_parms.segment_boundary_mask = mask;
+}
+
+unsigned long dma_get_seg_boundary(struct device *dev)
+{
+    const unsigned long mask = dev->dma_parms.segment_boundary_mask;
+    return mask == 0 ? ULONG_MAX : mask;
+}
+
+unsigned long dma_get_seg_boundary_nr_pages(struct device *dev, unsigned int page_shift)
+{
+    const unsigned long mask = dev == NULL ? UINT32_MAX : dma_get_seg_boundary(dev);
+    return (mask >> page_shift) + 1;
 }
 
 void dma_set_min_align_mask(struct device *dev, unsigned int mask)
@@ -86,18 +129,19 @@ unsigned long dma_get_merge_boundary(struct device *dev)
 
 size_t dma_opt_mapping_size(struct device *dev)
 {
-    return dev->dma_iommu ? PAGE_SIZE << (IOVA_ORDERS - 1) : SIZE_MAX;
+    const size_t most   = dma_max_mapping_size(dev);
+    const size_t cached = dev->dma_iommu ? PAGE_SIZE << (IOVA_ORDERS - 1) : SIZE_MAX;
+    return cached < most ? cached : most;
 }
 
 size_t dma_max_mapping_size(struct device *dev)
 {
-    (void)dev;
-    return SIZE_MAX;
+    return dev->dma_iommu && dev->untrusted ? swiotlb_max_mapping_size(dev) : SIZE_MAX;
 }
 
 bool dma_need_unmap(struct device *dev)
 {
-    return dev->dma_iommu;
+    return dev->dma_iommu || !dma_skips_sync(dev);
 }
 
 int dma_mapping_error(struct device *dev, dma_addr_t addr)
@@ -109,11 +153,40 @@ int dma_mapping_error(struct device *dev, dma_addr_t addr)
 /* ---- Single ranges
  * ---------------------------------------------------------------------------- */
 
-static dma_addr_t direct_map(const struct device *dev, phys_addr_t phys, size_t size)
+static dma_addr_t direct_map(struct device *dev, phys_addr_t phys, size_t size,
+                             unsigned long attrs)
 {
     if (size != 0 && phys + size - 1 > *dev->dma_mask)
         return DMA_MAPPING_ERROR;
+    if (!(attrs & (DMA_ATTR_SKIP_CPU_SYNC | DMA_ATTR_MMIO))) {
+        dma_cache_for_device(dev, phys, size);
+        dma_cache_barrier(dev);
+    }
     return phys;
+}
+
+static void direct_unmap(struct device *dev, phys_addr_t phys, size_t size,
+                         enum dma_data_direction dir, unsigned long attrs)
+{
+    if (attrs & (DMA_ATTR_SKIP_CPU_SYNC | DMA_ATTR_MMIO))
+        return;
+    dma_cache_for_cpu(dev, phys, size, dir);
+    dma_cache_barrier(dev);
+}
+
+static bool refuses(const struct device *dev, unsigned long attrs)
+{
+    return (attrs & DMA_ATTR_REQUIRE_COHERENT && dev->noncoherent)
+           || (attrs & DMA_ATTR_CC_SHARED && dev->dma_iommu);
+}
+
+static dma_addr_t map_phys(struct device *dev, phys_addr_t phys, size_t size,
+                           enum dma_data_direction dir, unsigned long attrs)
+{
+    if (refuses(dev, attrs))
+        return DMA_MAPPING_ERROR;
+    return dev->dma_iommu ? iommu_dma_map_phys(dev, phys, size, dir, attrs)
+                          : direct_map(dev, phys, size, attrs);
 }
 
 dma_addr_t dma_map_phys(struct device *dev, phys_addr_t phys, size_t size,
@@ -126,8 +199,7 @@ dma_addr_t dma_map_phys(struct device *dev, phys_addr_t phys, size_t size,
         return DMA_MAPPING_ERROR;
     }
     const struct dma_call call = dma_call_enter(k, PHASE_map);
-    const dma_addr_t addr = dev->dma_iommu ? iommu_dma_map_phys(dev, phys, size, dir, attrs)
-                                           : direct_map(dev, phys, size);
+    const dma_addr_t addr      = map_phys(dev, phys, size, dir, attrs);
     if (addr == DMA_MAPPING_ERROR) {
         k->stats.map_failed++;
     } else {
@@ -141,9 +213,13 @@ dma_addr_t dma_map_phys(struct device *dev, phys_addr_t phys, size_t size,
 void dma_unmap_phys(struct device *dev, dma_addr_t addr, size_t size,
                     enum dma_data_direction dir, unsigned long attrs)
 {
+    if (attrs & DMA_ATTR_CC_SHARED && dev->dma_iommu)
+        return; /* It was never mapped. */
     const struct dma_call call = dma_call_enter(dev->kernel, PHASE_unmap);
     if (dev->dma_iommu)
         iommu_dma_unmap_phys(dev, addr, size, dir, attrs);
+    else
+        direct_unmap(dev, addr, size, dir, attrs);
     dev->kernel->stats.unmap++;
     dev->kernel->stats.unmap_single++;
     dma_call_leave(call);
@@ -166,6 +242,10 @@ void dma_unmap_page_attrs(struct device *dev, dma_addr_t addr, size_t size,
 dma_addr_t dma_map_single_attrs(struct device *dev, void *ptr, size_t size,
                                 enum dma_data_direction dir, unsigned long attrs)
 {
+    if (is_vmalloc_addr(ptr)) { /* Its pages are not contiguous. */
+        kernel_warn_once(dev->kernel, "dma_map_single: vmalloc memory cannot be mapped");
+        return DMA_MAPPING_ERROR;
+    }
     return dma_map_phys(dev, virt_to_phys(ptr), size, dir, attrs);
 }
 
@@ -190,19 +270,40 @@ void dma_unmap_resource(struct device *dev, dma_addr_t addr, size_t size,
 /* ---- Scatter lists
  * ------------------------------------------------------------------------------ */
 
-static int direct_map_sg(struct device *dev, struct scatterlist *sgl, int nents)
+static int direct_map_sg(struct device *dev, struct scatterlist *sgl, int nents,
+                         unsigned long attrs)
 {
     struct scatterlist *sg;
     int i;
     for_each_sg(sgl, sg, nents, i)
     {
         cpu_spend(cpu_this(), dev->kernel->cost.segment_cycles);
-        sg->dma_address = direct_map(dev, sg_phys(sg), sg->length);
+        sg->dma_address = direct_map(dev, sg_phys(sg), sg->length, attrs);
         sg->dma_length  = sg->length;
         if (sg->dma_address == DMA_MAPPING_ERROR)
             return -EIO;
     }
     return nents;
+}
+
+static void direct_unmap_sg(struct device *dev, struct scatterlist *sgl, int nents,
+                            enum dma_data_direction dir, unsigned long attrs)
+{
+    struct scatterlist *sg;
+    int i;
+    for_each_sg(sgl, sg, nents, i)
+    {
+        direct_unmap(dev, sg->dma_address, sg->dma_length, dir, attrs);
+    }
+}
+
+static int any_map_sg(struct device *dev, struct scatterlist *sgl, int nents,
+                      enum dma_data_direction dir, unsigned long attrs)
+{
+    if (refuses(dev, attrs & DMA_ATTR_REQUIRE_COHERENT))
+        return -EOPNOTSUPP;
+    return dev->dma_iommu ? iommu_dma_map_sg(dev, sgl, nents, dir, attrs)
+                          : direct_map_sg(dev, sgl, nents, attrs);
 }
 
 static int map_sg(struct device *dev, struct scatterlist *sgl, int nents,
@@ -216,8 +317,7 @@ static int map_sg(struct device *dev, struct scatterlist *sgl, int nents,
         return 0;
     }
     const struct dma_call call = dma_call_enter(k, PHASE_map);
-    const int mapped = dev->dma_iommu ? iommu_dma_map_sg(dev, sgl, nents, dir, attrs)
-                                      : direct_map_sg(dev, sgl, nents);
+    const int mapped           = any_map_sg(dev, sgl, nents, dir, attrs);
     if (mapped <= 0) {
         k->stats.map_failed++;
     } else {
@@ -251,6 +351,8 @@ void dma_unmap_sg_attrs(struct device *dev, struct scatterlist *sgl, int nents,
     const struct dma_call call = dma_call_enter(dev->kernel, PHASE_unmap);
     if (dev->dma_iommu)
         iommu_dma_unmap_sg(dev, sgl, nents, dir, attrs);
+    else
+        direct_unmap_sg(dev, sgl, nents, dir, attrs);
     dev->kernel->stats.unmap++;
     dev->kernel->stats.unmap_sg++;
     dma_call_leave(call);
@@ -260,37 +362,4 @@ void dma_unmap_sgtable(struct device *dev, struct sg_table *sgt,
                        enum dma_data_direction dir, unsigned long attrs)
 {
     dma_unmap_sg_attrs(dev, sgt->sgl, (int)sgt->orig_nents, dir, attrs);
-}
-
-/* ---- Coherent memory
- * ------------------------------------------------------------------------------ */
-
-void *dma_alloc_coherent(struct device *dev, size_t size, dma_addr_t *handle, gfp_t gfp)
-{
-    const struct dma_call call = dma_call_enter(dev->kernel, PHASE_map);
-    void *memory               = NULL;
-    (void)gfp;
-    if (dev->dma_iommu) {
-        memory = iommu_dma_alloc(dev, size, handle);
-    } else {
-        const phys_addr_t phys = kernel_pages_get_zeroed(
-            dev->kernel, lg2_ceil(align_up(size, PAGE_SHIFT) >> PAGE_SHIFT));
-        if (phys != 0) {
-            *handle = phys;
-            memory  = phys_to_virt(phys);
-        }
-    }
-    dma_call_leave(call);
-    return memory;
-}
-
-void dma_free_coherent(struct device *dev, size_t size, void *cpu_addr, dma_addr_t handle)
-{
-    const struct dma_call call = dma_call_enter(dev->kernel, PHASE_unmap);
-    if (dev->dma_iommu)
-        iommu_dma_free(dev, size, cpu_addr, handle);
-    else
-        kernel_pages_put(dev->kernel, virt_to_phys(cpu_addr),
-                         lg2_ceil(align_up(size, PAGE_SHIFT) >> PAGE_SHIFT));
-    dma_call_leave(call);
 }

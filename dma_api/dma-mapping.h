@@ -32,9 +32,14 @@ typedef unsigned int gfp_t;
 #define PAGE_SIZE  (1UL << PAGE_SHIFT)
 #define PAGE_MASK  (~(PAGE_SIZE - 1))
 
-#define GFP_KERNEL 0xcc0u
-#define GFP_ATOMIC 0x820u
-#define GFP_NOWAIT 0x800u
+#define GFP_KERNEL    0xcc0u
+#define GFP_ATOMIC    0x820u
+#define GFP_NOWAIT    0x800u
+#define __GFP_DMA     0x1u
+#define __GFP_HIGHMEM 0x2u
+#define __GFP_DMA32   0x4u
+#define __GFP_NOWARN  0x2000u
+#define __GFP_COMP    0x40000u
 
 #define DMA_BIT_MASK(n)   (((n) == 64) ? ~0ULL : ((1ULL << (n)) - 1))
 #define DMA_MAPPING_ERROR (~(dma_addr_t)0)
@@ -47,15 +52,22 @@ enum dma_data_direction {
 };
 
 /* Attributes, a bit mask (Documentation/core-api/dma-attributes). */
-#define DMA_ATTR_WEAK_ORDERING      (1UL << 1)
-#define DMA_ATTR_WRITE_COMBINE      (1UL << 2)
-#define DMA_ATTR_NO_KERNEL_MAPPING  (1UL << 4)
-#define DMA_ATTR_SKIP_CPU_SYNC      (1UL << 5)
-#define DMA_ATTR_FORCE_CONTIGUOUS   (1UL << 6)
-#define DMA_ATTR_ALLOC_SINGLE_PAGES (1UL << 7)
-#define DMA_ATTR_NO_WARN            (1UL << 8)
-#define DMA_ATTR_PRIVILEGED         (1UL << 9)
-#define DMA_ATTR_MMIO               (1UL << 10)
+#define DMA_ATTR_WEAK_ORDERING (1UL << 1) /* Nothing behind an IOMMU asks for it. */
+#define DMA_ATTR_WRITE_COMBINE (1UL << 2) /* Of a CPU's mapping; as above. */
+#define DMA_ATTR_NO_KERNEL_MAPPING                                                         \
+    (1UL << 4)                               /* Without an IOMMU: the page is returned.    \
+                                              */
+#define DMA_ATTR_SKIP_CPU_SYNC    (1UL << 5) /* No cache maintenance, no copy back. */
+#define DMA_ATTR_FORCE_CONTIGUOUS (1UL << 6) /* Contiguous memory, which it always is. */
+#define DMA_ATTR_ALLOC_SINGLE_PAGES                                                        \
+    (1UL << 7) /* dma_alloc_noncontiguous: no large ones.                                  \
+                */
+#define DMA_ATTR_NO_WARN                     (1UL << 8) /* Says nothing when memory runs out. */
+#define DMA_ATTR_PRIVILEGED                  (1UL << 9) /* No format here has such a permission. */
+#define DMA_ATTR_MMIO                        (1UL << 10) /* Registers: no cache, never bounced. */
+#define DMA_ATTR_DEBUGGING_IGNORE_CACHELINES (1UL << 11) /* For a checker only. */
+#define DMA_ATTR_REQUIRE_COHERENT            (1UL << 12) /* Fails rather than sync or bounce. */
+#define DMA_ATTR_CC_SHARED                   (1UL << 13) /* Refused behind an IOMMU. */
 
 /* ---- Devices and pages ----------------------------------------------------------------
  */
@@ -69,7 +81,8 @@ struct device_dma_parameters {
     unsigned long segment_boundary_mask; /* 0: none */
 };
 
-/* What the DMA API knows of a device. kernel_add_device fills it. */
+/* What the DMA API knows of a device. kernel_add_device fills it; untrusted and noncoherent
+ * are set after it, before a domain is attached. */
 struct device {
     const char *name;
     struct kernel *kernel;
@@ -79,6 +92,9 @@ struct device {
     bool dma_iommu; /* Its DMA goes through a translating domain. */
     bool dac_first; /* 32-bit addresses ran out: it starts with the full mask. */
     struct dma_domain *domain;
+    bool untrusted; /* Behind an external port: strict, and never a page beside its data. */
+    bool noncoherent; /* Its accesses pass the CPUs' caches by. */
+    bool bounced;     /* A bounce buffer was used: from then on syncs have work to do. */
 };
 
 struct page; /* Never defined: a pointer to one stands for a page frame number. */
@@ -110,24 +126,65 @@ static inline phys_addr_t virt_to_phys(const void *address)
     return (phys_addr_t)((uintptr_t)address & ~PAGE_OFFSET);
 }
 
+/* What vmap returned stands for pages that are not contiguous: only this names them. */
+bool is_vmalloc_addr(const void *address);
+struct page *vmalloc_to_page(const void *address);
+
+/* ---- What a device can address ------------------------------------------------------- */
+
+/* The addresses that the device can drive. 0, or -EIO when it has no mask to set or cannot
+ * work with this one (below 24 bits, without an IOMMU). Until then: 32 bits. */
 int dma_set_mask(struct device *dev, uint64_t mask);
-int dma_set_coherent_mask(struct device *dev, uint64_t mask);
+int dma_set_coherent_mask(struct device *dev, uint64_t mask); /* Of dma_alloc_*. */
 int dma_set_mask_and_coherent(struct device *dev, uint64_t mask);
+/* The same, for a device whose mask was not set up: the coherent mask's place is used. */
+int dma_coerce_mask_and_coherent(struct device *dev, uint64_t mask);
+static inline uint64_t dma_get_mask(struct device *dev)
+{
+    return dev->dma_mask != NULL && *dev->dma_mask != 0 ? *dev->dma_mask : DMA_BIT_MASK(32);
+}
+/* The mask with which every mapping succeeds: all of memory; 32 bits behind an IOMMU. */
 uint64_t dma_get_required_mask(struct device *dev);
+/* Whether the masks leave out some of that. */
+bool dma_addressing_limited(struct device *dev);
+bool dma_pci_p2pdma_supported(struct device *dev);
+
+/* The most bytes in one segment of a scatter list; 64 KiB unless set. */
 void dma_set_max_seg_size(struct device *dev, unsigned int size);
-void dma_set_seg_boundary(struct device *dev, unsigned long mask);
-void dma_set_min_align_mask(struct device *dev, unsigned int mask);
 unsigned int dma_get_max_seg_size(struct device *dev);
+/* Bytes - 1 of the blocks whose borders no segment may cross; all ones unless set. */
+void dma_set_seg_boundary(struct device *dev, unsigned long mask);
+unsigned long dma_get_seg_boundary(struct device *dev);
+unsigned long dma_get_seg_boundary_nr_pages(struct device *dev, unsigned int page_shift);
+/* Address bits that a bounce buffer must have in common with what it stands for. */
+void dma_set_min_align_mask(struct device *dev, unsigned int mask);
 unsigned int dma_get_min_align_mask(struct device *dev);
+
 /* Bytes - 1 of the granule up to which mappings can be merged; 0 without an IOMMU. */
 unsigned long dma_get_merge_boundary(struct device *dev);
+/* The most bytes of a mapping whose addresses are still cached; SIZE_MAX without one. */
 size_t dma_opt_mapping_size(struct device *dev);
+/* The most bytes of one mapping: what a bounce buffer can hold, for untrusted devices. */
 size_t dma_max_mapping_size(struct device *dev);
+/* Whether dma_unmap_* has anything to do, so that the driver must keep what it takes. */
 bool dma_need_unmap(struct device *dev);
+/* Whether dma_sync_* of this mapping has anything to do. */
+bool dma_need_sync(struct device *dev, dma_addr_t addr);
+
+/* What an unmap needs, in a driver's own structure. */
+#define DEFINE_DMA_UNMAP_ADDR(NAME)        dma_addr_t NAME
+#define DEFINE_DMA_UNMAP_LEN(NAME)         uint32_t NAME
+#define dma_unmap_addr(PTR, NAME)          ((PTR)->NAME)
+#define dma_unmap_addr_set(PTR, NAME, VAL) (((PTR)->NAME) = (VAL))
+#define dma_unmap_len(PTR, NAME)           ((PTR)->NAME)
+#define dma_unmap_len_set(PTR, NAME, VAL)  (((PTR)->NAME) = (VAL))
 
 /* ---- The streaming API -----------------------------------------------------------------
  */
 
+/* Each returns a DMA address, or DMA_MAPPING_ERROR: no addresses, table page or bounce
+ * buffer; beyond the mask, without an IOMMU; or an attribute that cannot be honoured.
+ * dma_map_resource is for registers (DMA_ATTR_MMIO), which dma_map_page refuses. */
 dma_addr_t dma_map_phys(struct device *dev, phys_addr_t phys, size_t size,
                         enum dma_data_direction dir, unsigned long attrs);
 void dma_unmap_phys(struct device *dev, dma_addr_t addr, size_t size,
@@ -154,6 +211,25 @@ void dma_unmap_resource(struct device *dev, dma_addr_t addr, size_t size,
 /* -ENOMEM when addr is the error cookie, else 0. */
 int dma_mapping_error(struct device *dev, dma_addr_t addr);
 
+/* Hands a mapped buffer, or part of it, to the CPU or back to the device. Cache maintenance
+ * for a device that is not coherent, copies where it is bounced; never an invalidation. */
+void dma_sync_single_for_cpu(struct device *dev, dma_addr_t addr, size_t size,
+                             enum dma_data_direction dir);
+void dma_sync_single_for_device(struct device *dev, dma_addr_t addr, size_t size,
+                                enum dma_data_direction dir);
+static inline void dma_sync_single_range_for_cpu(struct device *dev, dma_addr_t addr,
+                                                 unsigned long offset, size_t size,
+                                                 enum dma_data_direction dir)
+{
+    dma_sync_single_for_cpu(dev, addr + offset, size, dir);
+}
+static inline void dma_sync_single_range_for_device(struct device *dev, dma_addr_t addr,
+                                                    unsigned long offset, size_t size,
+                                                    enum dma_data_direction dir)
+{
+    dma_sync_single_for_device(dev, addr + offset, size, dir);
+}
+
 /* ---- Scatter lists ----------------------------------------------------------------------
  */
 
@@ -171,6 +247,7 @@ struct sg_table {
 };
 
 void sg_init_table(struct scatterlist *sgl, unsigned int nents);
+void sg_mark_end(struct scatterlist *sg);
 struct scatterlist *sg_next(struct scatterlist *sg);
 void sg_set_page(struct scatterlist *sg, struct page *page, unsigned int len,
                  unsigned int offset);
@@ -183,6 +260,7 @@ static inline phys_addr_t sg_phys(const struct scatterlist *sg)
 {
     return page_to_phys(sg_page(sg)) + sg->offset;
 }
+#define SG_DMA_SWIOTLB     (1U << 1) /* Of the first: its elements were mapped one by one. */
 #define sg_dma_address(sg) ((sg)->dma_address)
 #define sg_dma_len(sg)     ((sg)->dma_length)
 #define for_each_sg(sgl, sg, nr, i)                                                        \
@@ -193,20 +271,86 @@ unsigned int dma_map_sg_attrs(struct device *dev, struct scatterlist *sgl, int n
                               enum dma_data_direction dir, unsigned long attrs);
 void dma_unmap_sg_attrs(struct device *dev, struct scatterlist *sgl, int nents,
                         enum dma_data_direction dir, unsigned long attrs);
-/* 0, or -EINVAL, -ENOMEM, -EIO, -EREMOTEIO. */
+/* 0, or -EINVAL, -ENOMEM, -EIO (without an IOMMU, or bounced), -EOPNOTSUPP. */
 int dma_map_sgtable(struct device *dev, struct sg_table *sgt, enum dma_data_direction dir,
                     unsigned long attrs);
 void dma_unmap_sgtable(struct device *dev, struct sg_table *sgt,
                        enum dma_data_direction dir, unsigned long attrs);
 
+/* Of the whole list: nents is what it was mapped with. */
+void dma_sync_sg_for_cpu(struct device *dev, struct scatterlist *sgl, int nents,
+                         enum dma_data_direction dir);
+void dma_sync_sg_for_device(struct device *dev, struct scatterlist *sgl, int nents,
+                            enum dma_data_direction dir);
+static inline void dma_sync_sgtable_for_cpu(struct device *dev, struct sg_table *sgt,
+                                            enum dma_data_direction dir)
+{
+    dma_sync_sg_for_cpu(dev, sgt->sgl, (int)sgt->orig_nents, dir);
+}
+static inline void dma_sync_sgtable_for_device(struct device *dev, struct sg_table *sgt,
+                                               enum dma_data_direction dir)
+{
+    dma_sync_sg_for_device(dev, sgt->sgl, (int)sgt->orig_nents, dir);
+}
+
 #define dma_map_sg(d, s, n, r)   dma_map_sg_attrs(d, s, n, r, 0)
 #define dma_unmap_sg(d, s, n, r) dma_unmap_sg_attrs(d, s, n, r, 0)
 
-/* ---- Coherent memory
- * --------------------------------------------------------------------- */
+/* ---- Memory for devices ---------------------------------------------------------------
+ */
 
-void *dma_alloc_coherent(struct device *dev, size_t size, dma_addr_t *handle, gfp_t gfp);
-void dma_free_coherent(struct device *dev, size_t size, void *cpu_addr, dma_addr_t handle);
+/* Cleared, contiguous memory that CPU and device use at the same time; NULL: no memory, no
+ * addresses, or __GFP_COMP. Whole pages. */
+void *dma_alloc_attrs(struct device *dev, size_t size, dma_addr_t *handle, gfp_t gfp,
+                      unsigned long attrs);
+void dma_free_attrs(struct device *dev, size_t size, void *cpu_addr, dma_addr_t handle,
+                    unsigned long attrs);
+static inline void *dma_alloc_coherent(struct device *dev, size_t size, dma_addr_t *handle,
+                                       gfp_t gfp)
+{
+    return dma_alloc_attrs(dev, size, handle, gfp,
+                           gfp & __GFP_NOWARN ? DMA_ATTR_NO_WARN : 0);
+}
+static inline void dma_free_coherent(struct device *dev, size_t size, void *cpu_addr,
+                                     dma_addr_t handle)
+{
+    dma_free_attrs(dev, size, cpu_addr, handle, 0);
+}
+static inline void *dma_alloc_wc(struct device *dev, size_t size, dma_addr_t *handle,
+                                 gfp_t gfp)
+{
+    return dma_alloc_attrs(dev, size, handle, gfp,
+                           DMA_ATTR_WRITE_COMBINE
+                               | (gfp & __GFP_NOWARN ? DMA_ATTR_NO_WARN : 0));
+}
+static inline void dma_free_wc(struct device *dev, size_t size, void *cpu_addr,
+                               dma_addr_t handle)
+{
+    dma_free_attrs(dev, size, cpu_addr, handle, DMA_ATTR_WRITE_COMBINE);
+}
+
+/* Cleared, contiguous pages, mapped for one direction; the driver syncs them. NULL as
+ * above, and with __GFP_DMA, __GFP_DMA32 or __GFP_HIGHMEM. */
+struct page *dma_alloc_pages(struct device *dev, size_t size, dma_addr_t *handle,
+                             enum dma_data_direction dir, gfp_t gfp);
+void dma_free_pages(struct device *dev, size_t size, struct page *page, dma_addr_t handle,
+                    enum dma_data_direction dir);
+void *dma_alloc_noncoherent(struct device *dev, size_t size, dma_addr_t *handle,
+                            enum dma_data_direction dir, gfp_t gfp);
+void dma_free_noncoherent(struct device *dev, size_t size, void *cpu_addr,
+                          dma_addr_t handle, enum dma_data_direction dir);
+
+/* Cleared pages from anywhere in one range of DMA addresses: one segment for the device
+ * (nents), orig_nents pieces for the CPU. NULL as above, and, after a warning, with any
+ * attribute but DMA_ATTR_ALLOC_SINGLE_PAGES. Behind no IOMMU they are contiguous. */
+struct sg_table *dma_alloc_noncontiguous(struct device *dev, size_t size,
+                                         enum dma_data_direction dir, gfp_t gfp,
+                                         unsigned long attrs);
+void dma_free_noncontiguous(struct device *dev, size_t size, struct sg_table *sgt,
+                            enum dma_data_direction dir);
+/* Contiguous addresses for the CPU (see vmalloc_to_page); NULL: no memory. */
+void *dma_vmap_noncontiguous(struct device *dev, size_t size, struct sg_table *sgt);
+void dma_vunmap_noncontiguous(struct device *dev, void *vaddr);
 
 /* ---- The IOVA API
  * ------------------------------------------------------------------------ */
@@ -232,14 +376,20 @@ static inline uint64_t dma_iova_size(struct dma_iova_state *state)
  * by piece with the streaming API. phys matters only for its offset in the granule. */
 bool dma_iova_try_alloc(struct device *dev, struct dma_iova_state *state, phys_addr_t phys,
                         size_t size);
+/* Nothing may be linked any more: the addresses are free at once under every policy. */
 void dma_iova_free(struct device *dev, struct dma_iova_state *state);
-/* 0, or -EIO, -EINVAL, -ENOMEM, -EADDRINUSE, -EPERM, -EOPNOTSUPP. */
+/* Maps phys at offset. Only the first piece may begin, only the last may end inside a
+ * granule (where an untrusted device gets a bounce buffer). 0, or -EIO (begins inside one),
+ * -EINVAL (no size or direction), -ENXIO (offset inside one), -ERANGE, -EADDRINUSE, -ENOMEM
+ * (table page, bounce buffer), -EPERM (to be bounced, but MMIO or REQUIRE_COHERENT),
+ * -EOPNOTSUPP (REQUIRE_COHERENT for a range that bounced or a device not coherent). */
 int dma_iova_link(struct device *dev, struct dma_iova_state *state, phys_addr_t phys,
                   size_t offset, size_t size, enum dma_data_direction dir,
                   unsigned long attrs);
-/* Once after the last link, before the device may use the range. */
+/* Once after the last link, before the device may use the range. 0, always. */
 int dma_iova_sync(struct device *dev, struct dma_iova_state *state, size_t offset,
                   size_t size);
+/* On return the device does not reach the piece any more; its addresses stay reserved. */
 void dma_iova_unlink(struct device *dev, struct dma_iova_state *state, size_t offset,
                      size_t size, enum dma_data_direction dir, unsigned long attrs);
 /* Unlinks [0, mapped_len) and frees the range. */

@@ -105,6 +105,61 @@ TEST_CASE(dma_mapping, masks_and_limits_keep_what_they_are_set_to)
     kernel_rig_once(RIG_DIRECT, settings);
 }
 
+static void narrow(struct kernel_rig *r, void *state)
+{
+    struct device *dev = &r->device;
+    (void)state;
+    EXPECT_EQUAL(dma_set_mask_and_coherent(dev, DMA_BIT_MASK(20)), 0); /* A domain can. */
+    EXPECT(dma_addressing_limited(dev));
+    const dma_addr_t a = dma_map_phys(dev, MEM, 64, DMA_TO_DEVICE, 0);
+    EXPECT_EQUAL(a, (1 << 20) - PAGE);
+    dma_unmap_phys(dev, a, 64, DMA_TO_DEVICE, 0);
+    EXPECT_EQUAL(dma_set_mask(dev, DMA_BIT_MASK(32)), 0);
+    EXPECT(!dma_addressing_limited(dev));
+    dev->bus_dma_limit = DMA_BIT_MASK(31);
+    EXPECT(dma_addressing_limited(dev));
+}
+
+TEST_CASE(dma_mapping, behind_an_iommu_any_mask_will_do)
+{
+    kernel_rig_once(RIG_FAKE, narrow);
+}
+
+static void more_settings(struct kernel_rig *r, void *state)
+{
+    struct device *dev = &r->device;
+    uint64_t *mask     = dev->dma_mask;
+    (void)state;
+    EXPECT_EQUAL(dma_get_required_mask(dev), DMA_BIT_MASK(52));
+    EXPECT(dma_addressing_limited(dev)); /* 32 bits until it says otherwise. */
+    EXPECT_EQUAL(dma_get_seg_boundary(dev), UINT64_MAX);
+    EXPECT_EQUAL(dma_get_seg_boundary_nr_pages(NULL, 12), 1 << 20);
+    dma_set_seg_boundary(dev, 0xffff);
+    EXPECT_EQUAL(dma_get_seg_boundary(dev), 0xffff);
+    EXPECT_EQUAL(dma_get_seg_boundary_nr_pages(dev, 12), 16);
+    EXPECT(dma_pci_p2pdma_supported(dev));
+    *dev->dma_mask = 0;
+    EXPECT_EQUAL(dma_get_mask(dev), DMA_BIT_MASK(32));
+    dev->dma_mask = NULL;
+    EXPECT_EQUAL(dma_get_mask(dev), DMA_BIT_MASK(32));
+    EXPECT_EQUAL(dma_coerce_mask_and_coherent(dev, DMA_BIT_MASK(64)), 0);
+    EXPECT(dev->dma_mask == &dev->coherent_dma_mask);
+    EXPECT_EQUAL(dma_get_mask(dev), UINT64_MAX);
+    EXPECT(!dma_addressing_limited(dev));
+    EXPECT_EQUAL(dma_coerce_mask_and_coherent(dev, DMA_BIT_MASK(20)), -EIO);
+    dev->dma_mask      = mask;
+    const dma_addr_t a = dma_map_phys(dev, MEM, 64, DMA_TO_DEVICE, DMA_ATTR_CC_SHARED);
+    EXPECT_EQUAL(a, DMA_MAPPING_ERROR); /* The mask is 0 here: no address at all. */
+    *mask = DMA_BIT_MASK(64);
+    EXPECT_EQUAL(dma_map_phys(dev, MEM, 64, DMA_TO_DEVICE, DMA_ATTR_CC_SHARED), MEM);
+    dma_unmap_phys(dev, MEM, 64, DMA_TO_DEVICE, DMA_ATTR_CC_SHARED);
+}
+
+TEST_CASE(dma_mapping, a_device_without_an_iommu_is_told_what_memory_asks_for)
+{
+    kernel_rig_once(RIG_DIRECT, more_settings);
+}
+
 static void errors(struct kernel_rig *r, void *state)
 {
     struct device *dev = &r->device;

@@ -5,8 +5,8 @@
  *
  * Follows iommu_dma_map_sg and finalise_sg of drivers/iommu/dma-iommu.c, Linux 6.12 to 7.3.
  */
-#include "dma_api/dma-iommu.h"
-
+#include "dma_api/dma-bounce.h"
+#include "dma_api/dma-sync.h"
 #include "sim/base/lg2.h"
 
 #define SG_END 2UL
@@ -15,6 +15,11 @@ void sg_init_table(struct scatterlist *sgl, unsigned int nents)
 {
     for (unsigned int i = 0; i < nents; i++)
         sgl[i] = (struct scatterlist){ .page_link = i + 1 == nents ? SG_END : 0 };
+}
+
+void sg_mark_end(struct scatterlist *sg)
+{
+    sg->page_link |= SG_END;
 }
 
 struct scatterlist *sg_next(struct scatterlist *sg)
@@ -37,12 +42,6 @@ struct placed {
     uint64_t pad;    /* Granules that the element before it grows by. */
 };
 
-static uint64_t boundary_of(const struct device *dev)
-{
-    const unsigned long mask = dev->dma_parms.segment_boundary_mask;
-    return mask == 0 ? UINT64_MAX : mask;
-}
-
 /*
  * A segment must not cross the boundary: if this element would, the one before it grows up
  * to the boundary, so that the addresses stay backed without a gap.
@@ -51,7 +50,7 @@ static struct placed place(struct device *dev, const struct scatterlist *sg,
                            uint64_t so_far)
 {
     const uint64_t mask     = domain_granule_mask(dev->domain);
-    const uint64_t boundary = boundary_of(dev);
+    const uint64_t boundary = dma_get_seg_boundary(dev);
     struct placed p         = { .offset = sg_phys(sg) & mask };
     p.bytes                 = (sg->length + p.offset + mask) & ~mask;
     const uint64_t pad      = (boundary - so_far + 1) & boundary;
@@ -118,7 +117,7 @@ static int map_list(struct device *dev, struct scatterlist *sgl, int nents, dma_
 /* Writes the output segments, merged where the device allows; returns how many. */
 static int finalise(struct device *dev, struct scatterlist *sgl, int nents, dma_addr_t base)
 {
-    const uint64_t boundary = boundary_of(dev);
+    const uint64_t boundary = dma_get_seg_boundary(dev);
     const uint64_t longest  = dma_get_max_seg_size(dev);
     struct scatterlist *out = sgl, *sg;
     uint64_t at             = 0,
@@ -173,19 +172,25 @@ static int map_sg(struct device *dev, struct scatterlist *sgl, int nents, unsign
 int iommu_dma_map_sg(struct device *dev, struct scatterlist *sgl, int nents,
                      enum dma_data_direction dir, unsigned long attrs)
 {
-    (void)attrs;
+    struct scatterlist *sg;
+    int i;
+    if (dma_sg_may_bounce(dev, sgl, nents, dir))
+        return dma_bounce_map_sg(dev, sgl, nents, dir, attrs);
+    for_each_sg(sgl, sg, nents, i)
+    {
+        if (!(attrs & DMA_ATTR_SKIP_CPU_SYNC))
+            dma_cache_for_device(dev, sg_phys(sg), sg->length);
+    }
+    dma_cache_barrier(dev);
     return map_sg(dev, sgl, nents, dma_prot(dir));
 }
 
-void iommu_dma_unmap_sg(struct device *dev, struct scatterlist *sgl, int nents,
-                        enum dma_data_direction dir, unsigned long attrs)
+static void unmap_sg(struct device *dev, struct scatterlist *sgl, int nents)
 {
     const dma_addr_t start = sgl->dma_address;
     dma_addr_t end         = start;
     struct scatterlist *sg;
     int i;
-    (void)dir;
-    (void)attrs;
     for_each_sg(sgl, sg, nents, i)
     {
         if (sg->dma_length == 0)
@@ -195,4 +200,21 @@ void iommu_dma_unmap_sg(struct device *dev, struct scatterlist *sgl, int nents,
     }
     if (end > start)
         dma_range_unmap(dev->domain, start, end - start);
+}
+
+void iommu_dma_unmap_sg(struct device *dev, struct scatterlist *sgl, int nents,
+                        enum dma_data_direction dir, unsigned long attrs)
+{
+    struct scatterlist *sg;
+    int i;
+    if (sgl->dma_flags & SG_DMA_SWIOTLB) {
+        dma_bounce_unmap_sg(dev, sgl, nents, dir, attrs);
+        return;
+    }
+    for_each_sg(sgl, sg, nents, i)
+    {
+        if (!(attrs & DMA_ATTR_SKIP_CPU_SYNC))
+            dma_cache_for_cpu(dev, sg_phys(sg), sg->length, dir);
+    }
+    unmap_sg(dev, sgl, nents);
 }

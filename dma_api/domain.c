@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "dma_api/swiotlb.h"
+
 const struct flush_policy *flush_find(const char *name)
 {
     for (unsigned i = 0; flush_table[i] != NULL; i++)
@@ -14,6 +16,22 @@ const struct flush_policy *flush_find(const char *name)
 const char *flush_member(unsigned index)
 {
     return flush_table[index] == NULL ? NULL : flush_table[index]->name;
+}
+
+const struct flush_policy *flush_for_device(const struct device *dev,
+                                            const struct flush_policy *wanted)
+{
+    return dev->untrusted ? &flush_strict : wanted;
+}
+
+static bool is_safe_for(const struct device *dev, const struct flush_policy *policy)
+{
+    return !dev->untrusted || policy->promise == PROMISE_NOTHING_STALE;
+}
+
+static bool may_bounce(const struct device *dev)
+{
+    return dev->untrusted || dev->noncoherent;
 }
 
 const char *flush_promise_text(enum flush_promise promise)
@@ -98,8 +116,10 @@ bool domain_attach(struct dma_domain *d, struct device *dev)
 {
     CHECK(dev->domain == NULL);
     CHECK(d->devices < DOMAIN_DEVICES_MAX);
-    if (!d->backend->attach(d->backend_state, d, dev))
+    if (!is_safe_for(dev, d->policy) || !d->backend->attach(d->backend_state, d, dev))
         return false;
+    if (may_bounce(dev))
+        swiotlb_user_add(d->kernel);
     d->device[d->devices++] = dev;
     dev->domain             = d;
     dev->dma_iommu          = true;
@@ -111,6 +131,8 @@ void domain_detach(struct dma_domain *d, struct device *dev)
     unsigned kept = 0;
     CHECK(dev->domain == d);
     d->backend->detach(d->backend_state, d, dev);
+    if (may_bounce(dev))
+        swiotlb_user_remove(d->kernel);
     for (unsigned i = 0; i < d->devices; i++)
         if (d->device[i] != dev)
             d->device[kept++] = d->device[i];
@@ -124,7 +146,7 @@ bool domain_attach_identity(const struct backend *backend, void *backend_state,
                             struct device *dev)
 {
     CHECK(dev->domain == NULL);
-    return backend->attach_identity(backend_state, dev);
+    return !dev->untrusted && backend->attach_identity(backend_state, dev);
 }
 
 void domain_detach_identity(const struct backend *backend, void *backend_state,

@@ -53,10 +53,12 @@ struct dma_domain *domain_new(struct kernel *k, const struct backend *backend,
 /* Flushes whatever the policy still holds, then frees. No device may be attached. */
 void domain_free(struct dma_domain *d);
 
+/* False: no room in the hardware, or an untrusted device in a domain whose policy may leave
+ * something stale. */
 bool domain_attach(struct dma_domain *d, struct device *dev);
 void domain_detach(struct dma_domain *d, struct device *dev);
 
-/* Identity: the device's DMA addresses are physical. */
+/* Identity: the device's DMA addresses are physical. False also for an untrusted device. */
 bool domain_attach_identity(const struct backend *backend, void *backend_state,
                             struct device *dev);
 void domain_detach_identity(const struct backend *backend, void *backend_state,

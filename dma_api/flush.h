@@ -14,6 +14,7 @@
 #include "sim/base/param.h"
 
 struct dma_domain;
+struct device;
 
 /* What a policy guarantees about the pages of an unmap that has returned. */
 enum flush_promise {
@@ -53,8 +54,13 @@ struct flush_policy {
     void (*unmap)(struct dma_domain *d, void *state, struct flush_range *range);
 };
 
+extern const struct flush_policy flush_strict;
 extern const struct flush_policy *const flush_table[];
 const struct flush_policy *flush_find(const char *name); /* NULL when there is none. */
+
+/* The policy of a device's domain: what is wanted, but strict if it is untrusted. */
+const struct flush_policy *flush_for_device(const struct device *dev,
+                                            const struct flush_policy *wanted);
 const char *flush_member(unsigned index);
 
 #endif

@@ -56,12 +56,14 @@ void kernel_init(struct kernel *k, const struct linux_config *config,
                  struct cpu *const *cpu, unsigned cpus)
 {
     memset(k, 0, sizeof *k);
-    k->config     = *config;
-    k->release    = release_called(config->release);
-    k->cost       = *cost;
-    k->memory     = memory;
-    k->cpu        = cpu;
-    k->cpus       = cpus;
+    k->config  = *config;
+    k->release = release_called(config->release);
+    k->cost    = *cost;
+    k->memory  = memory;
+    k->cpu     = cpu;
+    k->cpus    = cpus;
+    for (unsigned i = 0; i < cpus; i++)
+        cpu[i]->software = k;
     k->pages.next = REGION_FIRST;
     k->pages.end  = REGION_FIRST + (UINT64_C(1) << (REGION_PAGES_LG2 + PAGE_SHIFT));
 }

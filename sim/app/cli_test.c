@@ -87,6 +87,8 @@ TEST_CASE(cli, unknown_keys_and_impossible_parameters_are_named)
                    "nvme.queues: expected at least 3, one for each CPU (--cpus), got 2");
     expect_refusal("replay " SINGLE " --set linux.release=6.12 --api iova", 2,
                    "no IOVA API");
+    expect_refusal("replay " SINGLE " --set linux.untrusted=1 --policy strict,lazy", 2,
+                   "an untrusted device (linux.untrusted) is always strict, got 'lazy'");
     expect_refusal("replay " SINGLE " --preset riscv-perf --set linux.release=6.12", 2,
                    "linux.release: expected 6.18");
     expect_refusal("replay " SINGLE " --preset riscv-zdl --set linux.svnapot=1", 2,

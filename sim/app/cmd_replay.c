@@ -89,11 +89,33 @@ static bool split(struct replay_call *c, char *list,
     return true;
 }
 
+static bool any_untrusted(const struct replay_call *c)
+{
+    for (unsigned i = 0; i < c->presets; i++)
+        if (c->config[i].kernel.untrusted)
+            return true;
+    return false;
+}
+
+/* An untrusted device has one policy, whatever was wanted. */
+static bool check_policies(struct replay_call *c)
+{
+    for (unsigned i = 0; any_untrusted(c) && i < c->policy_count; i++)
+        if (c->policies[i] != &flush_strict)
+            return usage(c,
+                         "--policy: an untrusted device (linux.untrusted) is always "
+                         "strict, got '%s'",
+                         c->policies[i]->name);
+    return true;
+}
+
 static bool parse_lists(struct replay_call *c)
 {
-    char every[] = "all", three[] = "strict,lazy,passthrough";
+    char every[] = "all", three[] = "strict,lazy,passthrough", strict[] = "strict";
+    char *usual = any_untrusted(c) ? strict : three;
     if (!split(c, c->api != NULL ? c->api : every, add_api)
-        || !split(c, c->policy != NULL ? c->policy : three, add_policy))
+        || !split(c, c->policy != NULL ? c->policy : usual, add_policy)
+        || !check_policies(c))
         return false;
     for (unsigned i = 0; c->wants[BLK_iova] && i < c->presets; i++) {
         if (strcmp(c->config[i].kernel.release, "6.12") != 0)

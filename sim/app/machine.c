@@ -132,6 +132,7 @@ static bool bring_up(struct machine *m)
     if (m->backend_state == NULL)
         return false;
     kernel_add_device(&m->kernel, &m->device, "nvme0", NVME_REQUESTER);
+    m->device.untrusted = m->config->kernel.untrusted;
     if (!attach(m))
         return error_set(&m->error, "the device could not be attached to the IOMMU");
     return nvme_driver_probe(&m->driver, &m->device, &m->nvme_window, &m->config->driver,
@@ -320,6 +321,9 @@ static bool check_everything_back(const struct machine *m, struct error *error)
         return error_set(error,
                          "%" PRIu64 " page-table pages were taken, %" PRIu64 " freed",
                          m->kernel.stats.table_allocated, m->kernel.stats.table_freed);
+    if (m->kernel.bounce_slots_out != 0)
+        return error_set(error, "%" PRIu64 " slots of bounce buffers were not given back",
+                         m->kernel.bounce_slots_out);
     if (m->kernel.heap.out != 0)
         return error_set(error, "host memory that %s took was not given back",
                          hostheap_taker(&m->kernel.heap));

@@ -102,6 +102,7 @@ struct cpu {
     struct cpu_timer *timer; /* Armed ones, earliest first. */
     struct cpu *lock_next;   /* The CPU behind this one in a lock's queue. */
     void *coroutine;
+    void *software; /* Whatever runs here may leave a pointer to itself. */
     void (*program)(void *arg);
     void *program_arg;
 };

@@ -394,6 +394,9 @@ static void bring_up(struct kernel_rig *r)
     struct error error = { "" };
     r->kernel.observer = (struct observer){ r, given_back, handed_out, table_freed };
     kernel_add_device(&r->kernel, &r->device, "device", RIG_REQUESTER);
+    r->device.untrusted   = r->untrusted;
+    r->device.noncoherent = r->noncoherent;
+    r->policy             = flush_for_device(&r->device, r->policy);
     if (r->hardware == RIG_DIRECT)
         return;
     r->backend       = r->hardware == RIG_VTD ? backend_find("vtd") : &fake;
@@ -499,6 +502,7 @@ static void check(struct kernel_rig *r)
     EXPECT_TEXT(error.text, "");
     EXPECT_EQUAL(r->kernel.pages.out, 0);
     EXPECT_EQUAL(r->kernel.heap.out, 0);
+    EXPECT_EQUAL(r->kernel.bounce_slots_out, 0);
     EXPECT_EQUAL(r->kernel.stats.table_freed, r->kernel.stats.table_allocated);
 }
 

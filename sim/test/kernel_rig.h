@@ -63,6 +63,7 @@ struct kernel_rig {
     /* To be changed before kernel_rig_run. */
     unsigned cpus;
     enum kernel_rig_hardware hardware;
+    bool untrusted, noncoherent; /* The device. */
     const struct flush_policy *policy;
     void *policy_config;
     struct cpu_config cpu_config;
