@@ -286,6 +286,8 @@ void *dma_alloc_coherent(struct device *dev, size_t size, dma_addr_t *handle, gf
 
 void dma_free_coherent(struct device *dev, size_t size, void *cpu_addr, dma_addr_t handle)
 {
+    if (cpu_addr == NULL) /* Drivers free what they did not get; Linux takes no notice. */
+        return;
     const struct dma_call call = dma_call_enter(dev->kernel, PHASE_unmap);
     if (dev->dma_iommu)
         iommu_dma_free(dev, size, cpu_addr, handle);
