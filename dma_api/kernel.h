@@ -88,6 +88,7 @@
     S(descriptor_page,  descriptor, "descriptors", "Page-selective IOTLB invalidations")            \
     S(descriptor_domain, descriptor, "descriptors", "Domain-selective IOTLB invalidations")         \
     S(descriptor_global, descriptor, "descriptors", "Global IOTLB invalidations")                   \
+    S(descriptor_device, descriptor, "descriptors", "Device TLB invalidations")                     \
     S(descriptor_context, descriptor, "descriptors", "Context-cache invalidations")                 \
     S(poll_turn,        poll_turn, "turns", "Turns of the wait for an invalidation")                \
     S(queue_full_turn,  queue_full_turn, "turns", "Turns of the wait for room in the queue")        \
@@ -116,7 +117,7 @@ enum linux_release { LINUX_6_12, LINUX_6_18, LINUX_7_3 };
 /* ---- Pages
  * --------------------------------------------------------------------------------- */
 
-enum { KERNEL_ORDERS = 20 };
+enum { KERNEL_ORDERS = 20, KERNEL_WINDOWS_MAX = 16 };
 
 /* Page frames that the kernel hands out for its own use, by power of two. The region lies
  * far above the addresses of recorded buffers. */
@@ -136,6 +137,10 @@ struct kernel {
     unsigned cpus;
     struct page_pool pages;
     struct hostheap heap; /* What the software keeps beside simulated memory. */
+    struct {
+        uint64_t first, last; /* Bytes. */
+    } window[KERNEL_WINDOWS_MAX];
+    unsigned windows;
     struct observer observer;
     struct kernel_stats stats;
     const char *last_warning; /* Text of the newest one-time warning, for tests. */
@@ -149,6 +154,10 @@ void kernel_init(struct kernel *k, const struct linux_config *config,
                  struct cpu *const *cpu, unsigned cpus);
 /* Takes all host memory back, also of software that was stopped in the middle. */
 void kernel_free(struct kernel *k);
+
+/* Domains made from now on never hand these addresses out: the windows of a PCI host
+ * bridge, beside the interrupt messages. */
+void kernel_reserve(struct kernel *k, uint64_t first, uint64_t last);
 
 /* A device without IOMMU (direct mapping) until a domain is attached to it. */
 void kernel_add_device(struct kernel *k, struct device *dev, const char *name,
