@@ -78,6 +78,7 @@ struct device {
     struct device_dma_parameters dma_parms;
     bool dma_iommu; /* Its DMA goes through a translating domain. */
     bool dac_first; /* 32-bit addresses ran out: it starts with the full mask. */
+    bool ats;       /* It asks for translations ahead and keeps them (PCIe ATS). */
     struct dma_domain *domain;
 };
 
