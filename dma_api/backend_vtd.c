@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * backend_vtd - the driver of a VT-d unit in legacy mode: bring-up, contexts, invalidation.
+ * backend_vtd - the driver of a VT-d unit: bring-up, contexts, invalidation. Scalable mode
+ * is used where the unit has it, and there first-stage tables; device TLBs are invalidated
+ * together with the IOTLB, in one submission.
  *
  * Follows drivers/iommu/intel (iommu.c, cache.c, dmar.c) of Linux 6.12 to 7.3. One
  * submission to the queue is n descriptors and a wait of its own, one tail write, and a
  * poll of the wait's status slot under the queue's lock, dropped in each turn, with
  * interrupts off throughout.
  *
- * Inaccuracies: invalidation time-outs of device TLBs (ITE) cannot happen, as there are
- * none; completion errors (ICE) are only cleared.
+ * Inaccuracies: invalidation time-outs of device TLBs (ITE) are not expected; completion
+ * errors (ICE) are only cleared. In scalable mode a device has its requests without PASID
+ * only, as PASID 0.
  */
 #include "dma_api/domain.h"
 #include "iommu_model/vtd_spec.h"
@@ -21,6 +24,9 @@ enum {
     ORDER_EVERYTHING = 52,
     IDENTITY_DOMAIN  = 1,
     HANDSHAKE_TURNS  = 1000000,
+    CONTEXT_TABLES   = 512,
+    PASID_NONE       = 0, /* What requests without a PASID count as. */
+    DEVICE_DEPTH     = 0, /* Stands for 32 pending invalidations of a device. */
 };
 
 enum slot_status { SLOT_FREE, SLOT_IN_USE, SLOT_DONE, SLOT_ABORT };
@@ -28,11 +34,13 @@ enum slot_status { SLOT_FREE, SLOT_IN_USE, SLOT_DONE, SLOT_ABORT };
 struct vtd_driver {
     struct kernel *kernel;
     struct mmio_window *registers;
-    uint64_t cap;
+    uint64_t cap, ecap;
+    bool scalable;                     /* Scalable-mode tables, descriptors of 32 bytes. */
+    unsigned entry_lg2;                /* Of a descriptor. */
     uint32_t command;                  /* What GCMD holds on. */
     phys_addr_t root, queue, statuses; /* statuses: a 4-byte slot for each descriptor. */
-    phys_addr_t context[256];          /* Context tables by bus. */
-    struct lock lock;                  /* Of the queue. */
+    phys_addr_t context[CONTEXT_TABLES]; /* By bus; scalable: two of each. */
+    struct lock lock;                    /* Of the queue. */
     uint32_t head, tail, room;
     uint8_t domain_used[DOMAIN_IDS / 8];
 };
@@ -45,6 +53,11 @@ static phys_addr_t status_slot(const struct vtd_driver *v, uint32_t index)
     return v->statuses + 4 * (index % QUEUE_ENTRIES);
 }
 
+static phys_addr_t queue_slot(const struct vtd_driver *v, uint32_t index)
+{
+    return v->queue + ((phys_addr_t)(index % QUEUE_ENTRIES) << v->entry_lg2);
+}
+
 static void set_status(struct vtd_driver *v, uint32_t index, enum slot_status status)
 {
     cpu_write32(cpu_this(), status_slot(v, index), status);
@@ -53,7 +66,7 @@ static void set_status(struct vtd_driver *v, uint32_t index, enum slot_status st
 static void write_descriptor(struct vtd_driver *v, uint32_t index, struct vtd_descriptor d)
 {
     struct cpu *cpu        = cpu_this();
-    const phys_addr_t slot = v->queue + VTD_IQ_ENTRY_BYTES * (index % QUEUE_ENTRIES);
+    const phys_addr_t slot = queue_slot(v, index);
     cpu_spend(cpu, v->kernel->cost.queue_slot_cycles);
     cpu_write64(cpu, slot, d.low);
     cpu_write64(cpu, slot + 8, d.high);
@@ -84,10 +97,10 @@ static int check_fault(struct vtd_driver *v, uint32_t first, uint32_t wait)
 {
     const uint32_t fault = mmio_read32(v->registers, VTD_FSTS);
     if (fault & VTD_FSTS_IQE) {
-        const uint64_t head = mmio_read64(v->registers, VTD_IQH) >> VTD_IQ_ENTRY_LG2;
+        const uint64_t head = mmio_read64(v->registers, VTD_IQH) >> v->entry_lg2;
         if (head == first % QUEUE_ENTRIES) {
-            const phys_addr_t bad  = v->queue + VTD_IQ_ENTRY_BYTES * head;
-            const phys_addr_t good = v->queue + VTD_IQ_ENTRY_BYTES * (wait % QUEUE_ENTRIES);
+            const phys_addr_t bad  = queue_slot(v, (uint32_t)head);
+            const phys_addr_t good = queue_slot(v, wait);
             struct cpu *cpu        = cpu_this();
             cpu_write64(cpu, bad, cpu_read64(cpu, good));
             cpu_write64(cpu, bad + 8, cpu_read64(cpu, good + 8));
@@ -142,7 +155,7 @@ static int submit(struct vtd_driver *v, const struct vtd_descriptor *d, uint32_t
     v->head = (wait + 1) % QUEUE_ENTRIES;
     v->room -= count + 1;
     v->kernel->stats.submission++;
-    mmio_write32(v->registers, VTD_IQT, v->head << VTD_IQ_ENTRY_LG2);
+    mmio_write32(v->registers, VTD_IQT, v->head << v->entry_lg2);
 
     const int error = poll(v, first, wait);
     for (uint32_t i = 0; i <= count; i++)
@@ -157,8 +170,10 @@ static int submit(struct vtd_driver *v, const struct vtd_descriptor *d, uint32_t
 static void count(struct kernel *k, struct vtd_descriptor d)
 {
     k->stats.descriptor++;
-    if (vtd_inv_type(d) == VTD_INV_CONTEXT)
+    if (vtd_inv_type(d) == VTD_INV_CONTEXT || vtd_inv_type(d) == VTD_INV_PASID_CACHE)
         k->stats.descriptor_context++;
+    else if (vtd_inv_type(d) == VTD_INV_DEVTLB)
+        k->stats.descriptor_device++;
     else if (vtd_inv_granularity(d) == VTD_PAGE)
         k->stats.descriptor_page++;
     else if (vtd_inv_granularity(d) == VTD_DOMAIN)
@@ -167,11 +182,17 @@ static void count(struct kernel *k, struct vtd_descriptor d)
         k->stats.descriptor_global++;
 }
 
+static void submit_all(struct vtd_driver *v, const struct vtd_descriptor *d, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++)
+        count(v->kernel, d[i]);
+    if (submit(v, d, n) != 0)
+        kernel_warn_once(v->kernel, "invalidation queue: descriptor refused");
+}
+
 static void submit_one(struct vtd_driver *v, struct vtd_descriptor d)
 {
-    count(v->kernel, d);
-    if (submit(v, &d, 1) != 0)
-        kernel_warn_once(v->kernel, "invalidation queue: descriptor refused");
+    submit_all(v, &d, 1);
 }
 
 /* ---- Bring-up
@@ -195,7 +216,7 @@ static bool command(struct vtd_driver *v, uint32_t bits, uint32_t one_shot)
 
 static bool has_what_it_takes(const struct vtd_driver *v, struct error *error)
 {
-    if (!(mmio_read64(v->registers, VTD_ECAP) & VTD_ECAP_QI))
+    if (!(v->ecap & VTD_ECAP_QI))
         return error_set(error, "vtd: expected an IOMMU with queued invalidation");
     if (vtd_cap_sagaw(v->cap) == 0)
         return error_set(error, "vtd: expected an IOMMU with tables of 3, 4 or 5 levels");
@@ -204,11 +225,13 @@ static bool has_what_it_takes(const struct vtd_driver *v, struct error *error)
 
 static bool bring_up(struct vtd_driver *v, struct error *error)
 {
-    mmio_write64(v->registers, VTD_RTADDR, v->root);
+    mmio_write64(v->registers, VTD_RTADDR,
+                 v->root | (v->scalable ? VTD_RTADDR_SCALABLE : 0));
     if (!command(v, v->command, VTD_G_RTP))
         return error_set(error, "vtd: the root table pointer was not taken");
     mmio_write32(v->registers, VTD_IQT, 0);
-    mmio_write64(v->registers, VTD_IQA, vtd_iqa(v->queue, 0));
+    mmio_write64(v->registers, VTD_IQA,
+                 v->scalable ? vtd_iqa(v->queue, 1) | VTD_IQA_DW : vtd_iqa(v->queue, 0));
     if (!command(v, v->command | VTD_G_QI, 0))
         return error_set(error, "vtd: the invalidation queue was not switched on");
     submit_one(v, vtd_inv_context(VTD_GLOBAL, 0, 0));
@@ -220,11 +243,11 @@ static bool bring_up(struct vtd_driver *v, struct error *error)
 
 static void give_back(struct vtd_driver *v)
 {
-    for (unsigned bus = 0; bus < 256; bus++)
-        if (v->context[bus] != 0)
-            kernel_pages_put(v->kernel, v->context[bus], 0);
+    for (unsigned i = 0; i < CONTEXT_TABLES; i++)
+        if (v->context[i] != 0)
+            kernel_pages_put(v->kernel, v->context[i], 0);
     kernel_pages_put(v->kernel, v->statuses, 0);
-    kernel_pages_put(v->kernel, v->queue, 0);
+    kernel_pages_put(v->kernel, v->queue, v->scalable);
     kernel_pages_put(v->kernel, v->root, 0);
     kernel_host_free(v->kernel, v);
 }
@@ -235,9 +258,12 @@ static void *vtd_probe(struct kernel *k, struct mmio_window *registers, struct e
     v->kernel            = k;
     v->registers         = registers;
     v->cap               = mmio_read64(registers, VTD_CAP);
+    v->ecap              = mmio_read64(registers, VTD_ECAP);
+    v->scalable          = (v->ecap & VTD_ECAP_SMTS) != 0;
+    v->entry_lg2         = v->scalable ? 5 : VTD_IQ_ENTRY_LG2;
     v->room              = QUEUE_ENTRIES;
     v->root              = kernel_pages_get_zeroed(k, 0);
-    v->queue             = kernel_pages_get_zeroed(k, 0);
+    v->queue             = kernel_pages_get_zeroed(k, v->scalable);
     v->statuses          = kernel_pages_get_zeroed(k, 0);
     CHECK(v->root != 0 && v->queue != 0 && v->statuses != 0);
     if (has_what_it_takes(v, error) && bring_up(v, error))
@@ -267,12 +293,25 @@ static bool caching_mode(const struct vtd_driver *v)
     return v->cap & VTD_CAP_CM;
 }
 
+/* Scalable mode has a first stage in most units, and Linux prefers it. */
+static bool first_stage(const struct vtd_driver *v)
+{
+    return v->scalable && v->ecap & VTD_ECAP_FLTS;
+}
+
 static void vtd_tables(void *state, const struct pt_format **format, unsigned *levels,
                        uint64_t *leaf_sizes)
 {
     const struct vtd_driver *v = state;
     const unsigned sllps       = vtd_cap_sllps(v->cap);
-    *format                    = ptfmt_find("vtdss");
+    if (first_stage(v)) {
+        *format     = ptfmt_find("x86");
+        *levels     = 4;
+        *leaf_sizes = UINT64_C(1) << 12 | UINT64_C(1) << 21
+                      | (v->cap & VTD_CAP_FL1GP ? UINT64_C(1) << 30 : 0);
+        return;
+    }
+    *format     = ptfmt_find("vtdss");
     *levels     = 2 + lg2_floor(vtd_cap_sagaw(v->cap)); /* Bit 1: 3 levels. */
     *leaf_sizes = UINT64_C(1) << 12 | (sllps & 1 ? UINT64_C(1) << 21 : 0)
                   | (sllps & 2 ? UINT64_C(1) << 30 : 0);
@@ -290,27 +329,49 @@ static bool vtd_domain_init(void *state, struct dma_domain *d)
     return false;
 }
 
+/* Everything that is cached of a domain. */
+static struct vtd_descriptor whole_domain(const struct vtd_driver *v, unsigned domain)
+{
+    return first_stage(v) && domain != IDENTITY_DOMAIN
+               ? vtd_inv_pasid_iotlb(VTD_DOMAIN, domain, PASID_NONE, 0, 0, false)
+               : vtd_inv_iotlb(VTD_DOMAIN, domain, 0, 0, false);
+}
+
 static void vtd_domain_exit(void *state, struct dma_domain *d)
 {
     struct vtd_driver *v = state;
-    submit_one(v, vtd_inv_iotlb(VTD_DOMAIN, d->id, 0, 0, false));
+    submit_one(v, whole_domain(v, d->id));
     v->domain_used[d->id / 8] = (uint8_t)(v->domain_used[d->id / 8] & ~(1u << d->id % 8));
 }
 
+/* In scalable mode a bus has two tables, each for half of its functions. */
 static phys_addr_t context_entry(struct vtd_driver *v, unsigned requester)
 {
-    const unsigned bus = requester >> 8;
-    if (v->context[bus] == 0) {
-        v->context[bus] = kernel_pages_get_zeroed(v->kernel, 0);
-        if (v->context[bus] == 0)
+    const unsigned bus = requester >> 8, function = requester & 0xff;
+    const unsigned half  = v->scalable && function >= 128;
+    phys_addr_t *table   = &v->context[2 * bus + half];
+    const unsigned index = v->scalable ? function % 128 : function;
+    if (*table == 0) {
+        *table = kernel_pages_get_zeroed(v->kernel, 0);
+        if (*table == 0)
             return 0;
-        cpu_write64(cpu_this(), v->root + VTD_ROOT_BYTES * bus,
-                    v->context[bus] | VTD_PRESENT);
+        cpu_write64(cpu_this(), v->root + VTD_ROOT_BYTES * bus + 8 * half,
+                    *table | VTD_PRESENT);
     }
-    return v->context[bus] + VTD_CONTEXT_BYTES * (requester & 0xff);
+    return *table + (v->scalable ? VTD_SM_CONTEXT_BYTES : VTD_CONTEXT_BYTES) * index;
 }
 
 /* An entry that was absent may be cached only in caching mode. */
+static void tell_attached(struct vtd_driver *v, const struct device *dev, unsigned domain)
+{
+    if (!caching_mode(v))
+        return;
+    submit_one(v, vtd_inv_context(VTD_DEVICE, 0, dev->requester));
+    if (v->scalable)
+        submit_one(v, vtd_inv_pasid_cache(domain, PASID_NONE));
+    submit_one(v, whole_domain(v, domain));
+}
+
 static bool set_context(struct vtd_driver *v, struct device *dev, uint64_t low,
                         uint64_t high, unsigned domain)
 {
@@ -320,26 +381,69 @@ static bool set_context(struct vtd_driver *v, struct device *dev, uint64_t low,
         return false;
     cpu_write64(cpu, entry + 8, high);
     cpu_write64(cpu, entry, low | VTD_PRESENT);
-    if (caching_mode(v)) {
-        submit_one(v, vtd_inv_context(VTD_DEVICE, 0, dev->requester));
-        submit_one(v, vtd_inv_iotlb(VTD_DOMAIN, domain, 0, 0, false));
+    tell_attached(v, dev, domain);
+    return true;
+}
+
+/* A directory of one table, whose first entry is the device's only one. */
+static bool set_pasid(struct vtd_driver *v, struct device *dev, uint64_t low,
+                      uint64_t first, unsigned domain)
+{
+    struct cpu *cpu         = cpu_this();
+    const phys_addr_t entry = context_entry(v, dev->requester);
+    const phys_addr_t dir   = entry == 0 ? 0 : kernel_pages_get_zeroed(v->kernel, 0);
+    const phys_addr_t table = dir == 0 ? 0 : kernel_pages_get_zeroed(v->kernel, 0);
+    if (table == 0) {
+        if (dir != 0)
+            kernel_pages_put(v->kernel, dir, 0);
+        return false;
     }
+    cpu_write64(cpu, table + 16, first);
+    cpu_write64(cpu, table + 8, domain);
+    cpu_write64(cpu, table, low);
+    cpu_write64(cpu, dir, table | VTD_PRESENT);
+    cpu_write64(cpu, entry + 8, PASID_NONE);
+    cpu_write64(cpu, entry, dir | VTD_PRESENT);
+    tell_attached(v, dev, domain);
     return true;
 }
 
 static bool vtd_attach(void *state, struct dma_domain *d, struct device *dev)
 {
-    return set_context(state, dev,
-                       d->table.root | VTD_CONTEXT_TT((uint64_t)VTD_TT_UNTRANSLATED),
-                       vtd_context_high(d->table.levels - 2, d->id), d->id);
+    struct vtd_driver *v = state;
+    const unsigned aw    = d->table.levels - 2;
+    const bool ats       = dev->ats && v->ecap & VTD_ECAP_DT;
+    if (first_stage(v))
+        return set_pasid(v, dev, vtd_pasid_low(0, VTD_PGTT_FIRST, 0),
+                         vtd_pasid_first(d->table.levels, d->table.root), d->id);
+    if (v->scalable)
+        return set_pasid(v, dev, vtd_pasid_low(aw, VTD_PGTT_SECOND, d->table.root), 0,
+                         d->id);
+    return set_context(
+        v, dev,
+        d->table.root
+            | VTD_CONTEXT_TT((uint64_t)(ats ? VTD_TT_DEVICE_TLB : VTD_TT_UNTRANSLATED)),
+        vtd_context_high(aw, d->id), d->id);
 }
 
 static bool vtd_attach_identity(void *state, struct device *dev)
 {
-    const struct vtd_driver *v = state;
-    const unsigned aw          = lg2_floor(vtd_cap_sagaw(v->cap));
-    return set_context(state, dev, VTD_CONTEXT_TT((uint64_t)VTD_TT_PASS_THROUGH),
+    struct vtd_driver *v = state;
+    const unsigned aw    = lg2_floor(vtd_cap_sagaw(v->cap));
+    if (v->scalable)
+        return set_pasid(v, dev, vtd_pasid_low(aw, VTD_PGTT_PASS_THROUGH, 0), 0,
+                         IDENTITY_DOMAIN);
+    return set_context(v, dev, VTD_CONTEXT_TT((uint64_t)VTD_TT_PASS_THROUGH),
                        vtd_context_high(aw, IDENTITY_DOMAIN), IDENTITY_DOMAIN);
+}
+
+/* The entry is gone and nothing caches it: the tables behind it are free. */
+static void free_pasid(struct vtd_driver *v, uint64_t context)
+{
+    const phys_addr_t dir   = context & VTD_TABLE_MASK;
+    const phys_addr_t table = cpu_read64(cpu_this(), dir) & VTD_TABLE_MASK;
+    kernel_pages_put(v->kernel, table, 0);
+    kernel_pages_put(v->kernel, dir, 0);
 }
 
 static void vtd_detach(void *state, struct dma_domain *d, struct device *dev)
@@ -348,10 +452,15 @@ static void vtd_detach(void *state, struct dma_domain *d, struct device *dev)
     struct cpu *cpu         = cpu_this();
     const unsigned domain   = d == NULL ? IDENTITY_DOMAIN : d->id;
     const phys_addr_t entry = context_entry(v, dev->requester);
+    const uint64_t context  = cpu_read64(cpu, entry);
     cpu_write64(cpu, entry, 0);
     cpu_write64(cpu, entry + 8, 0);
     submit_one(v, vtd_inv_context(VTD_DEVICE, 0, dev->requester));
-    submit_one(v, vtd_inv_iotlb(VTD_DOMAIN, domain, 0, 0, false));
+    if (v->scalable)
+        submit_one(v, vtd_inv_pasid_cache(domain, PASID_NONE));
+    submit_one(v, whole_domain(v, domain));
+    if (v->scalable)
+        free_pasid(v, context);
 }
 
 /* ---- Flushes
@@ -367,22 +476,41 @@ static unsigned covering_order(uint64_t first, uint64_t last)
 }
 
 static struct vtd_descriptor choose(const struct vtd_driver *v, unsigned domain,
-                                    uint64_t first, uint64_t last, bool leaf_only)
+                                    uint64_t first, unsigned order, bool leaf_only)
 {
-    const unsigned order = covering_order(first, last);
-    if (!page_selective(v) || order > vtd_cap_mamv(v->cap))
-        return vtd_inv_iotlb(VTD_DOMAIN, domain, 0, 0, false);
-    return vtd_inv_iotlb(VTD_PAGE, domain, align_down(first, PAGE_SHIFT + order), order,
-                         leaf_only);
+    const uint64_t addr =
+        order == ORDER_EVERYTHING ? 0 : align_down(first, PAGE_SHIFT + order);
+    if (first_stage(v) && order < ORDER_EVERYTHING)
+        return vtd_inv_pasid_iotlb(VTD_PAGE, domain, PASID_NONE, addr, order, leaf_only);
+    if (first_stage(v) || !page_selective(v) || order > vtd_cap_mamv(v->cap))
+        return whole_domain(v, domain);
+    return vtd_inv_iotlb(VTD_PAGE, domain, addr, order, leaf_only);
 }
 
+/* The IOTLB, then each device that keeps translations: one wait for all that fit a batch.
+ */
 static void flush(struct vtd_driver *v, struct dma_domain *d, uint64_t first, uint64_t last,
-                  bool leaf_only)
+                  bool leaf_only, bool devices)
 {
-    struct cpu *cpu = cpu_this();
+    struct cpu *cpu      = cpu_this();
+    const unsigned order = covering_order(first, last);
+    struct vtd_descriptor batch[QUEUE_BATCH];
+    uint32_t n = 0;
     lock_take(cpu, &d->tag_lock);
     cpu_spend(cpu, v->kernel->cost.flush_range_cycles);
-    submit_one(v, choose(v, d->id, first, last, leaf_only));
+    batch[n++] = choose(v, d->id, first, order, leaf_only);
+    for (unsigned i = 0; devices && i < d->devices; i++) {
+        if (!d->device[i]->ats || !(v->ecap & VTD_ECAP_DT))
+            continue;
+        if (n == QUEUE_BATCH) {
+            submit_all(v, batch, n);
+            n = 0;
+        }
+        batch[n++] = vtd_inv_devtlb(
+            d->device[i]->requester, DEVICE_DEPTH,
+            order == ORDER_EVERYTHING ? 0 : align_down(first, PAGE_SHIFT + order), order);
+    }
+    submit_all(v, batch, n);
     lock_release(cpu, &d->tag_lock);
 }
 
@@ -390,26 +518,26 @@ static void vtd_flush_range(void *state, struct dma_domain *d, uint64_t first,
                             uint64_t last, bool tables, unsigned leaf_lg2)
 {
     (void)leaf_lg2;
-    flush(state, d, first, last, !tables);
+    flush(state, d, first, last, !tables, true);
 }
 
 static void vtd_flush_all(void *state, struct dma_domain *d)
 {
-    flush(state, d, 0, UINT64_MAX, false);
+    flush(state, d, 0, UINT64_MAX, false, true);
 }
 
 static void vtd_map_sync(void *state, struct dma_domain *d, uint64_t first, uint64_t last)
 {
     struct vtd_driver *v = state;
-    if (caching_mode(v)) /* Absent entries may be cached: a map invalidates, too. */
-        flush(v, d, first, last, false);
+    if (caching_mode(v) && !first_stage(v)) /* Absent entries may be cached. */
+        flush(v, d, first, last, false, false);
     else if (v->cap & VTD_CAP_RWBF)
         command(v, v->command, VTD_G_WBF);
 }
 
 const struct backend backend_vtd = {
     .name            = "vtd",
-    .summary         = "Intel VT-d, legacy mode",
+    .summary         = "Intel VT-d, legacy and scalable mode",
     .probe           = vtd_probe,
     .remove          = vtd_remove,
     .tables          = vtd_tables,

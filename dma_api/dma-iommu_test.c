@@ -519,6 +519,19 @@ static void coherent(struct kernel_rig *r, void *state)
     EXPECT_EQUAL(r->domain->iova.live, 1);
 }
 
+static void free_nothing(struct kernel_rig *r, void *state)
+{
+    (void)state;
+    dma_free_coherent(&r->device, 0, NULL, 0); /* The NVMe driver of 6.12 and 7.3 does. */
+    EXPECT_EQUAL(r->kernel.stats.warning, 0);
+    EXPECT_EQUAL(kernel_rig_count(r, EVENT_FLUSH_RANGE, 0), 0);
+}
+
+TEST_CASE(dma_iommu, freeing_no_coherent_memory_does_nothing)
+{
+    kernel_rig_once(RIG_FAKE, free_nothing);
+}
+
 TEST_CASE(dma_iommu, coherent_memory_is_mapped_both_ways_below_the_coherent_mask)
 {
     run("lazy", "7.3", coherent);

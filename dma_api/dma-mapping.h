@@ -91,6 +91,7 @@ struct device {
     struct device_dma_parameters dma_parms;
     bool dma_iommu; /* Its DMA goes through a translating domain. */
     bool dac_first; /* 32-bit addresses ran out: it starts with the full mask. */
+    bool ats;       /* It asks for translations ahead and keeps them (PCIe ATS). */
     struct dma_domain *domain;
     bool untrusted; /* Behind an external port: strict, and never a page beside its data. */
     bool noncoherent; /* Its accesses pass the CPUs' caches by. */

@@ -63,6 +63,9 @@ static void reserve_windows(struct dma_domain *d)
     const struct linux_config *c = &d->kernel->config;
     const unsigned lg2           = d->table.format->page_lg2;
     iova_reserve(&d->iova, c->msi_first >> lg2, c->msi_last >> lg2);
+    for (unsigned i = 0; i < d->kernel->windows; i++)
+        iova_reserve(&d->iova, d->kernel->window[i].first >> lg2,
+                     d->kernel->window[i].last >> lg2);
 }
 
 struct dma_domain *domain_new(struct kernel *k, const struct backend *backend,

@@ -32,6 +32,9 @@ struct flush_range {
     unsigned leaf_lg2;        /* The span of the smallest entries that it cleared; or 0. */
 };
 
+/* The two halves of what a policy's timer does. */
+enum flush_stage { FLUSH_INVALIDATE, FLUSH_RELEASE };
+
 struct flush_policy {
     const char *name, *summary, *source;
     enum flush_promise promise;
@@ -52,6 +55,10 @@ struct flush_policy {
      * interrupts in any state, on any CPU, by several CPUs at a time.
      */
     void (*unmap)(struct dma_domain *d, void *state, struct flush_range *range);
+
+    /* A stage of the policy's timer, now and on this CPU, in place of the timer itself: for
+     * replays, whose recordings say when it fired. NULL: there is no timer. */
+    void (*expire)(struct dma_domain *d, void *state, enum flush_stage stage);
 };
 
 extern const struct flush_policy flush_strict;

@@ -89,23 +89,42 @@ static void flush(struct lazy *q)
     q->finished++;
 }
 
-static void timer_fired(void *arg)
+static void expire(struct lazy *q, enum flush_stage stage)
 {
-    struct lazy *q             = arg;
     struct cpu *cpu            = cpu_this();
     const enum cpu_phase phase = cpu_enter_phase(cpu, PHASE_deferred);
     const enum cpu_owner owner = cpu_own(cpu, OWNER_flush_queue);
-    cpu_store(cpu, &q->timer_line);
-    q->timer_on = false;
-    q->domain->kernel->stats.flush_timer++;
-    flush(q);
-    for (unsigned i = 0; i < q->domain->kernel->cpus; i++) {
+    if (stage == FLUSH_INVALIDATE) {
+        cpu_store(cpu, &q->timer_line);
+        q->timer_on = false;
+        q->domain->kernel->stats.flush_timer++;
+        flush(q);
+    }
+    for (unsigned i = 0; stage == FLUSH_RELEASE && i < q->domain->kernel->cpus; i++) {
         lock_take(cpu, &q->ring[i].lock);
         release_covered(q, &q->ring[i]);
         lock_release(cpu, &q->ring[i].lock);
     }
     cpu_own(cpu, owner);
     cpu_enter_phase(cpu, phase);
+}
+
+static void timer_fired(void *arg)
+{
+    expire(arg, FLUSH_INVALIDATE);
+    expire(arg, FLUSH_RELEASE);
+}
+
+static void lazy_expire(struct dma_domain *d, void *state, enum flush_stage stage)
+{
+    struct lazy *q  = state;
+    struct cpu *cpu = cpu_this();
+    (void)d;
+    cpu_irq_disable(cpu); /* As in the timer's interrupt. */
+    if (stage == FLUSH_INVALIDATE)
+        cpu_timer_cancel(&q->timer);
+    expire(q, stage);
+    cpu_irq_enable(cpu);
 }
 
 static void arm_timer(struct lazy *q)
@@ -194,4 +213,5 @@ const struct flush_policy flush_lazy = {
     .init        = lazy_init,
     .exit        = lazy_exit,
     .unmap       = lazy_unmap,
+    .expire      = lazy_expire,
 };

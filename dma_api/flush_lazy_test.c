@@ -436,3 +436,34 @@ TEST_CASE(flush_lazy, a_device_reaches_an_unmapped_page_until_the_flush_and_not_
     kernel_rig_run(r, reached, NULL);
     kernel_rig_free(r);
 }
+
+/* ---- Fired by hand ---------------------------------------------------------------------
+ */
+
+static void in_halves(struct kernel_rig *r, void *state)
+{
+    (void)state;
+    const dma_addr_t a = map(r), b = map(r), c = map(r);
+    unmap(r, a);
+    r->policy->expire(r->domain, r->domain->policy_state, FLUSH_INVALIDATE);
+    EXPECT_EQUAL(flushes(r), 1);
+    EXPECT_EQUAL(released(r), 0);
+    unmap(r, b); /* A call in between finds the first range covered. */
+    EXPECT_EQUAL(released(r), 1);
+    r->policy->expire(r->domain, r->domain->policy_state, FLUSH_RELEASE);
+    EXPECT_EQUAL(released(r), 1); /* The second was queued after the flush. */
+    unmap(r, c);
+    r->policy->expire(r->domain, r->domain->policy_state, FLUSH_INVALIDATE);
+    r->policy->expire(r->domain, r->domain->policy_state, FLUSH_RELEASE);
+    EXPECT_EQUAL(released(r), 3);
+    EXPECT_EQUAL(flushes(r), 2);
+    kernel_rig_sleep_until(cpu_this()->time + 3 * TIMEOUT);
+    EXPECT_EQUAL(flushes(r), 2); /* In place of the timer. */
+}
+
+TEST_CASE(flush_lazy, a_replay_fires_the_timer_in_halves)
+{
+    struct kernel_rig *r = kernel_rig_new(RIG_FAKE);
+    kernel_rig_policy(r, "lazy");
+    run(r, in_halves);
+}

@@ -258,6 +258,41 @@ void iova_tree_free(struct iova_domain *d, const uint64_t *pfn, uint32_t count)
     lock_release(cpu, &d->lock);
 }
 
+/* ---- Held to a recording
+ * --------------------------------------------------------------------- */
+
+struct iova_hints iova_tree_hints(const struct iova_domain *d)
+{
+    return (struct iova_hints){ d->hint, d->hint32, d->too_large32 };
+}
+
+static void set_hints(struct iova_domain *d, struct iova_hints hints)
+{
+    d->hint        = hints.any;
+    d->hint32      = hints.below32;
+    d->too_large32 = hints.too_large32;
+}
+
+void iova_tree_withdraw(struct iova_domain *d, uint64_t pfn, struct iova_hints hints)
+{
+    remove_node(d, pfn);
+    set_hints(d, hints);
+}
+
+bool iova_tree_claim(struct iova_domain *d, uint64_t pfn, uint64_t granules)
+{
+    const struct iova_hints hints = iova_tree_hints(d);
+    for (uint64_t i = 0; i < granules; i++)
+        if (node_of(d, pfn + i) != NULL)
+            return false;
+    struct iova_node *node = node_get(d);
+    if (node == NULL)
+        return false;
+    insert(d, node, pfn, granules);
+    set_hints(d, hints);
+    return true;
+}
+
 /* ---- Through magazines and tree
  * -------------------------------------------------------------- */
 
@@ -266,29 +301,38 @@ static bool cacheable(uint64_t granules)
     return lg2_ceil(granules) < IOVA_ORDERS;
 }
 
-uint64_t iova_alloc_fast(struct iova_domain *d, uint64_t granules, uint64_t limit,
-                         bool flush, bool *cached)
+static uint64_t from_tree(struct iova_domain *d, uint64_t granules, uint64_t limit,
+                          bool flush)
 {
-    CHECK(granules > 0);
-    *cached = false;
-    d->stats.allocation++;
-    if (cacheable(granules)) {
-        granules           = UINT64_C(1) << lg2_ceil(granules);
-        const uint64_t pfn = iova_cache_get(d, lg2_floor(granules), limit + 1 - granules);
-        if (pfn != 0) {
-            *cached = true;
-            d->stats.allocation_cached++;
-            d->live++;
-            return pfn;
-        }
-    }
     uint64_t pfn = iova_tree_alloc(d, granules, limit);
     if (pfn == 0 && flush) {
         iova_caches_empty(d);
         d->stats.flushed++;
         pfn = iova_tree_alloc(d, granules, limit);
     }
-    d->stats.allocation_tree += pfn != 0;
+    return pfn;
+}
+
+uint64_t iova_alloc_fast(struct iova_domain *d, uint64_t granules, uint64_t limit,
+                         bool flush, bool *cached)
+{
+    const uint64_t asked = granules;
+    uint64_t pfn         = 0;
+    CHECK(granules > 0);
+    d->stats.allocation++;
+    if (d->watch != NULL)
+        d->watch->asked(d->watch->self, d, asked);
+    if (cacheable(granules)) {
+        granules = UINT64_C(1) << lg2_ceil(granules);
+        pfn      = iova_cache_get(d, lg2_floor(granules), limit + 1 - granules);
+    }
+    *cached = pfn != 0;
+    if (pfn == 0)
+        pfn = from_tree(d, granules, limit, flush);
+    if (d->watch != NULL)
+        pfn = d->watch->answered(d->watch->self, d, asked, pfn, *cached);
+    d->stats.allocation_cached += *cached;
+    d->stats.allocation_tree += pfn != 0 && !*cached;
     d->stats.allocation_failed += pfn == 0;
     d->live += pfn != 0;
     return pfn;
@@ -299,6 +343,8 @@ void iova_free_fast(struct iova_domain *d, uint64_t pfn, uint64_t granules)
     CHECK(d->live > 0);
     d->live--;
     d->stats.release++;
+    if (d->watch != NULL)
+        d->watch->released(d->watch->self, d, pfn, granules);
     if (cacheable(granules) && iova_cache_put(d, lg2_ceil(granules), pfn)) {
         d->stats.release_cached++;
         return;

@@ -72,6 +72,22 @@ struct iova_cache {
     struct cpu_timer trim;
 };
 
+struct iova_domain;
+
+/*
+ * Who holds the allocator to a recording (sim/linux): told of every request, answer and
+ * release. answered returns the address that the caller gets; to give out another than pfn,
+ * it has put pfn back and taken the other with the verbs below. pfn is 0 when there was no
+ * room.
+ */
+struct iova_watch {
+    void *self;
+    void (*asked)(void *self, struct iova_domain *d, uint64_t granules);
+    uint64_t (*answered)(void *self, struct iova_domain *d, uint64_t granules, uint64_t pfn,
+                         bool cached);
+    void (*released)(void *self, struct iova_domain *d, uint64_t pfn, uint64_t granules);
+};
+
 struct iova_domain {
     struct kernel *kernel;
     unsigned granule_lg2;
@@ -88,6 +104,7 @@ struct iova_domain {
     struct iova_cache cache[IOVA_ORDERS];
     uint64_t live; /* Ranges handed out and not given back. */
     struct iova_stats stats;
+    const struct iova_watch *watch; /* NULL: nobody. */
     /* Tests make allocations fail: called before each; NULL: none fails. */
     bool (*fails)(void *self);
     void *fails_self;
@@ -115,6 +132,36 @@ void iova_free_fast(struct iova_domain *d, uint64_t pfn, uint64_t granules);
  * them. Bytes in, an address out; 0 when there is none. */
 dma_addr_t iova_alloc_for(struct iova_domain *d, struct device *dev, uint64_t bytes,
                           uint64_t mask, uint64_t aperture_last);
+
+/* ---- To re-synchronise with a recording -------------------------------------------------
+ */
+
+/* What one CPU's magazines of one size hold, and how the depot stood. */
+struct iova_image {
+    uint32_t count[2]; /* Loaded, previous. */
+    uint64_t pfn[2][IOVA_MAGAZINE];
+    uint32_t depot;
+    uint64_t depot_pushed, depot_popped; /* In all, by whomever. */
+};
+void iova_cache_image(const struct iova_domain *d, unsigned order, unsigned cpu,
+                      struct iova_image *image);
+/* Back to the image; the magazines that this CPU has put into the depot since are dropped.
+ * A violation when the depot has become smaller. */
+void iova_cache_restore(struct iova_domain *d, unsigned order, unsigned cpu,
+                        const struct iova_image *image);
+/* Takes the address out of whichever magazine holds it, this CPU's first; the others keep
+ * their order. False: none does. */
+bool iova_cache_take(struct iova_domain *d, unsigned order, uint64_t pfn);
+
+struct iova_hints {
+    struct iova_node *any, *below32;
+    uint64_t too_large32;
+};
+struct iova_hints iova_tree_hints(const struct iova_domain *d);
+/* Undoes the latest allocation from the tree; hints are those before it. */
+void iova_tree_withdraw(struct iova_domain *d, uint64_t pfn, struct iova_hints hints);
+/* Takes exactly this range; the hints stay. False: some of it is taken. */
+bool iova_tree_claim(struct iova_domain *d, uint64_t pfn, uint64_t granules);
 
 /* Walks the whole tree; a violation when it is out of order or overlapping. */
 void iova_audit(const struct iova_domain *d);

@@ -10,6 +10,8 @@
  */
 #include "dma_api/iova.h"
 
+#include <string.h>
+
 /* ---- Magazines
  * ----------------------------------------------------------------------------- */
 
@@ -205,6 +207,64 @@ bool iova_cache_put(struct iova_domain *d, unsigned order, uint64_t pfn)
         magazine_push(mine->loaded, pfn);
     lock_release(cpu, &mine->lock);
     return room;
+}
+
+/* ---- Held to a recording
+ * ------------------------------------------------------------------- */
+
+void iova_cache_image(const struct iova_domain *d, unsigned order, unsigned cpu,
+                      struct iova_image *image)
+{
+    const struct iova_cache *c        = &d->cache[order];
+    const struct iova_magazine *in[2] = { c->cpu[cpu].loaded, c->cpu[cpu].previous };
+    for (unsigned m = 0; m < 2; m++) {
+        image->count[m] = in[m]->count;
+        memcpy(image->pfn[m], in[m]->pfn, in[m]->count * sizeof in[m]->pfn[0]);
+    }
+    image->depot        = c->depot_size;
+    image->depot_pushed = d->stats.depot_push;
+    image->depot_popped = d->stats.depot_pop;
+}
+
+void iova_cache_restore(struct iova_domain *d, unsigned order, unsigned cpu,
+                        const struct iova_image *image)
+{
+    struct iova_cache *c        = &d->cache[order];
+    struct iova_magazine *to[2] = { c->cpu[cpu].loaded, c->cpu[cpu].previous };
+    CHECK(c->depot_size >= image->depot);
+    while (c->depot_size > image->depot)
+        magazine_drop(d, depot_pop(c));
+    for (unsigned m = 0; m < 2; m++) {
+        to[m]->count = image->count[m];
+        memcpy(to[m]->pfn, image->pfn[m], image->count[m] * sizeof to[m]->pfn[0]);
+    }
+    d->stats.depot_push = image->depot_pushed;
+}
+
+static bool magazine_take(struct iova_magazine *m, uint64_t pfn)
+{
+    for (uint32_t i = m->count; i-- > 0;)
+        if (m->pfn[i] == pfn) {
+            m->count--;
+            memmove(&m->pfn[i], &m->pfn[i + 1], (m->count - i) * sizeof m->pfn[0]);
+            return true;
+        }
+    return false;
+}
+
+bool iova_cache_take(struct iova_domain *d, unsigned order, uint64_t pfn)
+{
+    struct iova_cache *c = &d->cache[order];
+    const unsigned cpus = d->kernel->cpus, first = cpu_this()->id;
+    for (unsigned i = 0; i < cpus; i++) {
+        struct iova_cpu_cache *at = &c->cpu[(first + i) % cpus];
+        if (magazine_take(at->loaded, pfn) || magazine_take(at->previous, pfn))
+            return true;
+    }
+    for (struct iova_magazine *m = c->depot; m != NULL; m = m->next)
+        if (magazine_take(m, pfn))
+            return true;
+    return false;
 }
 
 /* ---- Set-up

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dma_api/iova.h"
 
+#include <string.h>
+
 #include "sim/base/lg2.h"
 #include "sim/test/kernel_rig.h"
 #include "sim/test/shim.h"
@@ -345,4 +347,105 @@ static void run_frees_twice(void *arg)
 TEST_CASE(iova, giving_a_range_back_twice_is_a_violation)
 {
     EXPECT_DIES(run_frees_twice, NULL, "node != NULL");
+}
+
+/* ---- Held to a recording ---------------------------------------------------------------
+ */
+
+static struct {
+    uint64_t asked, answered, released;
+} seen;
+
+static void note_asked(void *self, struct iova_domain *of, uint64_t granules)
+{
+    (void)self;
+    EXPECT(of == &d);
+    seen.asked += granules;
+}
+
+/* Hands out another free range instead. */
+static uint64_t note_answered(void *self, struct iova_domain *of, uint64_t granules,
+                              uint64_t pfn, bool from_cache)
+{
+    const struct iova_hints *hints = self;
+    EXPECT(!from_cache);
+    seen.answered++;
+    iova_tree_withdraw(of, pfn, *hints);
+    EXPECT(iova_tree_claim(of, 0x1000, granules));
+    EXPECT(!iova_tree_claim(of, 0x1000, 1)); /* It is taken now. */
+    return 0x1000;
+}
+
+static void note_released(void *self, struct iova_domain *of, uint64_t pfn,
+                          uint64_t granules)
+{
+    (void)self;
+    (void)of;
+    EXPECT_EQUAL(pfn, 0x1000);
+    seen.released += granules;
+}
+
+static void watched(struct kernel_rig *r, void *state)
+{
+    (void)state;
+    begin(r, 12);
+    struct iova_hints hints       = iova_tree_hints(&d);
+    const struct iova_watch watch = { &hints, note_asked, note_answered, note_released };
+    d.watch                       = &watch;
+    EXPECT_EQUAL(take(3), 0x1000);
+    EXPECT_EQUAL(seen.asked, 3); /* Before it is rounded. */
+    EXPECT_EQUAL(seen.answered, 1);
+    d.watch = NULL;
+    EXPECT_EQUAL(take(4), LIMIT - 3); /* As if nothing had been asked before. */
+    d.watch = &watch;
+    iova_free_fast(&d, 0x1000, 3);
+    EXPECT_EQUAL(seen.released, 3);
+    d.watch = NULL;
+    EXPECT_EQUAL(take(3), 0x1000); /* In the magazine. */
+    iova_free_fast(&d, 0x1000, 3);
+    iova_free_fast(&d, LIMIT - 3, 4);
+    end();
+}
+
+TEST_CASE(iova, a_watch_may_hand_out_another_range)
+{
+    memset(&seen, 0, sizeof seen);
+    kernel_rig_once(RIG_DIRECT, watched);
+}
+
+/* Two full magazines and more: the images reach back across a push into the depot. */
+static void images(struct kernel_rig *r, void *state)
+{
+    static struct iova_image before, after;
+    uint64_t pfn[2 * IOVA_MAGAZINE + 2];
+    (void)state;
+    begin(r, 12);
+    for (unsigned i = 0; i < 2 * IOVA_MAGAZINE + 2; i++)
+        pfn[i] = take(1);
+    for (unsigned i = 0; i < 2 * IOVA_MAGAZINE; i++)
+        iova_free_fast(&d, pfn[i], 1);
+    iova_cache_image(&d, 0, 0, &before);
+    EXPECT_EQUAL(before.count[0] + before.count[1], 2 * IOVA_MAGAZINE);
+    EXPECT_EQUAL(before.depot, 0);
+    EXPECT(iova_cache_put(&d, 0, pfn[2 * IOVA_MAGAZINE]));
+    EXPECT_EQUAL(d.cache[0].depot_size, 1);
+    iova_cache_restore(&d, 0, 0, &before);
+    EXPECT_EQUAL(d.cache[0].depot_size, 0);
+    iova_cache_image(&d, 0, 0, &after);
+    EXPECT_EQUAL(after.count[0], before.count[0]);
+    EXPECT_EQUAL(
+        memcmp(after.pfn[0], before.pfn[0], IOVA_MAGAZINE * sizeof before.pfn[0][0]), 0);
+    EXPECT(iova_cache_take(&d, 0, pfn[5])); /* From the middle of either. */
+    EXPECT(!iova_cache_take(&d, 0, pfn[5]));
+    EXPECT_EQUAL(take(1), pfn[2 * IOVA_MAGAZINE - 1]); /* The order of the others stays. */
+    iova_free_fast(&d, pfn[2 * IOVA_MAGAZINE - 1], 1);
+    EXPECT(iova_cache_put(&d, 0, pfn[5]));
+    iova_free_fast(&d, pfn[2 * IOVA_MAGAZINE], 1);
+    iova_free_fast(&d, pfn[2 * IOVA_MAGAZINE + 1], 1);
+    end();
+}
+
+TEST_CASE(iova, magazines_go_back_to_an_image)
+{
+    kernel_rig_once(RIG_DIRECT, images);
 }

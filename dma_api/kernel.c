@@ -75,6 +75,14 @@ void kernel_free(struct kernel *k)
     hostheap_release(&k->heap);
 }
 
+void kernel_reserve(struct kernel *k, uint64_t first, uint64_t last)
+{
+    CHECK(k->windows < KERNEL_WINDOWS_MAX);
+    CHECK(first <= last);
+    k->window[k->windows].first  = first;
+    k->window[k->windows++].last = last;
+}
+
 void kernel_add_device(struct kernel *k, struct device *dev, const char *name,
                        uint16_t requester)
 {

@@ -100,6 +100,7 @@
     S(descriptor_page,  descriptor, "descriptors", "Page-selective IOTLB invalidations")            \
     S(descriptor_domain, descriptor, "descriptors", "Domain-selective IOTLB invalidations")         \
     S(descriptor_global, descriptor, "descriptors", "Global IOTLB invalidations")                   \
+    S(descriptor_device, descriptor, "descriptors", "Device TLB invalidations")                     \
     S(descriptor_context, descriptor, "descriptors", "Context-cache invalidations")                 \
     S(poll_turn,        poll_turn, "turns", "Turns of the wait for an invalidation")                \
     S(queue_full_turn,  queue_full_turn, "turns", "Turns of the wait for room in the queue")        \
@@ -132,7 +133,7 @@ enum linux_release { LINUX_6_12, LINUX_6_18, LINUX_7_3 };
 /* ---- Pages
  * --------------------------------------------------------------------------------- */
 
-enum { KERNEL_ORDERS = 20 };
+enum { KERNEL_ORDERS = 20, KERNEL_WINDOWS_MAX = 16 };
 
 /* Page frames that the kernel hands out for its own use, by power of two. The region lies
  * far above the addresses of recorded buffers. */
@@ -160,6 +161,10 @@ struct kernel {
     uint64_t bounce_slots_out; /* Slots that are in use. */
     struct vmap_area *vmap;
     uint64_t vmap_bytes; /* Of addresses that were given to areas. */
+    struct {
+        uint64_t first, last; /* Bytes. */
+    } window[KERNEL_WINDOWS_MAX];
+    unsigned windows;
     struct observer observer;
     struct kernel_stats stats;
     const char *last_warning; /* Text of the newest one-time warning, for tests. */
@@ -178,6 +183,10 @@ static inline struct kernel *kernel_this(void)
 }
 /* Takes all host memory back, also of software that was stopped in the middle. */
 void kernel_free(struct kernel *k);
+
+/* Domains made from now on never hand these addresses out: the windows of a PCI host
+ * bridge, beside the interrupt messages. */
+void kernel_reserve(struct kernel *k, uint64_t first, uint64_t last);
 
 /* A device without IOMMU (direct mapping) until a domain is attached to it. */
 void kernel_add_device(struct kernel *k, struct device *dev, const char *name,

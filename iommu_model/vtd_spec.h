@@ -49,6 +49,7 @@ enum vtd_register {
 #define VTD_CAP_MAMV(x)  bits_put(x, 53, 48)
 #define VTD_CAP_DWD      (UINT64_C(1) << 54)
 #define VTD_CAP_DRD      (UINT64_C(1) << 55)
+#define VTD_CAP_FL1GP    (UINT64_C(1) << 56) /* first-stage leaves of 1 GiB */
 #define VTD_CAP_RWBF     (UINT64_C(1) << 4)
 #define VTD_CAP_CM       (UINT64_C(1) << 7)
 
@@ -68,7 +69,10 @@ static inline unsigned vtd_cap_sllps(uint64_t cap)
 /* ECAP (11.4.3) */
 #define VTD_ECAP_C      (UINT64_C(1) << 0) /* table walks snoop the caches */
 #define VTD_ECAP_QI     (UINT64_C(1) << 1)
-#define VTD_ECAP_PT     (UINT64_C(1) << 6) /* pass-through contexts */
+#define VTD_ECAP_DT     (UINT64_C(1) << 2)  /* device TLBs */
+#define VTD_ECAP_SMTS   (UINT64_C(1) << 43) /* scalable mode */
+#define VTD_ECAP_FLTS   (UINT64_C(1) << 47) /* first-stage tables */
+#define VTD_ECAP_PT     (UINT64_C(1) << 6)  /* pass-through contexts */
 #define VTD_ECAP_IRO(x) bits_put(x, 17, 8)
 
 /* GCMD and GSTS (11.4.4): a command bit and its status bit stand at the same place. */
@@ -138,17 +142,46 @@ static inline unsigned vtd_context_domain(uint64_t high)
     return (unsigned)bits_get(high, 23, 8);
 }
 
+/* ---- Scalable mode (9.2, 9.4 to 9.6) ---------------------------------------------------
+ */
+enum {
+    VTD_SM_CONTEXT_BYTES = 32, /* A root entry has two tables of 128, by devfn. */
+    VTD_PASID_BYTES      = 64,
+};
+#define VTD_RTADDR_SCALABLE (UINT64_C(1) << 10) /* TTM */
+
+enum vtd_pasid_translation {
+    VTD_PGTT_FIRST        = 1,
+    VTD_PGTT_SECOND       = 2,
+    VTD_PGTT_PASS_THROUGH = 4,
+};
+
+/* Words 0 to 2 of a PASID table entry. aw as in a context entry, for the second stage. */
+static inline uint64_t vtd_pasid_low(unsigned aw, unsigned pgtt, uint64_t second)
+{
+    return VTD_PRESENT | bits_put(aw, 4, 2) | bits_put(pgtt, 8, 6) | second;
+}
+static inline uint64_t vtd_pasid_first(unsigned levels, uint64_t first)
+{
+    return bits_put(levels - 4, 3, 2) | first;
+}
+
 /* ---- Invalidation queue (6.5.2), descriptors of 16 bytes -------------------------------
  */
 enum { VTD_IQ_ENTRY_BYTES = 16, VTD_IQ_ENTRY_LG2 = 4 };
 
 enum vtd_descriptor_type {
-    VTD_INV_CONTEXT = 0x1,
-    VTD_INV_IOTLB   = 0x2,
-    VTD_INV_DEVTLB  = 0x3,
-    VTD_INV_IEC     = 0x4,
-    VTD_INV_WAIT    = 0x5,
+    VTD_INV_CONTEXT     = 0x1,
+    VTD_INV_IOTLB       = 0x2,
+    VTD_INV_DEVTLB      = 0x3,
+    VTD_INV_IEC         = 0x4,
+    VTD_INV_WAIT        = 0x5,
+    VTD_INV_PASID_IOTLB = 0x6,
+    VTD_INV_PASID_CACHE = 0x7,
 };
+
+/* The address of an invalidation, beside its low bits. */
+#define VTD_TABLE_MASK_INV (~UINT64_C(0xfff))
 
 enum vtd_granularity { VTD_GLOBAL = 1, VTD_DOMAIN = 2, VTD_PAGE = 3, VTD_DEVICE = 3 };
 
@@ -200,6 +233,47 @@ static inline struct vtd_descriptor vtd_inv_context(enum vtd_granularity granula
     return d;
 }
 
+/*
+ * Device TLB (6.5.2.5). order 0: one page; else the S bit is set and the address ends in
+ * order - 1 ones above the page offset. depth is the device's queue depth, 0 standing
+ * for 32.
+ */
+#define VTD_INV_S UINT64_C(1)
+
+static inline struct vtd_descriptor vtd_inv_devtlb(unsigned requester, unsigned depth,
+                                                   uint64_t addr, unsigned order)
+{
+    const uint64_t ones           = order > 0 ? mask_lg2(12 + order - 1) : 0;
+    const struct vtd_descriptor d = {
+        VTD_INV_DEVTLB | bits_put(depth, 20, 16) | bits_put(requester, 47, 32),
+        order > 0 ? ((addr | ones) & VTD_TABLE_MASK_INV) | VTD_INV_S : addr
+    };
+    return d;
+}
+
+/* PASID-based IOTLB (6.5.2.4): VTD_PAGE, or VTD_DOMAIN for the whole PASID. */
+static inline struct vtd_descriptor vtd_inv_pasid_iotlb(enum vtd_granularity granularity,
+                                                        unsigned domain, unsigned pasid,
+                                                        uint64_t addr, unsigned am, bool ih)
+{
+    const struct vtd_descriptor d = {
+        VTD_INV_PASID_IOTLB | bits_put(granularity, 5, 4) | bits_put(domain, 31, 16)
+            | bits_put(pasid, 51, 32),
+        granularity == VTD_PAGE ? addr | (ih ? VTD_INV_IH : 0) | am : 0
+    };
+    return d;
+}
+
+/* PASID cache (6.5.2.2): 1 is one PASID of a domain. */
+static inline struct vtd_descriptor vtd_inv_pasid_cache(unsigned domain, unsigned pasid)
+{
+    const struct vtd_descriptor d = { VTD_INV_PASID_CACHE | bits_put(1, 5, 4)
+                                          | bits_put(domain, 31, 16)
+                                          | bits_put(pasid, 51, 32),
+                                      0 };
+    return d;
+}
+
 #define VTD_WAIT_IF (UINT64_C(1) << 4)
 #define VTD_WAIT_SW (UINT64_C(1) << 5)
 #define VTD_WAIT_FN (UINT64_C(1) << 6)
@@ -210,6 +284,8 @@ static inline struct vtd_descriptor vtd_inv_wait(uint64_t status_pa, uint32_t da
                                       status_pa };
     return d;
 }
+
+#define VTD_IQA_DW (UINT64_C(1) << 11) /* Descriptors of 32 bytes: scalable mode. */
 
 /* IQA: base address, and a queue of 2^(qs + 8) descriptors of 16 bytes. */
 static inline uint64_t vtd_iqa(uint64_t base, unsigned qs)

@@ -27,8 +27,9 @@ static void expect_refusal(const char *arguments, int status, const char *part)
 
 TEST_CASE(cli, every_command_explains_itself)
 {
-    static const char *const command[] = { "",        "replay",   "trace",  "params",
-                                           "presets", "policies", "formats" };
+    static const char *const command[] = {
+        "", "replay", "trace", "params", "presets", "policies", "formats", "linux-check"
+    };
     char arguments[64];
     for (unsigned i = 0; i < sizeof command / sizeof command[0]; i++) {
         snprintf(arguments, sizeof arguments, "%s --help", command[i]);
@@ -71,6 +72,26 @@ TEST_CASE(cli, wrong_words_get_one_clear_line)
     expect_refusal("replay " SINGLE " --json ''", 2, "--json: expected a file");
     expect_refusal("replay " SINGLE " --progress maybe", 2, "--progress");
     expect_refusal("params nothing-like-it", 2, "nothing matches");
+    expect_refusal("linux-check", 2, "expected one folder");
+    expect_refusal("linux-check /nowhere/at/all", 2, "/nowhere/at/all");
+    expect_refusal("linux-check @SAMPLE/", 2, "found none");
+    expect_refusal("linux-check @SAMPLE/../linux --show 1000", 2, "--show");
+    expect_refusal("linux-check @SAMPLE/../linux --set bogus=1", 2, "--set: bogus");
+}
+
+TEST_CASE(cli, recordings_of_kernels_are_checked)
+{
+    program_run(&r, "linux-check @SAMPLE/../linux");
+    EXPECT_EQUAL(r.status, 0);
+    EXPECT_HAS(r.out, "k612-lazy.oracle.txt.gz (Linux 6.12, lazy");
+    EXPECT_HAS(r.out, "drain order");
+    EXPECT_TEXT(r.err, "");
+    program_run(&r, "linux-check @SAMPLE/../linux --set recorded.policy=lazy --show 1");
+    EXPECT_EQUAL(r.status, 1);
+    EXPECT_HAS(r.out, "recorded psi:");
+    program_run(&r, "linux-check @SAMPLE/../linux --json @/check.json");
+    EXPECT_EQUAL(r.status, 0);
+    EXPECT_EQUAL(program_files("check.json"), 1);
 }
 
 TEST_CASE(cli, unknown_keys_and_impossible_parameters_are_named)

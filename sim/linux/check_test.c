@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Recordings of real kernels (traces/linux), and what is said of others. */
+#include "sim/linux/check.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sim/linux/shape.h"
+#include "sim/test/shim.h"
+
+static void path_of(char *path, size_t bytes, const char *name, const char *kind)
+{
+    snprintf(path, bytes, TEST_SOURCE_DIR "/traces/linux/%s.%s.txt.gz", name, kind);
+}
+
+static void check(struct check_result *r, const char *name, const char *kind,
+                  const char *setting)
+{
+    struct check_settings settings;
+    struct error error = { "" };
+    char path[256], twin[256];
+    memset(r, 0, sizeof *r);
+    r->show = 3;
+    path_of(path, sizeof path, name, kind);
+    path_of(twin, sizeof twin, name, "iova");
+    EXPECT(settings_of_name(&settings, path, &error));
+    EXPECT(setting == NULL || settings_set(&settings, setting, &error));
+    EXPECT(check_recording(r, path, twin, &settings, &error));
+    EXPECT_TEXT(error.text, "");
+}
+
+static void expect_all(const char *name, unsigned calls, unsigned allocator)
+{
+    struct check_result *r = calloc(1, sizeof *r);
+    check(r, name, "oracle", NULL);
+    EXPECT_EQUAL(r->rows, calls);
+    EXPECT_EQUAL(r->rows_agreed, calls);
+    EXPECT_TEXT(r->shown > 0 ? r->difference[0].ours : "", "");
+    check(r, name, "iova", NULL);
+    EXPECT_EQUAL(r->rows, allocator);
+    EXPECT_EQUAL(r->rows_agreed, allocator);
+    free(r);
+}
+
+TEST_CASE(linux_check, flush_queue_of_6_12)
+{
+    expect_all("k612-lazy", 683, 672);
+}
+
+TEST_CASE(linux_check, strict_7_3)
+{
+    expect_all("k73-strict", 72, 72);
+}
+
+TEST_CASE(linux_check, caching_mode_invalidates_on_map)
+{
+    expect_all("k73-strict-cm", 72, 72);
+}
+
+TEST_CASE(linux_check, device_tlbs_go_with_the_iotlb)
+{
+    expect_all("k73-strict-vnet-ats", 642, 442);
+}
+
+TEST_CASE(linux_check, first_stage_is_invalidated_by_pasid)
+{
+    expect_all("k73-strict-sm-fs", 72, 72);
+}
+
+/* A comparison that cannot fail is worth nothing: other settings must differ. */
+static void expect_differences(const char *name, const char *setting,
+                               enum check_aspect aspect)
+{
+    struct check_result *r = calloc(1, sizeof *r);
+    check(r, name, "oracle", setting);
+    EXPECT(r->rows_differing > 0);
+    EXPECT(r->aspect[aspect].agreed < r->aspect[aspect].compared);
+    EXPECT_EQUAL(r->shown, 3);
+    EXPECT(!check_good(r));
+    free(r);
+}
+
+TEST_CASE(linux_check, other_settings_differ)
+{
+    expect_differences("k73-strict", "recorded.policy=lazy", ASPECT_unmap_inv);
+    expect_differences("k612-lazy", "recorded.policy=strict", ASPECT_flush);
+    expect_differences("k73-strict-cm", "recorded.cap=0xd2008c222f0606", ASPECT_map_inv);
+    expect_differences("k73-strict-vnet-ats", "recorded.ats=0", ASPECT_unmap_inv);
+    expect_differences("k73-strict-sm-fs", "recorded.ecap=0xf42", ASPECT_unmap_inv);
+}
+
+/* Each row alone could be a race; so many are none. */
+TEST_CASE(linux_check, no_more_than_a_few_rows_are_excused)
+{
+    struct check_result *r = calloc(1, sizeof *r);
+    check(r, "k73-strict", "oracle", "linux.forcedac=1");
+    EXPECT_EQUAL(r->rows_differing, 0);
+    EXPECT(r->rows_excused > 10);
+    EXPECT(!check_good(r));
+    free(r);
+}
+
+/* ---- What cannot be read --------------------------------------------------------------
+ */
+
+static void expect_unreadable(const char *kind, const char *text, const char *part)
+{
+    struct recording r;
+    struct error error = { "" };
+    char path[256];
+    snprintf(path, sizeof path, TEST_BINARY_DIR "/linux_check_test.%s.txt", kind);
+    FILE *out = fopen(path, "w");
+    REQUIRE(out != NULL);
+    fputs(text, out);
+    fclose(out);
+    EXPECT(!recording_read(&r, path, &error));
+    EXPECT_HAS(error.text, part);
+    EXPECT_HAS(error.text, path);
+    recording_free(&r);
+    remove(path);
+}
+
+TEST_CASE(linux_check, every_mistake_in_a_recording_is_named_with_its_line)
+{
+    static const char *const wrong[][2] = {
+        { "", "expected recorded calls, got none" },
+        { "### one\n1 0t MAPX\n", "line 2: expected a recorded call, got 'MAPX'" },
+        { "x 0t MAP\n", "line 1: expected microseconds" },
+        { "1 0x MAP\n", "a CPU and its context" },
+        { "1 16t MAP\n", "a CPU below 16" },
+        { "1 0t MAP 00:05.0 R\n", "a device as 0000:00:05.0" },
+        { "1 0t MAP 0000:00:05.0 X\n", "expected W, R or B" },
+        { "1 0t MAP 0000:00:05.0 R phys=1000\n", "the outcome of the map is missing" },
+        { "1 0t MAP 0000:00:05.0 R phys=1000 iova=1000\n", "len= is missing" },
+        { "1 0t MAP 0000:00:05.0 R phys=zz\n", "expected a physical address, got 'zz'" },
+        { "1 0t MAP 0000:00:05.0 R bogus=1\n", "expected a known field, got 'bogus'" },
+        { "1 0t MAP 0000:00:05.0 R iova=1000 len=1 alloc=1/1/v0/x\n", "expected f or s" },
+        { "1 0t UNMAP 0000:00:05.0 R iova=1000 len=1 -> inv=psi:1\n",
+          "expected an invalidation, got 'psi" },
+        { "1 0t UNMAP 0000:00:05.0 R iova=1000 len=1 -> free=1/0\n", "1 to 2^24 pages" },
+        { "1 0t MAPSG 0000:00:05.0 R phys=1000 len=10,20 -> addr=1000\n",
+          "as many addresses as lengths" },
+        { "1 0t MAPIOVA base=1000 len=1000 links=1+2\n", "expected an offset" },
+        { "1 0t FQFLUSH queue\n", "expected timer, got 'queue'" },
+    };
+    for (unsigned i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+        expect_unreadable("oracle", wrong[i][0], wrong[i][1]);
+    expect_unreadable("iova", "A 0 v0 1 fffff fffff x\n", "line 1: expected f or s");
+    expect_unreadable("iova", "F 0 x0 fffff 1\n", "an address space vN");
+    expect_unreadable("iova", "Z 0\n", "expected A or F, got 'Z'");
+}
+
+TEST_CASE(linux_check, settings_follow_from_the_name)
+{
+    struct check_settings s;
+    struct error error = { "" };
+    EXPECT(settings_of_name(&s, "some/where/k618-lazy-aw39-dac.oracle.txt.gz", &error));
+    EXPECT_TEXT(s.kernel.release, "6.18");
+    EXPECT_TEXT(s.recorded.policy, "lazy");
+    EXPECT_EQUAL(s.recorded.cap, 0xd2008c22260206);
+    EXPECT(s.kernel.forcedac);
+    EXPECT(!settings_of_name(&s, "k99-strict.oracle.txt.gz", &error));
+    EXPECT_HAS(error.text, "'k99' in the name is not known");
+    EXPECT(!settings_set(&s, "recorded.bogus=1", &error));
+    EXPECT_HAS(error.text, "recorded.bogus: not known");
+    EXPECT(!settings_set(&s, "bogus", &error));
+    EXPECT_HAS(error.text, "expected key=value");
+}
+
+/* ---- Shapes of scatter lists ------------------------------------------------------------
+ */
+
+static bool shape(const char *line, unsigned longest, uint32_t *length)
+{
+    struct recording r;
+    struct error error = { "" };
+    char path[256];
+    snprintf(path, sizeof path, TEST_BINARY_DIR "/linux_shape_test.oracle.txt");
+    FILE *out = fopen(path, "w");
+    CHECK(out != NULL);
+    fputs(line, out);
+    fclose(out);
+    EXPECT(recording_read(&r, path, &error));
+    EXPECT_TEXT(error.text, "");
+    const bool found = shape_elements(&r, &r.row[0], longest, length);
+    recording_free(&r);
+    remove(path);
+    return found;
+}
+
+TEST_CASE(linux_check, lengths_of_a_list_fit_outputs_and_ranges)
+{
+    uint32_t n[8];
+    /* Unaligned beginning and end. */
+    EXPECT(shape("1 0t MAPSG 0000:00:05.0 R phys=1200,8000 len=1000 -> addr=ff200 "
+                 "alloc=ff/2/v0/s segs=2\n",
+                 65536, n));
+    EXPECT_EQUAL(n[0], 0xe00);
+    EXPECT_EQUAL(n[1], 0x200);
+    /* Two elements of 64 KiB that continue each other are one range. */
+    EXPECT(shape("1 0t MAPSG 0000:00:1f.2 R phys=10000,20000 len=10000,10000 -> "
+                 "addr=100000,110000 alloc=100/32/v0/s segs=1\n",
+                 65536, n));
+    EXPECT_EQUAL(n[0], 0x10000);
+    EXPECT_EQUAL(n[1], 0x10000);
+    /* An output that ends early does so because the next element did not fit. */
+    EXPECT(shape("1 0t MAPSG 0000:00:1f.2 R phys=10000,80000,90000 len=f000,3000 -> "
+                 "addr=100000,10f000 alloc=100/18/v0/s segs=3\n",
+                 65536, n));
+    EXPECT(n[1] >= 0x2000);
+    EXPECT_EQUAL(n[0] + n[1] + n[2], 0x12000);
+    EXPECT(!shape("1 0t MAPSG 0000:00:1f.2 R phys=10000,80000 len=1000 -> "
+                  "addr=100000 alloc=100/1/v0/s segs=2\n",
+                  65536, n));
+}

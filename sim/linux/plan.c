@@ -1,0 +1,461 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sim/linux/plan.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "dma_api/dma-mapping.h"
+#include "sim/base/check.h"
+
+enum { LOOK_AHEAD = 8192, PENDING_MAX = 8192, NEAR = 256 };
+
+/* One allocation or release that a row of the calls' recording shows. */
+struct event {
+    uint32_t row;
+    bool release, taken;
+    uint64_t pfn, pages; /* pages 0: not known. */
+};
+
+struct maker {
+    struct plan *plan;
+    const struct recording *r, *a;
+    const uint32_t *order;
+    struct event *event;
+    uint32_t events;
+    uint32_t *section_event; /* The first event of each section; one behind the last. */
+    uint32_t *event_of;      /* Of each row of the allocator's: the event, or NO_ROW. */
+    uint32_t *row_of;        /* Of each row of the allocator's: the call, or NO_ROW. */
+    bool *timed, *begun, *done,
+        *flushed;         /* Of calls: has an event; emitted; first half, too. */
+    uint32_t *drain;      /* Of queued calls: the row that gives the range back. */
+    uint32_t *not_before; /* Of queued calls: the timer row that passed it by. */
+    uint8_t *cpu;         /* Of calls: where they run. */
+    uint32_t next;        /* The first call that may not have been emitted. */
+};
+
+static void *zeroed(size_t count, size_t bytes)
+{
+    void *all = calloc(count + 1, bytes);
+    CHECK(all != NULL);
+    return all;
+}
+
+static uint32_t *no_rows(size_t count)
+{
+    uint32_t *all = zeroed(count, sizeof *all);
+    for (size_t i = 0; i <= count; i++)
+        all[i] = NO_ROW;
+    return all;
+}
+
+static void step_add(struct plan *p, enum step_kind kind, uint32_t row, uint8_t cpu)
+{
+    if (p->steps == p->room) {
+        p->room = p->room == 0 ? 4096 : 2 * p->room;
+        p->step = realloc(p->step, p->room * sizeof *p->step);
+        CHECK(p->step != NULL);
+    }
+    p->step[p->steps++] = (struct step){ row, (uint8_t)kind, cpu };
+}
+
+/* ---- Which call each line of the allocator's recording belongs to
+ * ------------------------------------------------------------------------------------ */
+
+static void list_events(struct maker *m)
+{
+    const struct recording *r = m->r;
+    m->event                  = zeroed(r->rows + r->ranges, sizeof *m->event);
+    m->section_event          = zeroed(r->sections + 1u, sizeof *m->section_event);
+    uint32_t section          = 0;
+    for (uint32_t i = 0; i < r->rows; i++) {
+        const struct row *row = &r->row[i];
+        while (section < row->section)
+            m->section_event[++section] = m->events;
+        if (row_kind_maps(row->kind))
+            m->event[m->events++] =
+                (struct event){ .row   = i,
+                                .pfn   = row->nested ? row->iova >> PAGE_SHIFT : row->pfn,
+                                .pages = row->nested ? 0 : row->pages };
+        for (uint32_t k = 0; k < row->freed.count; k++)
+            m->event[m->events++] =
+                (struct event){ .row     = i,
+                                .release = true,
+                                .pfn     = r->range[row->freed.first + k].pfn,
+                                .pages   = r->range[row->freed.first + k].pages };
+    }
+    while (section < r->sections + 1u)
+        m->section_event[++section] = m->events;
+}
+
+/* loosely: on another CPU or from another place than the line of the call says. */
+static bool is_event(const struct maker *m, const struct event *e, const struct row *a,
+                     bool loosely)
+{
+    const struct row *row = &m->r->row[e->row];
+    const uint8_t space   = m->plan->space_of[a->space];
+    return !e->taken && e->release == (a->kind == ROW_release) && e->pfn == a->pfn
+           && (e->pages == 0 || e->pages == a->pages)
+           && (loosely
+               || (row->cpu == a->cpu
+                   && (e->release || row->path == 0 || row->path == a->path)))
+           && (space == NO_SPACE || row->space == NO_SPACE || row->space == space);
+}
+
+/* The events of a section from first on; moves *first over those that are taken. */
+static uint32_t find_event(struct maker *m, const struct row *a, uint32_t *first,
+                           uint32_t end)
+{
+    while (*first < end && m->event[*first].taken)
+        (*first)++;
+    for (unsigned loosely = 0; loosely < 2; loosely++)
+        for (uint32_t i = *first; i < end && i - *first < LOOK_AHEAD; i++)
+            if (is_event(m, &m->event[i], a, loosely != 0))
+                return i;
+    return NO_ROW;
+}
+
+static uint32_t section_called(const struct recording *r, const char *name)
+{
+    for (uint32_t s = 0; s < r->sections && name[0] != '\0'; s++)
+        if (strcmp(r->section[s], name) == 0)
+            return s;
+    return NO_ROW;
+}
+
+static void match(struct maker *m)
+{
+    const struct recording *a = m->a;
+    uint32_t section = NO_ROW, in = NO_ROW, first = 0, end = 0;
+    for (uint32_t i = 0; i < a->rows; i++) {
+        const struct row *row = &a->row[i];
+        if (row->section != section) {
+            section = row->section;
+            in      = section_called(m->r, a->section[section]);
+            first   = in == NO_ROW ? 0 : m->section_event[in];
+            end     = in == NO_ROW ? 0 : m->section_event[in + 1];
+        }
+        const uint32_t e = in == NO_ROW ? NO_ROW : find_event(m, row, &first, end);
+        if (e == NO_ROW)
+            continue;
+        m->event[e].taken = true;
+        m->event_of[i]    = e;
+        if (row->kind == ROW_allocate)
+            m->cpu[m->event[e].row] = row->cpu; /* Where it did run. */
+        m->row_of[i]              = m->event[e].row;
+        m->timed[m->event[e].row] = true;
+        if (m->r->row[m->event[e].row].space != NO_SPACE)
+            m->plan->space_of[row->space] = m->r->row[m->event[e].row].space;
+    }
+}
+
+/* ---- Which drain gives each queued range back
+ * -------------------------------------------------------------------------- */
+
+struct waiting {
+    uint64_t pfn;
+    uint32_t row; /* The queued call, or the drain that comes before its line. */
+};
+
+struct waiting_list {
+    struct waiting at[PENDING_MAX];
+    unsigned count;
+};
+
+static uint32_t wait_take(struct waiting_list *w, uint64_t pfn)
+{
+    for (unsigned i = 0; i < w->count; i++)
+        if (w->at[i].pfn == pfn) {
+            const uint32_t row = w->at[i].row;
+            memmove(&w->at[i], &w->at[i + 1], (--w->count - i) * sizeof w->at[0]);
+            return row;
+        }
+    return NO_ROW;
+}
+
+static void wait_add(struct waiting_list *w, uint64_t pfn, uint32_t row)
+{
+    if (w->count == PENDING_MAX)
+        memmove(&w->at[0], &w->at[1], --w->count * sizeof w->at[0]);
+    w->at[w->count++] = (struct waiting){ pfn, row };
+}
+
+/* A drain: what it gives back was queued before; what it leaves, after. */
+static void note_drain(struct maker *m, uint32_t index, struct waiting_list *queued,
+                       struct waiting_list *early)
+{
+    const struct row *row = &m->r->row[index];
+    for (uint32_t k = 0; k < row->freed.count; k++) {
+        const uint64_t pfn = m->r->range[row->freed.first + k].pfn;
+        const uint32_t q   = wait_take(queued, pfn);
+        if (q == NO_ROW) {
+            wait_add(early, pfn, index);
+            continue;
+        }
+        m->drain[q] = index;
+        if (row->kind != ROW_timer)
+            m->not_before[q] = NO_ROW; /* A flush had covered it, though not its drain. */
+    }
+    for (unsigned i = 0; row->kind == ROW_timer && i < queued->count; i++)
+        m->not_before[queued->at[i].row] = index;
+}
+
+static void find_drains(struct maker *m)
+{
+    struct waiting_list *queued = zeroed(REC_DEVICES_MAX, sizeof *queued);
+    struct waiting_list *early  = zeroed(REC_DEVICES_MAX, sizeof *early);
+    for (uint32_t i = 0; i < m->r->rows; i++) {
+        const struct row *row = &m->r->row[i];
+        if (row->device == NO_DEVICE)
+            continue;
+        if (row->kind == ROW_timer || row->flush_all || (row->queued && row->freed.count))
+            note_drain(m, i, &queued[row->device], &early[row->device]);
+        if (!row->queued)
+            continue;
+        const uint64_t pfn = row->iova >> PAGE_SHIFT;
+        m->drain[i]        = wait_take(&early[row->device], pfn);
+        if (m->drain[i] != NO_ROW && i - m->drain[i] > NEAR)
+            m->drain[i] = NO_ROW; /* Of an earlier life of the address. */
+        if (m->drain[i] == NO_ROW)
+            wait_add(&queued[row->device], pfn, i);
+    }
+    free(queued);
+    free(early);
+}
+
+/* ---- Emission
+ * ------------------------------------------------------------------------------- */
+
+static void emit(struct maker *m, uint32_t row);
+
+/* The newest call that queued one of the ranges that this one gives back. */
+static uint32_t newest_queued(const struct maker *m, uint32_t index)
+{
+    for (uint32_t i = index; i > 0 && index - i < LOOK_AHEAD; i--)
+        if (m->drain[i - 1] == index)
+            return i - 1;
+    return NO_ROW;
+}
+
+/* The first timer of the row's device from a line on, in the row's section; or NO_ROW. */
+static uint32_t timer_from(const struct maker *m, const struct row *row, uint32_t from)
+{
+    for (uint32_t i = from; i < m->r->rows && m->r->row[i].section == row->section; i++)
+        if (m->r->row[i].kind == ROW_timer && m->r->row[i].device == row->device)
+            return i;
+    return NO_ROW;
+}
+
+/* A call that finds ranges covered comes between the flush of the first timer after they
+ * were queued, and that timer's drain: the timer's row, or NO_ROW. */
+static uint32_t timer_around(const struct maker *m, uint32_t index)
+{
+    const struct row *row = &m->r->row[index];
+    if (!row->queued || row->flush_all || row->freed.count == 0)
+        return NO_ROW;
+    const uint32_t queued = newest_queued(m, index);
+    return queued == NO_ROW ? NO_ROW : timer_from(m, row, queued);
+}
+
+static void emit_flush(struct maker *m, uint32_t timer)
+{
+    if (timer == NO_ROW || m->done[timer] || m->flushed[timer])
+        return;
+    step_add(m->plan, STEP_flush, timer, m->r->row[timer].cpu);
+    m->flushed[timer] = true;
+}
+
+/* A timer that another CPU's call comes into the middle of: that CPU's calls up to there.
+ */
+static void emit_inside(struct maker *m, uint32_t timer)
+{
+    const uint8_t device = m->r->row[timer].device;
+    for (uint32_t i = timer + 1; i < m->r->rows && i - timer < NEAR; i++) {
+        if (m->done[i] || m->r->row[i].device != device || timer_around(m, i) != timer)
+            continue;
+        emit_flush(m, timer);
+        for (uint32_t k = timer + 1; k <= i; k++)
+            if (m->r->row[k].cpu == m->r->row[i].cpu)
+                emit(m, k);
+    }
+}
+
+/* Queued calls near the drain, before or behind its line, that belong to its other side. */
+static void emit_queued(struct maker *m, uint32_t timer, const uint32_t *belongs)
+{
+    const uint32_t from = timer < LOOK_AHEAD ? 0 : timer - LOOK_AHEAD;
+    for (uint32_t i = from; i < m->r->rows && i < timer + LOOK_AHEAD; i++)
+        if (belongs[i] == timer && !m->done[i] && m->r->row[i].queued)
+            emit(m, i);
+}
+
+static void emit(struct maker *m, uint32_t row)
+{
+    if (m->done[row])
+        return;
+    const bool timer = m->r->row[row].kind == ROW_timer;
+    if (timer && !m->begun[row]) {
+        m->begun[row] = true;
+        emit_queued(m, row, m->drain);
+        emit_inside(m, row);
+    }
+    m->done[row] = true;
+    emit_flush(m, timer_around(m, row));
+    m->plan->moved += row != m->next && !timer;
+    step_add(m->plan, STEP_call, row, m->cpu[row]);
+    if (timer)
+        emit_queued(m, row, m->not_before);
+}
+
+/* Whether the call must wait for a timer that has not been emitted. */
+static bool waits(const struct maker *m, uint32_t row)
+{
+    const uint32_t timer = m->not_before[row];
+    return m->r->row[row].queued && timer != NO_ROW && !m->done[timer];
+}
+
+/* Calls without an event of their own go where their lines stand. */
+static void advance(struct maker *m, uint32_t end)
+{
+    for (; m->next < end; m->next++) {
+        if (m->done[m->next] || waits(m, m->next))
+            continue;
+        if (m->timed[m->next])
+            return;
+        emit(m, m->next);
+    }
+}
+
+static uint32_t section_end(const struct recording *r, uint32_t section)
+{
+    uint32_t row = 0;
+    while (row < r->rows && r->row[row].section <= section)
+        row++;
+    return row;
+}
+
+/* Whatever is left of the sections up to this row, in the order of the lines. */
+static void finish(struct maker *m, uint32_t end)
+{
+    for (; m->next < end; m->next++)
+        if (!waits(m, m->next))
+            emit(m, m->next);
+}
+
+static void emit_by_allocator(struct maker *m)
+{
+    uint32_t section = NO_ROW, end = 0;
+    for (uint32_t k = 0; k < m->a->rows; k++) {
+        const uint32_t i      = m->order[k];
+        const struct row *row = &m->a->row[i];
+        if (section == NO_ROW || row->section > section) {
+            finish(m, end);
+            section           = row->section;
+            const uint32_t in = section_called(m->r, m->a->section[section]);
+            if (in != NO_ROW)
+                end = section_end(m->r, in);
+        }
+        advance(m, end);
+        if (m->row_of[i] != NO_ROW) {
+            emit(m, m->row_of[i]);
+        } else if (m->plan->space_of[row->space] != NO_SPACE) {
+            step_add(m->plan, STEP_outside, i, row->cpu);
+            m->plan->outside++;
+        }
+    }
+}
+
+static void maker_free(struct maker *m)
+{
+    free(m->event);
+    free(m->section_event);
+    free(m->event_of);
+    free(m->row_of);
+    free(m->timed);
+    free(m->cpu);
+    free(m->begun);
+    free(m->done);
+    free(m->flushed);
+    free(m->drain);
+    free(m->not_before);
+}
+
+void plan_make(struct plan *p, const struct recording *calls,
+               const struct recording *allocator, const uint32_t *order)
+{
+    struct maker m = { .plan = p, .r = calls, .a = allocator, .order = order };
+    memset(p, 0, sizeof *p);
+    memset(p->space_of, NO_SPACE, sizeof p->space_of);
+    p->calls     = calls;
+    p->allocator = allocator;
+    m.timed      = zeroed(calls->rows, sizeof *m.timed);
+    m.cpu        = zeroed(calls->rows, sizeof *m.cpu);
+    for (uint32_t i = 0; i < calls->rows; i++)
+        m.cpu[i] = calls->row[i].cpu;
+    m.begun      = zeroed(calls->rows, sizeof *m.begun);
+    m.done       = zeroed(calls->rows, sizeof *m.done);
+    m.flushed    = zeroed(calls->rows, sizeof *m.flushed);
+    m.drain      = no_rows(calls->rows);
+    m.not_before = no_rows(calls->rows);
+    find_drains(&m);
+    if (allocator != NULL) {
+        m.row_of   = no_rows(allocator->rows);
+        m.event_of = no_rows(allocator->rows);
+        list_events(&m);
+        match(&m);
+        emit_by_allocator(&m);
+    }
+    finish(&m, calls->rows);
+    maker_free(&m);
+}
+
+void plan_free(struct plan *p)
+{
+    free(p->step);
+    memset(p, 0, sizeof *p);
+}
+
+/* ---- The order of the lines
+ * -------------------------------------------------------------------- */
+
+struct place {
+    uint32_t row, event; /* event: the row's own, or that of the row before it. */
+};
+
+static int by_event(const void *a, const void *b)
+{
+    const struct place *x = a, *y = b;
+    if (x->event != y->event)
+        return x->event < y->event ? -1 : 1;
+    return x->row < y->row ? -1 : x->row > y->row;
+}
+
+void plan_line_order(const struct recording *calls, const struct recording *allocator,
+                     uint32_t *order)
+{
+    struct plan unused  = { .calls = calls, .allocator = allocator };
+    struct maker m      = { .plan = &unused, .r = calls, .a = allocator };
+    struct place *place = zeroed(allocator->rows, sizeof *place);
+    uint32_t event = 0, section = NO_ROW, from = 0;
+    memset(unused.space_of, NO_SPACE, sizeof unused.space_of);
+    m.timed    = zeroed(calls->rows, sizeof *m.timed);
+    m.cpu      = zeroed(calls->rows, sizeof *m.cpu);
+    m.row_of   = no_rows(allocator->rows);
+    m.event_of = no_rows(allocator->rows);
+    list_events(&m);
+    match(&m);
+    for (uint32_t i = 0; i < allocator->rows; i++) {
+        if (allocator->row[i].section != section) { /* Sections stay where they are. */
+            qsort(place + from, i - from, sizeof *place, by_event);
+            section = allocator->row[i].section;
+            from    = i;
+            event   = 0;
+        }
+        event    = m.event_of[i] == NO_ROW ? event : m.event_of[i];
+        place[i] = (struct place){ i, event };
+    }
+    qsort(place + from, allocator->rows - from, sizeof *place, by_event);
+    for (uint32_t i = 0; i < allocator->rows; i++)
+        order[i] = place[i].row;
+    free(place);
+    maker_free(&m);
+}

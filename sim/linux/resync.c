@@ -1,0 +1,450 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sim/linux/resync.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "sim/base/lg2.h"
+
+enum { HISTORY = 512, LIVE_BUCKETS = 1 << 14 };
+
+static const char *const rule_name[RULES] = { "none", "interrupt", "late", "migration",
+                                              "tree" };
+
+const char *resync_rule_name(enum resync_rule rule)
+{
+    return rule_name[rule];
+}
+
+/* One call of a CPU's magazines of one size, and what they held before it. */
+struct operation {
+    struct iova_image before;
+    uint64_t pfn;
+    uint32_t row;
+    bool release, cached;
+};
+
+struct resync_history {
+    struct operation *at; /* A ring of HISTORY; NULL until it is needed. */
+    uint64_t count;
+};
+
+struct resync_space {
+    struct resync *resync;
+    struct iova_domain *allocator;
+    struct iova_watch watch;
+    unsigned number;
+};
+
+struct live_range {
+    struct live_range *next;
+    unsigned space;
+    bool outside;
+    uint64_t pfn, granules;
+};
+
+/* ---- What is handed out
+ * ------------------------------------------------------------------------ */
+
+static struct live_range **bucket(const struct resync *s, unsigned space, uint64_t pfn)
+{
+    return &s->live[(pfn * 2654435761u + space) % LIVE_BUCKETS];
+}
+
+static struct live_range **find_live(const struct resync *s, unsigned space, uint64_t pfn)
+{
+    struct live_range **link = bucket(s, space, pfn);
+    while (*link != NULL && ((*link)->space != space || (*link)->pfn != pfn))
+        link = &(*link)->next;
+    return link;
+}
+
+bool resync_is_live(const struct resync *s, unsigned space, uint64_t pfn)
+{
+    return *find_live(s, space, pfn) != NULL;
+}
+
+bool resync_is_outside(const struct resync *s, unsigned space, uint64_t pfn)
+{
+    const struct live_range *l = *find_live(s, space, pfn);
+    return l != NULL && l->outside;
+}
+
+void resync_note_live(struct resync *s, unsigned space, uint64_t pfn, uint64_t granules)
+{
+    struct live_range **first = bucket(s, space, pfn);
+    struct live_range *l      = malloc(sizeof *l);
+    CHECK(l != NULL);
+    *l     = (struct live_range){ *first, space, s->outside, pfn, granules };
+    *first = l;
+}
+
+static void drop_live(struct resync *s, unsigned space, uint64_t pfn)
+{
+    struct live_range **link = find_live(s, space, pfn);
+    struct live_range *l     = *link;
+    if (l == NULL)
+        return;
+    *link = l->next;
+    free(l);
+}
+
+/* ---- History
+ * -------------------------------------------------------------------------------- */
+
+static struct resync_history *history_of(struct resync *s, unsigned space, unsigned order)
+{
+    return &s->history[(space * IOVA_ORDERS + order) * s->cpus + cpu_this()->id];
+}
+
+static struct operation *operation_back(const struct resync_history *h, uint64_t back)
+{
+    return &h->at[(h->count - back) % HISTORY];
+}
+
+static void remember(struct resync_history *h, const struct iova_image *before,
+                     struct operation o)
+{
+    o.before = *before;
+    if (h->at == NULL)
+        h->at = malloc(HISTORY * sizeof *h->at);
+    CHECK(h->at != NULL);
+    h->at[h->count++ % HISTORY] = o;
+}
+
+static bool is_empty(const struct iova_domain *d, unsigned order)
+{
+    struct iova_image now;
+    iova_cache_image(d, order, cpu_this()->id, &now);
+    return now.count[0] + now.count[1] == 0;
+}
+
+/* Takes from this CPU's magazines, 0: they are empty. The depot is left alone: false when
+ * it would be asked. */
+static bool take_own(struct iova_domain *d, unsigned order, uint64_t *pfn)
+{
+    *pfn = 0;
+    if (is_empty(d, order))
+        return d->cache[order].depot_size == 0;
+    *pfn = iova_cache_get(d, order, UINT64_MAX);
+    return true;
+}
+
+/* Does it once more; false when it does not come out as it did. */
+static bool redo(struct iova_domain *d, unsigned order, const struct operation *o)
+{
+    uint64_t pfn;
+    if (o->release)
+        return iova_cache_put(d, order, o->pfn);
+    return take_own(d, order, &pfn) && pfn == (o->cached ? o->pfn : 0);
+}
+
+/* Whether the depot has changed since the image by this CPU's pushes only. */
+static bool depot_is_own(const struct iova_domain *d, unsigned order,
+                         const struct iova_image *then)
+{
+    const struct iova_cache *c = &d->cache[order];
+    return d->stats.depot_pop == then->depot_popped && c->depot_size >= then->depot
+           && d->stats.depot_push - then->depot_pushed == c->depot_size - then->depot;
+}
+
+/* ---- Interrupt
+ * ---------------------------------------------------------------------------- */
+
+/* What this CPU's magazines would have given then; 0: they were empty. */
+static uint64_t top_of(const struct iova_image *image)
+{
+    for (unsigned m = 0; m < 2; m++)
+        if (image->count[m] > 0)
+            return image->pfn[m][image->count[m] - 1];
+    return 0;
+}
+
+/* The allocation so many calls earlier; on success those calls are done again behind it. */
+static bool happened_earlier(struct resync *s, struct iova_domain *d, unsigned order,
+                             struct resync_history *h, uint64_t back)
+{
+    const unsigned cpu = cpu_this()->id;
+    struct iova_image now;
+    uint64_t pfn;
+    iova_cache_restore(d, order, cpu, &operation_back(h, back)->before);
+    bool good = take_own(d, order, &pfn) && pfn == (s->path == 's' ? 0 : s->pfn);
+    for (uint64_t i = back; good && i > 0; i--)
+        good = redo(d, order, operation_back(h, i));
+    if (good)
+        return true;
+    iova_cache_image(d, order, cpu, &now);
+    iova_cache_restore(d, order, cpu, &operation_back(h, back)->before);
+    for (uint64_t i = back; i > 0; i--)
+        CHECK(redo(d, order, operation_back(h, i)));
+    return false;
+}
+
+/* Writes the history anew: the allocation, then what it came before. */
+static void rewrite(struct resync *s, struct iova_domain *d, unsigned order,
+                    struct resync_history *h, uint64_t back)
+{
+    const unsigned cpu     = cpu_this()->id;
+    struct operation *tail = malloc(back * sizeof *tail);
+    struct iova_image now;
+    CHECK(tail != NULL);
+    for (uint64_t i = 0; i < back; i++)
+        tail[i] = *operation_back(h, back - i);
+    iova_cache_restore(d, order, cpu, &tail[0].before);
+    h->count -= back;
+    const struct operation first = { .pfn    = s->pfn,
+                                     .row    = s->row,
+                                     .cached = s->path != 's' };
+    s->before_row                = tail[0].row;
+    for (uint64_t i = 0; i <= back; i++) {
+        const struct operation *o = i == 0 ? &first : &tail[i - 1];
+        iova_cache_image(d, order, cpu, &now);
+        remember(h, &now, *o);
+        CHECK(redo(d, order, o));
+    }
+    free(tail);
+}
+
+static bool try_interrupt(struct resync *s, struct iova_domain *d, unsigned space,
+                          unsigned order, uint64_t granules)
+{
+    struct resync_history *h = history_of(s, space, order);
+    const uint64_t held      = h->count < HISTORY - 1 ? h->count : HISTORY - 1;
+    for (uint64_t back = 1; back <= held; back++) {
+        if (!depot_is_own(d, order, &operation_back(h, back)->before))
+            return false;
+        if (top_of(&operation_back(h, back)->before) != (s->path == 's' ? 0 : s->pfn)
+            || !happened_earlier(s, d, order, h, back))
+            continue;
+        rewrite(s, d, order, h, back);
+        if (s->path == 's' && !iova_tree_claim(d, s->pfn, granules))
+            return false;
+        s->rule = RULE_interrupt;
+        return true;
+    }
+    return false;
+}
+
+/* ---- Answers
+ * ---------------------------------------------------------------------------------- */
+
+static bool cacheable(uint64_t granules)
+{
+    return lg2_ceil(granules) < IOVA_ORDERS;
+}
+
+static void asked(void *self, struct iova_domain *d, uint64_t granules)
+{
+    struct resync_space *at = self;
+    at->resync->hints       = iova_tree_hints(d);
+    if (cacheable(granules))
+        iova_cache_image(d, lg2_ceil(granules), cpu_this()->id, &at->resync->before);
+}
+
+/* The answer goes back to where it came from. */
+static void undo(struct resync *s, struct iova_domain *d, unsigned order, uint64_t pfn,
+                 bool cached)
+{
+    if (pfn == 0)
+        return;
+    if (!cached)
+        iova_tree_withdraw(d, pfn, s->hints);
+    else if (d->stats.depot_pop == s->before.depot_popped)
+        iova_cache_restore(d, order, cpu_this()->id, &s->before);
+    else
+        iova_cache_put(d, order, pfn);
+}
+
+/* A magazine was changed from outside: what was before cannot be done again. */
+void resync_forget(struct resync *s, unsigned space, unsigned order)
+{
+    for (unsigned cpu = 0; cpu < s->cpus; cpu++)
+        s->history[(space * IOVA_ORDERS + order) * s->cpus + cpu].count = 0;
+}
+
+/* Whether this CPU would come to the recorded address, sooner or later. */
+static bool is_within_reach(const struct resync *s, const struct iova_domain *d,
+                            unsigned order)
+{
+    const struct iova_cache *c        = &d->cache[order];
+    const struct iova_cpu_cache *mine = &c->cpu[cpu_this()->id];
+    const struct iova_magazine *m[2]  = { mine->loaded, mine->previous };
+    for (unsigned i = 0; i < 2; i++)
+        for (uint32_t k = 0; k < m[i]->count; k++)
+            if (m[i]->pfn[k] == s->pfn)
+                return true;
+    for (const struct iova_magazine *full = c->depot; full != NULL; full = full->next)
+        for (uint32_t k = 0; k < full->count; k++)
+            if (full->pfn[k] == s->pfn)
+                return true;
+    return false;
+}
+
+/* Takes the recorded range instead; the rule says how. */
+static bool is_later_turn(struct resync *s, const struct iova_domain *d, unsigned order,
+                          uint64_t got)
+{
+    if (s->comes_later == NULL || !is_within_reach(s, d, order)
+        || !s->comes_later(s->lines, got))
+        return false;
+    s->served = true;
+    return true;
+}
+
+static bool take_recorded(struct resync *s, struct iova_domain *d, unsigned space,
+                          uint64_t granules, uint64_t got)
+{
+    const unsigned order = lg2_ceil(granules);
+    if (cacheable(granules)) {
+        granules = UINT64_C(1) << order;
+        if (s->rather_later != NULL && s->rather_later(s->lines, got)
+            && is_later_turn(s, d, order, got))
+            return true;
+        if (try_interrupt(s, d, space, order, granules) || is_later_turn(s, d, order, got))
+            return true;
+        if (iova_cache_take(d, order, s->pfn)) {
+            resync_forget(s, space, order);
+            s->rule = RULE_migration;
+            return true;
+        }
+    }
+    if (s->path == 'f' || !iova_tree_claim(d, s->pfn, granules))
+        return false;
+    if (cacheable(granules) && !is_empty(d, order))
+        resync_forget(s, space, order); /* A CPU that did not look into its magazines. */
+    s->rule = RULE_tree;
+    return true;
+}
+
+/* The answer is not the recorded one: the address that the caller gets, 0 for none yet. */
+static uint64_t settle(struct resync *s, struct iova_domain *d, unsigned space,
+                       uint64_t granules, uint64_t pfn, bool cached)
+{
+    const unsigned order = lg2_ceil(granules);
+    undo(s, d, order, pfn, cached);
+    if (take_recorded(s, d, space, granules, pfn) && !s->served)
+        return s->pfn;
+    if (cached)
+        CHECK(iova_cache_get(d, order, UINT64_MAX) == pfn);
+    else
+        CHECK(
+            iova_tree_claim(d, pfn, cacheable(granules) ? UINT64_C(1) << order : granules));
+    return pfn;
+}
+
+static uint64_t answered(void *self, struct iova_domain *d, uint64_t granules, uint64_t pfn,
+                         bool cached)
+{
+    struct resync_space *at = self;
+    struct resync *s        = at->resync;
+    s->got_pfn              = pfn;
+    s->got_granules         = granules;
+    s->got_path             = pfn == 0 ? 0 : cached ? 'f' : 's';
+    s->served               = false;
+    if (s->expects && s->pfn != pfn && pfn != 0)
+        pfn = settle(s, d, at->number, granules, pfn, cached);
+    const bool plain = s->rule == RULE_none || s->rule == RULE_tree;
+    if (plain && cacheable(granules) && pfn != 0
+        && (s->rule == RULE_none || is_empty(d, lg2_ceil(granules))))
+        remember(history_of(s, at->number, lg2_ceil(granules)), &s->before,
+                 (struct operation){
+                     .pfn = pfn, .row = s->row, .cached = s->rule == RULE_none && cached });
+    if (pfn != 0)
+        resync_note_live(s, at->number, pfn, granules);
+    return pfn;
+}
+
+static void released(void *self, struct iova_domain *d, uint64_t pfn, uint64_t granules)
+{
+    struct resync_space *at = self;
+    struct resync *s        = at->resync;
+    struct iova_image before;
+    if (s->releases < RESYNC_RELEASED_MAX)
+        s->released[s->releases++] = (struct rec_range){ pfn, granules };
+    drop_live(s, at->number, pfn);
+    if (!cacheable(granules))
+        return;
+    iova_cache_image(d, lg2_ceil(granules), cpu_this()->id, &before);
+    remember(history_of(s, at->number, lg2_ceil(granules)), &before,
+             (struct operation){ .pfn = pfn, .row = s->row, .release = true });
+}
+
+/* ---- Life
+ * ----------------------------------------------------------------------------------- */
+
+void resync_init(struct resync *s, unsigned spaces, unsigned cpus)
+{
+    memset(s, 0, sizeof *s);
+    s->cpus    = cpus;
+    s->spaces  = spaces;
+    s->space   = calloc(spaces, sizeof *s->space);
+    s->history = calloc((size_t)spaces * IOVA_ORDERS * cpus, sizeof *s->history);
+    s->live    = calloc(LIVE_BUCKETS, sizeof(struct live_range *));
+    CHECK(s->space != NULL && s->history != NULL && s->live != NULL);
+}
+
+void resync_watch(struct resync *s, unsigned space, struct iova_domain *d)
+{
+    CHECK(space < s->spaces);
+    struct resync_space *at = &s->space[space];
+    *at       = (struct resync_space){ .resync = s, .allocator = d, .number = space };
+    at->watch = (struct iova_watch){ at, asked, answered, released };
+    d->watch  = &at->watch;
+}
+
+void resync_begin(struct resync *s, bool expects, uint64_t pfn, char path)
+{
+    s->expects  = expects;
+    s->pfn      = pfn;
+    s->path     = path;
+    s->got_pfn  = 0;
+    s->got_path = 0;
+    s->rule     = RULE_none;
+    s->releases = 0;
+    s->outside  = false;
+    s->row      = 0;
+}
+
+static struct live_range *unlink_any(struct resync *s, unsigned bucket_number)
+{
+    struct live_range *l = s->live[bucket_number];
+    if (l != NULL)
+        s->live[bucket_number] = l->next;
+    return l;
+}
+
+static void stop_watching(struct resync *s)
+{
+    for (unsigned i = 0; i < s->spaces; i++)
+        if (s->space[i].allocator != NULL)
+            s->space[i].allocator->watch = NULL;
+}
+
+void resync_end(struct resync *s)
+{
+    struct live_range *l;
+    stop_watching(s);
+    for (unsigned b = 0; b < LIVE_BUCKETS; b++)
+        while ((l = unlink_any(s, b)) != NULL) {
+            iova_free_fast(s->space[l->space].allocator, l->pfn, l->granules);
+            free(l);
+        }
+}
+
+void resync_abandon(struct resync *s)
+{
+    struct live_range *l;
+    stop_watching(s);
+    for (unsigned b = 0; b < LIVE_BUCKETS; b++)
+        while ((l = unlink_any(s, b)) != NULL)
+            free(l);
+}
+
+void resync_free(struct resync *s)
+{
+    for (size_t i = 0; i < (size_t)s->spaces * IOVA_ORDERS * s->cpus; i++)
+        free(s->history[i].at);
+    free(s->history);
+    free(s->space);
+    free(s->live);
+}
