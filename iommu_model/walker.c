@@ -222,16 +222,18 @@ static struct walk *joinable(struct iommu *m, space_t space, uint64_t page)
 
 static struct walk *new_walk(struct iommu *m, uint16_t owner, uint64_t page, space_t space)
 {
+    static const struct walk blank;
     struct walk *w = &m->walk[m->walk_free];
     CHECK(w->phase == WALK_FREE);
-    m->walk_free = w->next;
-    *w           = (struct walk){ .phase       = WALK_WAITING,
-                                  .walker      = NO_WALKER,
-                                  .stale_since = TIME_NEVER,
-                                  .owner       = owner,
-                                  .joined      = { XLATE_NONE, XLATE_NONE },
-                                  .page        = page,
-                                  .space       = space };
+    m->walk_free   = w->next;
+    *w             = blank;
+    w->phase       = WALK_WAITING;
+    w->walker      = NO_WALKER;
+    w->stale_since = TIME_NEVER;
+    w->owner       = owner;
+    w->joined      = (struct xlate_list){ XLATE_NONE, XLATE_NONE };
+    w->page        = page;
+    w->space       = space;
     m->walks_active++;
     ++*page_filter(m, page);
     return w;
