@@ -55,6 +55,7 @@ static dma_addr_t map(struct device *dev, phys_addr_t phys, size_t size, unsigne
         return DMA_MAPPING_ERROR;
     }
     domain_map_sync(d, iova, bytes);
+    domain_lend(d, iova + offset, size);
     return iova + offset;
 }
 
@@ -197,8 +198,11 @@ int iommu_dma_link(struct device *dev, dma_addr_t addr, phys_addr_t phys, size_t
     const uint64_t inside = phys & mask;
     if (!(attrs & (DMA_ATTR_SKIP_CPU_SYNC | DMA_ATTR_MMIO)))
         dma_cache_for_device(dev, phys, size);
-    return domain_map(dev->domain, addr - inside, phys - inside,
-                      (size + inside + mask) & ~mask, dma_prot(dir));
+    const int error = domain_map(dev->domain, addr - inside, phys - inside,
+                                 (size + inside + mask) & ~mask, dma_prot(dir));
+    if (error == 0)
+        domain_lend(dev->domain, addr, size);
+    return error;
 }
 
 static int link(struct device *dev, struct dma_iova_state *state, phys_addr_t phys,

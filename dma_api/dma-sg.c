@@ -139,6 +139,7 @@ static int finalise(struct device *dev, struct scatterlist *sgl, int nents, dma_
         }
         filled += sg->length;
         out->dma_length = (unsigned int)filled;
+        domain_lend(dev->domain, address + p.offset, sg->length);
         if (p.offset + sg->length < p.bytes)
             filled = 0; /* Ends inside a granule: nothing can follow. */
         at += p.pad + p.bytes;

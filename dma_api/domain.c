@@ -41,6 +41,12 @@ const char *flush_promise_text(enum flush_promise promise)
         return "nothing stale";
     case PROMISE_BOUNDED_TIME:
         return "bounded time";
+    case PROMISE_BOUNDED_COUNT:
+        return "bounded count";
+    case PROMISE_BOUNDED_BYTES:
+        return "bounded bytes";
+    case PROMISE_POOL_ONLY:
+        return "pool only";
     case PROMISE_NONE:
         return "none";
     }
@@ -222,13 +228,40 @@ void domain_flush_all(struct dma_domain *d)
     cpu_own(cpu, owner);
 }
 
-void domain_give_back(struct dma_domain *d, const struct flush_range *range)
+void domain_give_back_held(struct dma_domain *d, const struct flush_range *range)
 {
     const struct observer *o = &d->kernel->observer;
     struct cpu *cpu          = cpu_this();
     cpu_sync(cpu);
     if (o->given_back != NULL)
         o->given_back(o->self, d->id, range->iova, range->bytes, cpu->time);
+}
+
+void domain_reusable(struct dma_domain *d, const struct flush_range *range)
+{
+    const struct observer *o = &d->kernel->observer;
+    if (o->reusable != NULL)
+        o->reusable(o->self, d->id, range->iova, range->bytes, cpu_this()->time);
+}
+
+void domain_give_back(struct dma_domain *d, const struct flush_range *range)
+{
+    domain_give_back_held(d, range);
+    domain_reusable(d, range);
+}
+
+void domain_lend(struct dma_domain *d, dma_addr_t addr, uint64_t bytes)
+{
+    const struct observer *o = &d->kernel->observer;
+    if (o->lent != NULL)
+        o->lent(o->self, d->id, addr, bytes, cpu_this()->time);
+}
+
+void domain_pool(struct dma_domain *d, dma_addr_t iova, uint64_t bytes, bool grows)
+{
+    const struct observer *o = &d->kernel->observer;
+    if (o->pooled != NULL)
+        o->pooled(o->self, d->id, iova, bytes, grows, cpu_this()->time);
 }
 
 void domain_release(struct dma_domain *d, struct flush_range *range)

@@ -76,8 +76,15 @@ bool domain_unmap(struct dma_domain *d, struct flush_range *range);
 void domain_flush_range(struct dma_domain *d, struct flush_range *range);
 void domain_flush_all(struct dma_domain *d);
 
-/* From now on the memory behind the range is no longer the device's. Tells the observer. */
+/* What the observer is told. give_back: from now on the memory behind the range is no
+ * longer the device's, and may hold other data. give_back_held: it is software's, but keeps
+ * its data until domain_reusable. lend: a mapping lets the device at exactly these bytes.
+ * pool: these addresses stay mapped from now on, whoever uses them; or no longer. */
 void domain_give_back(struct dma_domain *d, const struct flush_range *range);
+void domain_give_back_held(struct dma_domain *d, const struct flush_range *range);
+void domain_reusable(struct dma_domain *d, const struct flush_range *range);
+void domain_lend(struct dma_domain *d, dma_addr_t addr, uint64_t bytes);
+void domain_pool(struct dma_domain *d, dma_addr_t iova, uint64_t bytes, bool grows);
 
 /* Nothing holds the range any more: tables and addresses are free. */
 void domain_release(struct dma_domain *d, struct flush_range *range);

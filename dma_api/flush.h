@@ -20,7 +20,10 @@ struct device;
 enum flush_promise {
     PROMISE_NOTHING_STALE, /* No access through an old translation succeeds. */
     PROMISE_BOUNDED_TIME,  /* None does after a bounded time. */
-    PROMISE_NONE,          /* The device reaches everything, always. */
+    PROMISE_BOUNDED_COUNT, /* None does but through those of a bounded number of unmaps. */
+    PROMISE_BOUNDED_BYTES, /* None does but to a bounded number of bytes given back. */
+    PROMISE_POOL_ONLY,     /* None does but to a pool that stays mapped by design. */
+    PROMISE_NONE,          /* Nothing is promised. */
 };
 const char *flush_promise_text(enum flush_promise promise);
 
@@ -38,7 +41,11 @@ enum flush_stage { FLUSH_INVALIDATE, FLUSH_RELEASE };
 struct flush_policy {
     const char *name, *summary, *source;
     enum flush_promise promise;
+    /* How far a bounded promise goes, under this configuration: in ps, in unmaps or in
+     * bytes. NULL: the promise has no bound. */
+    uint64_t (*bound)(const void *config);
     bool translates; /* False: the device is not behind page tables at all. */
+    bool negative;   /* A negative control: breaks the invariants, and must be caught. */
     const struct param_table *params; /* NULL: none. The prefix is the policy's name. */
     size_t state_bytes;
 

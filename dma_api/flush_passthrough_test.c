@@ -42,6 +42,8 @@ TEST_CASE(flush_passthrough, every_policy_is_found_by_its_name_and_says_what_it_
         EXPECT_EQUAL(flush_table[i]->translates, flush_table[i]->promise != PROMISE_NONE);
         promises |= 1u << flush_table[i]->promise;
     }
-    EXPECT_EQUAL(promises, 7);
+    const unsigned all =
+        1u << PROMISE_NOTHING_STALE | 1u << PROMISE_BOUNDED_TIME | 1u << PROMISE_NONE;
+    EXPECT_EQUAL(promises & all, all);
     EXPECT(flush_find("never") == NULL);
 }

@@ -195,7 +195,10 @@ void audit_watch(struct audit *a, struct rootport *port)
 
 struct observer audit_observer(struct audit *a)
 {
-    return (struct observer){ a, given_back, handed_out, table_freed };
+    return (struct observer){ .self        = a,
+                              .given_back  = given_back,
+                              .handed_out  = handed_out,
+                              .table_freed = table_freed };
 }
 
 void audit_begin(struct audit *a, sim_time_t now)

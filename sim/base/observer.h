@@ -2,13 +2,15 @@
 /*
  * observer - what the software side tells a referee, who may also look into the hardware.
  *
- * The calls cost nothing and change nothing. They are how exposure is measured and how the
- * invariants are checked: the DMA API never sees a cache, a cache never sees the API.
- * A space is a number that software and hardware both know: VT-d's domain id, the PSCID of
- * a RISC-V IOMMU.
+ * The calls cost nothing and change nothing, and any of them may be NULL. They are how
+ * exposure is measured and how the invariants are checked: the DMA API never sees a cache,
+ * a cache never sees the API. A space is a number that software and hardware both know:
+ * VT-d's domain id, the PSCID of a RISC-V IOMMU.
  */
 #ifndef SIM_BASE_OBSERVER_H
 #define SIM_BASE_OBSERVER_H
+
+#include <stdbool.h>
 
 #include "sim/base/simtime.h"
 
@@ -17,6 +19,17 @@ struct observer {
     /* An unmap has returned: these bytes are no longer the device's. */
     void (*given_back)(void *self, uint32_t space, uint64_t iova, uint64_t bytes,
                        sim_time_t now);
+    /* The frames behind these bytes may now hold other data: at once after given_back, or,
+     * under a policy that holds pages back until they are safe, later. */
+    void (*reusable)(void *self, uint32_t space, uint64_t iova, uint64_t bytes,
+                     sim_time_t now);
+    /* A mapping lets the device at these bytes, and with them at the rest of the pages that
+     * they lie in; until given_back. */
+    void (*lent)(void *self, uint32_t space, uint64_t iova, uint64_t bytes, sim_time_t now);
+    /* A pool that stays mapped, whoever uses it, has grown by these bytes (grows), or has
+     * given them up: they are no longer mapped, nor cached. */
+    void (*pooled)(void *self, uint32_t space, uint64_t iova, uint64_t bytes, bool grows,
+                   sim_time_t now);
     /* These addresses are about to be used for a new mapping. */
     void (*handed_out)(void *self, uint32_t space, uint64_t iova, uint64_t bytes,
                        sim_time_t now);

@@ -392,7 +392,10 @@ void kernel_rig_sleep_until(sim_time_t time)
 static void bring_up(struct kernel_rig *r)
 {
     struct error error = { "" };
-    r->kernel.observer = (struct observer){ r, given_back, handed_out, table_freed };
+    r->kernel.observer = (struct observer){ .self        = r,
+                                            .given_back  = given_back,
+                                            .handed_out  = handed_out,
+                                            .table_freed = table_freed };
     kernel_add_device(&r->kernel, &r->device, "device", RIG_REQUESTER);
     r->device.untrusted   = r->untrusted;
     r->device.noncoherent = r->noncoherent;
