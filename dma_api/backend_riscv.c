@@ -573,6 +573,38 @@ static void riscv_flush_all(void *state, struct dma_domain *d)
     flush(state, d, 0, 0, 0);
 }
 
+/* Commands with an address for each page, or for all of the domain; one fence. The
+ * specification has no command for more than a page, and none that spares tables. */
+static void riscv_flush_spans(void *state, struct dma_domain *d,
+                              const struct flush_span *span, unsigned spans,
+                              const struct flush_how *how)
+{
+    struct riscv_driver *v = state;
+    struct cpu *cpu        = cpu_this();
+    uint64_t pages         = 0;
+    for (unsigned i = 0; i < spans; i++)
+        pages += (span[i].last - span[i].first + 1) >> PAGE_SHIFT;
+    cpu_spend(cpu, v->kernel->cost.flush_range_cycles);
+    cpu_barrier(cpu); /* The cleared entries, before the look at who is attached. */
+    if (d->devices == 0)
+        return;
+    if (how->grain == GRAIN_global)
+        invalidate(v, riscv_iotinval(RISCV_VMA, 0, 0, 0, 0));
+    else if (how->tables || how->grain == GRAIN_domain
+             || (how->grain == GRAIN_hybrid && pages > how->hybrid_pages)
+             || (how->grain == GRAIN_usual && pages > RANGE_COMMANDS))
+        invalidate(v, whole_pscid(d->id));
+    else
+        for (unsigned i = 0; i < spans; i++)
+            for (uint64_t at = span[i].first; at <= span[i].last; at += PAGE_SIZE) {
+                invalidate(v, riscv_iotinval(RISCV_VMA, RISCV_INVAL_PSCV | RISCV_INVAL_AV,
+                                             0, d->id, at));
+                if (how->grain == GRAIN_page_sync)
+                    fence(v);
+            }
+    fence(v);
+}
+
 const struct backend backend_riscv = {
     .name            = "riscv",
     .summary         = "RISC-V IOMMU 1.0, first stage",
@@ -588,4 +620,5 @@ const struct backend backend_riscv = {
     .map_sync        = riscv_map_sync,
     .flush_range     = riscv_flush_range,
     .flush_all       = riscv_flush_all,
+    .flush_spans     = riscv_flush_spans,
 };

@@ -138,12 +138,11 @@ static void reclaim(struct vtd_driver *v)
     }
 }
 
-static int submit(struct vtd_driver *v, const struct vtd_descriptor *d, uint32_t count)
+/* Writes descriptors and a wait and rings; returns the first one's place. The lock is held.
+ */
+static uint32_t enqueue(struct vtd_driver *v, const struct vtd_descriptor *d,
+                        uint32_t count)
 {
-    struct cpu *cpu            = cpu_this();
-    const enum cpu_owner owner = cpu_own(cpu, OWNER_inval_submit);
-    lock_take(cpu, &v->lock);
-    cpu_irq_disable(cpu); /* Until the end, whatever happens to the lock. */
     wait_for_room(v, count + 2);
     const uint32_t first = v->head, wait = first + count;
     for (uint32_t i = 0; i < count; i++) {
@@ -156,11 +155,26 @@ static int submit(struct vtd_driver *v, const struct vtd_descriptor *d, uint32_t
     v->room -= count + 1;
     v->kernel->stats.submission++;
     mmio_write32(v->registers, VTD_IQT, v->head << v->entry_lg2);
+    return first;
+}
 
-    const int error = poll(v, first, wait);
+/* Gives the places of count descriptors and their wait back. The lock is held. */
+static void dequeue(struct vtd_driver *v, uint32_t first, uint32_t count)
+{
     for (uint32_t i = 0; i <= count; i++)
         set_status(v, first + i, SLOT_FREE);
     reclaim(v);
+}
+
+static int submit(struct vtd_driver *v, const struct vtd_descriptor *d, uint32_t count)
+{
+    struct cpu *cpu            = cpu_this();
+    const enum cpu_owner owner = cpu_own(cpu, OWNER_inval_submit);
+    lock_take(cpu, &v->lock);
+    cpu_irq_disable(cpu); /* Until the end, whatever happens to the lock. */
+    const uint32_t first = enqueue(v, d, count);
+    const int error      = poll(v, first, first + count);
+    dequeue(v, first, count);
     lock_release(cpu, &v->lock);
     cpu_irq_enable(cpu);
     cpu_own(cpu, owner);
@@ -526,6 +540,170 @@ static void vtd_flush_all(void *state, struct dma_domain *d)
     flush(state, d, 0, UINT64_MAX, false, true);
 }
 
+/* ---- At the policy's grain ----------------------------------------------------------- */
+
+/* Descriptors on their way into the queue: one wait for as many as fit a batch. */
+struct vtd_batch {
+    struct vtd_driver *driver;
+    struct vtd_descriptor descriptor[QUEUE_BATCH];
+    uint32_t count;
+};
+
+static void batch_submit(struct vtd_batch *b)
+{
+    if (b->count > 0)
+        submit_all(b->driver, b->descriptor, b->count);
+    b->count = 0;
+}
+
+static void batch_add(struct vtd_batch *b, struct vtd_descriptor descriptor)
+{
+    if (b->count == QUEUE_BATCH)
+        batch_submit(b);
+    b->descriptor[b->count++] = descriptor;
+}
+
+/* The same block in every device that keeps translations. */
+static void batch_add_devices(struct vtd_batch *b, const struct dma_domain *d,
+                              uint64_t first, unsigned order)
+{
+    for (unsigned i = 0; i < d->devices; i++)
+        if (d->device[i]->ats && b->driver->ecap & VTD_ECAP_DT)
+            batch_add(b, vtd_inv_devtlb(d->device[i]->requester, DEVICE_DEPTH,
+                                        order == ORDER_EVERYTHING
+                                            ? 0
+                                            : align_down(first, PAGE_SHIFT + order),
+                                        order));
+}
+
+static void add_block(struct vtd_batch *b, const struct dma_domain *d, uint64_t first,
+                      uint64_t last, bool leaf_only)
+{
+    const unsigned order = covering_order(first, last);
+    batch_add(b, choose(b->driver, d->id, first, order, leaf_only));
+    batch_add_devices(b, d, first, order);
+}
+
+static void add_pages(struct vtd_batch *b, const struct dma_domain *d,
+                      const struct flush_span *span, const struct flush_how *how)
+{
+    for (uint64_t at = span->first; at <= span->last; at += PAGE_SIZE) {
+        add_block(b, d, at, at, !how->tables);
+        if (how->grain == GRAIN_page_sync)
+            batch_submit(b);
+    }
+}
+
+static void add_everything(struct vtd_batch *b, const struct dma_domain *d, bool global)
+{
+    batch_add(b, global ? vtd_inv_iotlb(VTD_GLOBAL, 0, 0, 0, false)
+                        : whole_domain(b->driver, d->id));
+    batch_add_devices(b, d, 0, ORDER_EVERYTHING);
+}
+
+/* Aligned powers of two of pages that make up exactly the span, the largest first where
+ * they fit; VT-d has no command for any number of pages. */
+static void add_exactly(struct vtd_batch *b, const struct dma_domain *d,
+                        const struct flush_span *span, const struct flush_how *how)
+{
+    uint64_t at = span->first, pages = (span->last - span->first + 1) >> PAGE_SHIFT;
+    while (pages > 0) {
+        unsigned order = lg2_floor(pages);
+        while ((at >> PAGE_SHIFT & mask_lg2(order)) != 0)
+            order--;
+        const uint64_t bytes = PAGE_SIZE << order;
+        add_block(b, d, at, at + bytes - 1, !how->tables);
+        at += bytes;
+        pages -= UINT64_C(1) << order;
+    }
+}
+
+static uint64_t pages_in(const struct flush_span *span, unsigned spans)
+{
+    uint64_t pages = 0;
+    for (unsigned i = 0; i < spans; i++)
+        pages += (span[i].last - span[i].first + 1) >> PAGE_SHIFT;
+    return pages;
+}
+
+static void add_span(struct vtd_batch *b, const struct dma_domain *d,
+                     const struct flush_span *span, const struct flush_how *how)
+{
+    switch (how->grain) {
+    case GRAIN_page:
+    case GRAIN_page_sync:
+    case GRAIN_hybrid:
+        add_pages(b, d, span, how);
+        return;
+    case GRAIN_range:
+        add_exactly(b, d, span, how);
+        return;
+    default:
+        add_block(b, d, span->first, span->last, !how->tables);
+    }
+}
+
+static void add_spans(struct vtd_batch *b, const struct dma_domain *d,
+                      const struct flush_span *span, unsigned spans,
+                      const struct flush_how *how)
+{
+    const bool many =
+        how->grain == GRAIN_hybrid && pages_in(span, spans) > how->hybrid_pages;
+    if (many || how->grain == GRAIN_domain || how->grain == GRAIN_global) {
+        add_everything(b, d, how->grain == GRAIN_global);
+        return;
+    }
+    for (unsigned i = 0; i < spans; i++)
+        add_span(b, d, &span[i], how);
+}
+
+static void vtd_flush_spans(void *state, struct dma_domain *d,
+                            const struct flush_span *span, unsigned spans,
+                            const struct flush_how *how)
+{
+    struct vtd_batch b = { .driver = state };
+    struct cpu *cpu    = cpu_this();
+    lock_take(cpu, &d->tag_lock);
+    cpu_spend(cpu, b.driver->kernel->cost.flush_range_cycles);
+    add_spans(&b, d, span, spans, how);
+    batch_submit(&b);
+    lock_release(cpu, &d->tag_lock);
+}
+
+/* What does not fit into one batch is waited for, all but its end. */
+static uint64_t vtd_post(void *state, struct dma_domain *d, const struct flush_span *span,
+                         const struct flush_how *how)
+{
+    struct vtd_batch b   = { .driver = state };
+    struct vtd_driver *v = state;
+    struct cpu *cpu      = cpu_this();
+    lock_take(cpu, &d->tag_lock);
+    cpu_spend(cpu, v->kernel->cost.flush_range_cycles);
+    add_spans(&b, d, span, 1, how);
+    for (uint32_t i = 0; i < b.count; i++)
+        count(v->kernel, b.descriptor[i]);
+    lock_take(cpu, &v->lock);
+    cpu_irq_disable(cpu);
+    const uint32_t first = enqueue(v, b.descriptor, b.count);
+    lock_release(cpu, &v->lock);
+    cpu_irq_enable(cpu);
+    lock_release(cpu, &d->tag_lock);
+    return first | (uint64_t)b.count << 32;
+}
+
+static bool vtd_posted_done(void *state, uint64_t ticket)
+{
+    struct vtd_driver *v = state;
+    struct cpu *cpu      = cpu_this();
+    const uint32_t first = (uint32_t)ticket, n = (uint32_t)(ticket >> 32);
+    if (cpu_read32(cpu, status_slot(v, first + n)) != SLOT_DONE)
+        return false;
+    lock_take(cpu, &v->lock);
+    dequeue(v, first, n);
+    lock_release(cpu, &v->lock);
+    return true;
+}
+
 static void vtd_map_sync(void *state, struct dma_domain *d, uint64_t first, uint64_t last)
 {
     struct vtd_driver *v = state;
@@ -549,4 +727,7 @@ const struct backend backend_vtd = {
     .map_sync        = vtd_map_sync,
     .flush_range     = vtd_flush_range,
     .flush_all       = vtd_flush_all,
+    .flush_spans     = vtd_flush_spans,
+    .post            = vtd_post,
+    .posted_done     = vtd_posted_done,
 };

@@ -12,15 +12,29 @@
 #include "dma_api/dma-sync.h"
 #include "sim/base/lg2.h"
 
+static dma_addr_t find_addresses(struct dma_domain *d, struct device *dev, uint64_t bytes,
+                                 uint64_t mask)
+{
+    dma_addr_t iova = 0;
+    if (d->policy->address != NULL)
+        iova = d->policy->address(d, d->policy_state, dev, bytes, mask);
+    if (iova == 0)
+        iova = iova_alloc_for(&d->iova, dev, bytes, mask, d->aperture_last);
+    if (iova == 0 && domain_make_room(d))
+        iova = iova_alloc_for(&d->iova, dev, bytes, mask, d->aperture_last);
+    return iova;
+}
+
 dma_addr_t dma_iova_get(struct device *dev, uint64_t bytes, uint64_t mask)
 {
     struct cpu *cpu            = cpu_this();
     struct dma_domain *d       = dev->domain;
     const enum cpu_owner owner = cpu_own(cpu, OWNER_iova_alloc);
-    const dma_addr_t iova    = iova_alloc_for(&d->iova, dev, bytes, mask, d->aperture_last);
-    const struct observer *o = &d->kernel->observer;
+    const dma_addr_t iova      = find_addresses(d, dev, bytes, mask);
+    const struct observer *o   = &d->kernel->observer;
     if (iova != 0 && o->handed_out != NULL)
         o->handed_out(o->self, d->id, iova, bytes, cpu->time);
+    batch_reused(d->batch);
     cpu_own(cpu, owner);
     return iova;
 }
@@ -35,6 +49,31 @@ static void free_iova(struct dma_domain *d, dma_addr_t iova, uint64_t bytes)
 
 /* ---- Single ranges
  * -------------------------------------------------------------------------- */
+
+/* Whether the policy keeps mappings of this size itself. */
+static bool policy_serves(const struct dma_domain *d, uint64_t bytes)
+{
+    return d->policy->serves != NULL && d->policy->serves(d->policy_state, bytes);
+}
+
+static dma_addr_t map_by_policy(struct device *dev, phys_addr_t phys, size_t size,
+                                unsigned prot)
+{
+    struct dma_domain *d         = dev->domain;
+    const uint64_t offset        = phys & domain_granule_mask(d);
+    const struct flush_mapping m = {
+        .dev   = dev,
+        .phys  = phys - offset,
+        .bytes = (size + offset + domain_granule_mask(d)) & ~domain_granule_mask(d),
+        .prot  = prot,
+        .mask  = *dev->dma_mask,
+    };
+    const dma_addr_t iova = d->policy->map(d, d->policy_state, &m);
+    if (iova == 0)
+        return 0;
+    domain_lend(d, iova + offset, size);
+    return iova + offset;
+}
 
 static dma_addr_t map(struct device *dev, phys_addr_t phys, size_t size, unsigned prot,
                       uint64_t mask)
@@ -72,7 +111,11 @@ dma_addr_t iommu_dma_map_phys(struct device *dev, phys_addr_t phys, size_t size,
         dma_cache_for_device(dev, phys, size);
         dma_cache_barrier(dev);
     }
-    const dma_addr_t addr = map(dev, phys, size, dma_prot(dir), *dev->dma_mask);
+    dma_addr_t addr = 0;
+    if (policy_serves(dev->domain, size))
+        addr = map_by_policy(dev, phys, size, dma_prot(dir));
+    if (addr == 0)
+        addr = map(dev, phys, size, dma_prot(dir), *dev->dma_mask);
     if (addr == DMA_MAPPING_ERROR && !in_place)
         swiotlb_unmap(dev, phys, size, dir, attrs);
     return addr;
@@ -93,8 +136,11 @@ void dma_range_unmap(struct dma_domain *d, dma_addr_t addr, size_t size)
     struct flush_range range = { .iova  = addr - offset,
                                  .bytes = (size + offset + domain_granule_mask(d))
                                           & ~domain_granule_mask(d) };
+    if (d->policy->owns != NULL
+        && d->policy->owns(d, d->policy_state, range.iova, range.bytes))
+        return;
     domain_unmap(d, &range);
-    d->policy->unmap(d, d->policy_state, &range);
+    domain_retire(d, &range);
 }
 
 void iommu_dma_unmap_phys(struct device *dev, dma_addr_t addr, size_t size,
@@ -145,7 +191,7 @@ static bool try_alloc(struct device *dev, struct dma_iova_state *state, phys_add
                       size_t size)
 {
     struct kernel *k = dev->kernel;
-    if (!dev->dma_iommu || k->release < LINUX_6_18)
+    if (!dev->dma_iommu || k->release < LINUX_6_18 || policy_serves(dev->domain, size))
         return false;
     if (size == 0 || size & DMA_IOVA_USE_SWIOTLB) {
         kernel_warn_once(k, "dma_iova_try_alloc: no size, or too large");
@@ -282,7 +328,7 @@ static void destroy(struct device *dev, struct dma_iova_state *state, size_t map
     struct dma_domain *d = dev->domain;
     if (mapped_len == 0) {
         free_whole(d, state);
-    } else if (d->kernel->release >= LINUX_7_3) {
+    } else if (d->kernel->release >= LINUX_7_3 && d->policy->as_linux) {
         iommu_dma_unlink(dev, state, 0, mapped_len, dir, attrs);
         free_whole(d, state);
     } else {

@@ -24,14 +24,41 @@ const struct flush_policy *flush_for_device(const struct device *dev,
     return dev->untrusted ? &flush_strict : wanted;
 }
 
-static bool is_safe_for(const struct device *dev, const struct flush_policy *policy)
+struct flush_rules flush_policy_rules(const struct flush_policy *policy, const void *config,
+                                      const struct policy_config *moves)
 {
-    return !dev->untrusted || policy->promise == PROMISE_NOTHING_STALE;
+    struct flush_rules rules = { .batch = BATCH_each };
+    if (policy->rules != NULL)
+        policy->rules(config, &rules);
+    flush_rules_move(&rules, moves);
+    return rules;
 }
 
-static bool may_bounce(const struct device *dev)
+enum flush_promise flush_policy_promise(const struct flush_policy *policy,
+                                        const void *config,
+                                        const struct policy_config *moves, unsigned cpus,
+                                        uint64_t *bound)
 {
-    return dev->untrusted || dev->noncoherent;
+    const struct flush_rules rules   = flush_policy_rules(policy, config, moves);
+    const enum flush_promise promise = flush_rules_promise(&rules, cpus, bound);
+    if (policy->bound != NULL)
+        *bound = policy->bound(config);
+    /* Rules never promise more than the verbs beside them. */
+    const bool verbs = policy->unmap != NULL || policy->map != NULL || !policy->translates;
+    return promise == PROMISE_NOTHING_STALE || verbs ? policy->promise : promise;
+}
+
+static bool is_safe_for(const struct dma_domain *d, const struct device *dev)
+{
+    uint64_t bound;
+    return !dev->untrusted
+           || (d->policy->promise == PROMISE_NOTHING_STALE
+               && flush_rules_promise(&d->rules, 1, &bound) == PROMISE_NOTHING_STALE);
+}
+
+static bool may_bounce(const struct dma_domain *d, const struct device *dev)
+{
+    return dev->untrusted || dev->noncoherent || d->policy->bounces;
 }
 
 const char *flush_promise_text(enum flush_promise promise)
@@ -102,6 +129,9 @@ struct dma_domain *domain_new(struct kernel *k, const struct backend *backend,
     d->aperture_last     = mask_lg2(format->sign_extended ? width - 1 : width);
     iova_init(&d->iova, k, format->page_lg2, 0);
     reserve_windows(d);
+    d->rules              = flush_policy_rules(policy, policy_config, k->policy);
+    d->batch              = batch_new(d, &d->rules);
+    d->table.keeps_tables = d->rules.keep_tables;
     if (policy->state_bytes > 0)
         d->policy_state = kernel_host_alloc(k, 1, policy->state_bytes);
     if (policy->init != NULL)
@@ -114,6 +144,7 @@ void domain_free(struct dma_domain *d)
     CHECK(d->devices == 0);
     if (d->policy->exit != NULL)
         d->policy->exit(d, d->policy_state);
+    batch_free(d->batch);
     iova_free_domain(&d->iova);
     pagetable_free(&d->table);
     d->backend->domain_exit(d->backend_state, d);
@@ -125,9 +156,9 @@ bool domain_attach(struct dma_domain *d, struct device *dev)
 {
     CHECK(dev->domain == NULL);
     CHECK(d->devices < DOMAIN_DEVICES_MAX);
-    if (!is_safe_for(dev, d->policy) || !d->backend->attach(d->backend_state, d, dev))
+    if (!is_safe_for(d, dev) || !d->backend->attach(d->backend_state, d, dev))
         return false;
-    if (may_bounce(dev))
+    if (may_bounce(d, dev))
         swiotlb_user_add(d->kernel);
     d->device[d->devices++] = dev;
     dev->domain             = d;
@@ -140,7 +171,7 @@ void domain_detach(struct dma_domain *d, struct device *dev)
     unsigned kept = 0;
     CHECK(dev->domain == d);
     d->backend->detach(d->backend_state, d, dev);
-    if (may_bounce(dev))
+    if (may_bounce(d, dev))
         swiotlb_user_remove(d->kernel);
     for (unsigned i = 0; i < d->devices; i++)
         if (d->device[i] != dev)
@@ -208,13 +239,60 @@ bool domain_unmap(struct dma_domain *d, struct flush_range *range)
     return unmapped == range->bytes;
 }
 
+void domain_retire(struct dma_domain *d, struct flush_range *range)
+{
+    if (d->policy->unmap != NULL)
+        d->policy->unmap(d, d->policy_state, range);
+    else
+        batch_unmap(d->batch, range);
+}
+
+static struct flush_how how_to_flush(const struct dma_domain *d, bool tables)
+{
+    return (struct flush_how){ d->rules.grain, d->rules.hybrid_pages, tables };
+}
+
+void domain_flush_spans(struct dma_domain *d, const struct flush_span *span, unsigned spans,
+                        bool tables)
+{
+    const struct flush_how how = how_to_flush(d, tables);
+    struct cpu *cpu            = cpu_this();
+    const enum cpu_owner owner = cpu_own(cpu, OWNER_inval_submit);
+    d->backend->flush_spans(d->backend_state, d, span, spans, &how);
+    cpu_own(cpu, owner);
+}
+
+uint64_t domain_post(struct dma_domain *d, const struct flush_range *range)
+{
+    const struct flush_how how   = how_to_flush(d, range->tables.first != NULL);
+    const struct flush_span span = { range->iova, range->iova + range->bytes - 1,
+                                     range->leaf_lg2 };
+    struct cpu *cpu              = cpu_this();
+    const enum cpu_owner owner   = cpu_own(cpu, OWNER_inval_submit);
+    const uint64_t ticket        = d->backend->post(d->backend_state, d, &span, &how);
+    cpu_own(cpu, owner);
+    return ticket;
+}
+
+static void flush_one(struct dma_domain *d, const struct flush_range *range)
+{
+    const bool tables            = range->tables.first != NULL;
+    const struct flush_span span = { range->iova, range->iova + range->bytes - 1,
+                                     range->leaf_lg2 };
+    const struct flush_how how   = how_to_flush(d, tables);
+    /* The grain of a ring is that of its flushes; who cannot wait for one does as usual. */
+    if (how.grain == GRAIN_usual || d->rules.batch != BATCH_each)
+        d->backend->flush_range(d->backend_state, d, span.first, span.last, tables,
+                                span.leaf_lg2);
+    else
+        d->backend->flush_spans(d->backend_state, d, &span, 1, &how);
+}
+
 void domain_flush_range(struct dma_domain *d, struct flush_range *range)
 {
     struct cpu *cpu            = cpu_this();
     const enum cpu_owner owner = cpu_own(cpu, OWNER_inval_submit);
-    d->backend->flush_range(d->backend_state, d, range->iova,
-                            range->iova + range->bytes - 1, range->tables.first != NULL,
-                            range->leaf_lg2);
+    flush_one(d, range);
     cpu_own(cpu, OWNER_pt_unmap);
     table_list_free(d->kernel, &range->tables);
     cpu_own(cpu, owner);
@@ -226,6 +304,16 @@ void domain_flush_all(struct dma_domain *d)
     const enum cpu_owner owner = cpu_own(cpu, OWNER_inval_submit);
     d->backend->flush_all(d->backend_state, d);
     cpu_own(cpu, owner);
+}
+
+bool domain_make_room(struct dma_domain *d)
+{
+    return batch_make_room(d->batch);
+}
+
+void domain_expire(struct dma_domain *d, enum flush_stage stage)
+{
+    batch_expire(d->batch, stage);
 }
 
 void domain_give_back_held(struct dma_domain *d, const struct flush_range *range)
@@ -270,6 +358,7 @@ void domain_release(struct dma_domain *d, struct flush_range *range)
     const enum cpu_owner owner = cpu_own(cpu, OWNER_iova_free);
     const unsigned lg2         = d->table.format->page_lg2;
     table_list_free(d->kernel, &range->tables);
-    iova_free_fast(&d->iova, range->iova >> lg2, range->bytes >> lg2);
+    if (d->policy->take_back == NULL || !d->policy->take_back(d, d->policy_state, range))
+        iova_free_fast(&d->iova, range->iova >> lg2, range->bytes >> lg2);
     cpu_own(cpu, owner);
 }

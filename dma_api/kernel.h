@@ -146,11 +146,13 @@ struct page_pool {
 
 struct swiotlb;
 struct vmap_area;
+struct policy_config;
 
 struct kernel {
     struct linux_config config;
     enum linux_release release;
     struct cost_config cost;
+    const struct policy_config *policy; /* Where flush policies are moved; NULL: not. */
     struct memory *memory;
     struct cpu *const *cpu;
     unsigned cpus;

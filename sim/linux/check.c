@@ -116,9 +116,7 @@ static void tear_down(struct run *run)
     for (unsigned id = 2; id < m->domains; id++) {
         struct dma_domain *domain = m->domain[id];
         for (unsigned stage = 0; domain != NULL && stage <= FLUSH_RELEASE; stage++)
-            if (domain->policy->expire != NULL)
-                domain->policy->expire(domain, domain->policy_state,
-                                       (enum flush_stage)stage);
+            domain_expire(domain, (enum flush_stage)stage);
     }
     resync_end(&d->resync);
     if (run->good)

@@ -199,8 +199,7 @@ static void free_coherent(struct drive *d, const struct row *row)
 static void expire(struct drive *d, const struct row *row, enum flush_stage stage)
 {
     struct dma_domain *domain = d->machine.device[row->device].domain;
-    if (domain->policy->expire != NULL)
-        domain->policy->expire(domain, domain->policy_state, stage);
+    domain_expire(domain, stage);
 }
 
 /* What a drain gives back and no recorded call has queued was queued outside of them. */
@@ -218,7 +217,7 @@ static void queue_for(struct drive *d, const struct row *row)
             continue; /* It is queued, or cannot have been. */
         if (mapped)
             domain_unmap(domain, &range);
-        domain->policy->unmap(domain, domain->policy_state, &range);
+        domain_retire(domain, &range);
         d->stand_ins++;
     }
 }
@@ -284,10 +283,8 @@ void drive_call(struct drive *d, uint32_t index)
 
 static void expire_all(struct dma_domain *domain)
 {
-    if (domain->policy->expire == NULL)
-        return;
-    domain->policy->expire(domain, domain->policy_state, FLUSH_INVALIDATE);
-    domain->policy->expire(domain, domain->policy_state, FLUSH_RELEASE);
+    domain_expire(domain, FLUSH_INVALIDATE);
+    domain_expire(domain, FLUSH_RELEASE);
 }
 
 /* Given back while nothing was recorded: a recorded call had mapped it, or it had queued it

@@ -203,6 +203,16 @@ static void fake_flush_all(void *state, struct dma_domain *d)
     fake_flush(state);
 }
 
+static void fake_flush_spans(void *state, struct dma_domain *d,
+                             const struct flush_span *span, unsigned spans,
+                             const struct flush_how *how)
+{
+    (void)d;
+    for (unsigned i = 0; i < spans; i++)
+        note(state, EVENT_FLUSH_RANGE, span[i].first, span[i].last, how->tables);
+    fake_flush(state);
+}
+
 static const struct backend fake = {
     .name        = "fake",
     .summary     = "Writes down what it is asked",
@@ -214,6 +224,7 @@ static const struct backend fake = {
     .map_sync    = fake_map_sync,
     .flush_range = fake_flush_range,
     .flush_all   = fake_flush_all,
+    .flush_spans = fake_flush_spans,
 };
 
 /* ---- The registers, with a spy in front -------------------------------------------- */
