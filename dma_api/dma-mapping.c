@@ -144,6 +144,12 @@ bool dma_need_unmap(struct device *dev)
     return dev->dma_iommu || !dma_skips_sync(dev);
 }
 
+void dma_unmap_batch_end(struct device *dev)
+{
+    if (dev->dma_iommu)
+        batch_driver_done(dev->domain->batch);
+}
+
 int dma_mapping_error(struct device *dev, dma_addr_t addr)
 {
     (void)dev;

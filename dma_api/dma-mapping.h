@@ -169,6 +169,13 @@ size_t dma_opt_mapping_size(struct device *dev);
 size_t dma_max_mapping_size(struct device *dev);
 /* Whether dma_unmap_* has anything to do, so that the driver must keep what it takes. */
 bool dma_need_unmap(struct device *dev);
+
+/*
+ * Not of Linux: the driver has ended a batch of unmaps on this CPU, e.g. at the end of an
+ * interrupt that completed several requests. Free, except under flush policies that wait
+ * for it (`iovasim policies`, xsmmu).
+ */
+void dma_unmap_batch_end(struct device *dev);
 /* Whether dma_sync_* of this mapping has anything to do. */
 bool dma_need_sync(struct device *dev, dma_addr_t addr);
 

@@ -371,8 +371,10 @@ static void on_interrupt(void *arg)
         complete(q, cqe.cid, (cqe.status >> NVME_CQE_STATUS_SHIFT) & NVME_STATUS_CODE_MASK);
         any = true;
     }
-    if (any)
-        ring_cq(q);
+    if (!any)
+        return;
+    ring_cq(q);
+    dma_unmap_batch_end(q->driver->dev);
 }
 
 /* ---- Bring-up

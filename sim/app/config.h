@@ -48,6 +48,7 @@ struct config {
     struct link_config link;
     struct linux_config kernel;
     struct cost_config cost;
+    struct policy_config moves; /* Of any flush policy, along its axes. */
     struct blk_config blk;
     struct driver_config driver;
     struct nvme_config nvme;

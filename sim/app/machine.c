@@ -264,6 +264,7 @@ static void build_software(struct machine *m)
     }
     kernel_init(&m->kernel, &m->config->kernel, &m->config->cost, &m->memory, m->cpus,
                 m->run->cpus);
+    m->kernel.policy   = &m->config->moves;
     m->kernel.observer = audit_observer(&m->audit);
     m->barrier.count   = m->run->cpus;
 }
