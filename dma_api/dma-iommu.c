@@ -137,8 +137,10 @@ void dma_range_unmap(struct dma_domain *d, dma_addr_t addr, size_t size)
                                  .bytes = (size + offset + domain_granule_mask(d))
                                           & ~domain_granule_mask(d) };
     if (d->policy->owns != NULL
-        && d->policy->owns(d, d->policy_state, range.iova, range.bytes))
+        && d->policy->owns(d, d->policy_state, range.iova, range.bytes)) {
+        domain_give_back(d, &range);
         return;
+    }
     domain_unmap(d, &range);
     domain_retire(d, &range);
 }

@@ -98,13 +98,26 @@ void iova_free_domain(struct iova_domain *d)
     iova_caches_free(d);
 }
 
-void iova_reserve(struct iova_domain *d, uint64_t first, uint64_t last)
+static void reserve_gap(struct iova_domain *d, uint64_t first, uint64_t last)
 {
     struct iova_node *node = kernel_host_alloc(d->kernel, 1, sizeof *node);
-    CHECK(first <= last);
-    node->first = first;
-    node->last  = last;
+    node->first            = first;
+    node->last             = last;
     CHECK(RB_INSERT(iova_tree, &d->tree, node) == NULL);
+}
+
+void iova_reserve(struct iova_domain *d, uint64_t first, uint64_t last)
+{
+    CHECK(first <= last);
+    for (struct iova_node *n = RB_MIN(iova_tree, &d->tree); first <= last;
+         n                   = RB_NEXT(iova_tree, &d->tree, n)) {
+        CHECK(n != NULL); /* The anchor lies above everything. */
+        if (n->last < first)
+            continue;
+        if (first < n->first)
+            reserve_gap(d, first, last < n->first ? last : n->first - 1);
+        first = n->last < last ? n->last + 1 : last + 1;
+    }
 }
 
 /* ---- Search

@@ -116,7 +116,8 @@ void iova_init(struct iova_domain *d, struct kernel *k, unsigned granule_lg2,
 /* Empties all magazines, then the tree. Every range must have been given back. */
 void iova_free_domain(struct iova_domain *d);
 
-/* first .. last are never handed out. Before any allocation. */
+/* first .. last are never handed out; parts of it may have been reserved already. Before
+ * any allocation. */
 void iova_reserve(struct iova_domain *d, uint64_t first, uint64_t last);
 
 /*

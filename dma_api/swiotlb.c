@@ -73,6 +73,15 @@ void swiotlb_user_remove(struct kernel *k)
     k->swiotlb = NULL;
 }
 
+bool swiotlb_pool(const struct kernel *k, phys_addr_t *start, uint64_t *bytes)
+{
+    if (k->swiotlb == NULL)
+        return false;
+    *start = k->swiotlb->start;
+    *bytes = (uint64_t)k->swiotlb->slots << SWIOTLB_SLOT_LG2;
+    return true;
+}
+
 bool swiotlb_holds(const struct kernel *k, phys_addr_t phys)
 {
     const struct swiotlb *p = k->swiotlb;

@@ -45,7 +45,7 @@ static const struct library {
     const char *header, *user;
 } library[] = {
     { "zlib.h", "traces/*" },
-    { "bsd/*", "dma_api/iova.h" },
+    { "bsd/*", "dma_api/*" },
     { "systemc*", "sim/host/*.cpp" },
     { "tlm*", "sim/host/*.cpp" },
     { "ucontext.h", "sim/host/direct.c" },
@@ -269,8 +269,9 @@ static void check_member(const char *path)
     member.defined = member.named = false;
     snprintf(member.symbol, sizeof member.symbol, "%.*s", (int)strcspn(file, "."), file);
     strcpy(member.name, member.symbol + strlen(member.family) + 1);
-    if (strcmp(member.family, "preset") == 0 || strcmp(member.family, "cmd") == 0)
-        /* Users type the names of machines and commands with dashes. */
+    if (strcmp(member.family, "preset") == 0 || strcmp(member.family, "cmd") == 0
+        || strcmp(member.family, "flush") == 0)
+        /* Users type the names of machines, commands and policies with dashes. */
         for (char *c = member.name; (c = strchr(c, '_')) != NULL;)
             *c = '-';
     each_line(path, look_for_definition);
