@@ -142,9 +142,9 @@ struct dma_domain *domain_new(struct kernel *k, const struct backend *backend,
 void domain_free(struct dma_domain *d)
 {
     CHECK(d->devices == 0);
+    batch_free(d->batch); /* What waits there is released through the policy. */
     if (d->policy->exit != NULL)
         d->policy->exit(d, d->policy_state);
-    batch_free(d->batch);
     iova_free_domain(&d->iova);
     pagetable_free(&d->table);
     d->backend->domain_exit(d->backend_state, d);

@@ -12,6 +12,7 @@
 
 #include "dma_api/pagetable.h"
 #include "dma_api/rules.h"
+#include "iommu_model/extension_spec.h"
 #include "sim/base/param.h"
 
 struct dma_domain;
@@ -64,6 +65,7 @@ struct flush_policy {
      * bytes. NULL: as far as the rules' does. */
     uint64_t (*bound)(const void *config);
     bool translates; /* False: the device is not behind page tables at all. */
+    uint64_t needs;  /* Hardware: EXT_CAP_* of iommu_model/extension_spec.h. */
     bool negative;   /* A negative control: breaks the invariants, and must be caught. */
     /* dma_iova_destroy does what the followed release does; of other policies it is an
      * unmap like any other. */

@@ -102,6 +102,7 @@
     S(descriptor_global, descriptor, "descriptors", "Global IOTLB invalidations")                   \
     S(descriptor_device, descriptor, "descriptors", "Device TLB invalidations")                     \
     S(descriptor_context, descriptor, "descriptors", "Context-cache invalidations")                 \
+    S(extension,        extension, "commands", "Operations and commands of the extension block")     \
     S(poll_turn,        poll_turn, "turns", "Turns of the wait for an invalidation")                \
     S(queue_full_turn,  queue_full_turn, "turns", "Turns of the wait for room in the queue")        \
     S(deferred,         deferred, "ranges", "Ranges put into a flush queue")                        \
@@ -147,11 +148,13 @@ struct page_pool {
 struct swiotlb;
 struct vmap_area;
 struct policy_config;
+struct mmio_window;
 
 struct kernel {
     struct linux_config config;
     enum linux_release release;
     struct cost_config cost;
+    struct mmio_window *extension;      /* Hardware beside the IOMMU; NULL: none. */
     const struct policy_config *policy; /* Where flush policies are moved; NULL: not. */
     struct memory *memory;
     struct cpu *const *cpu;

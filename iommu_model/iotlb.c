@@ -118,6 +118,8 @@ struct iotlb_entry *iotlb_fill(struct iotlb *t, const struct iotlb_entry *fresh)
     t->stats.entry_filled++;
     if (e->stale_since != TIME_NEVER && t->stale_filled != NULL)
         t->stale_filled(t->stale_self, e);
+    if (t->filled != NULL)
+        t->filled(t->filled_self, e);
     return e;
 }
 

@@ -74,6 +74,9 @@ struct iotlb {
     void (*stale_gone)(void *self, const struct iotlb_entry *entry);
     void (*stale_filled)(void *self, const struct iotlb_entry *entry);
     void *stale_self;
+    /* Told about every entry that is installed; NULL: nobody cares. */
+    void (*filled)(void *self, const struct iotlb_entry *entry);
+    void *filled_self;
 };
 
 void iotlb_init(struct iotlb *t, const struct iotlb_config *config, struct rng rng);

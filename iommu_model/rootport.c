@@ -248,6 +248,8 @@ static void carried_out(struct rootport *r, uint16_t index, sim_time_t now)
     }
     if (s->epoch != 0)
         iommu_retire(r->iommu, s->epoch, now);
+    if (r->used != NULL && s->translated)
+        r->used(r->used_self, s, now);
     respond(r, index, now);
 }
 

@@ -130,6 +130,9 @@ struct rootport {
      * back; NULL: nobody cares. */
     void (*stale_access)(void *self, const struct dma_slot *slot, sim_time_t now);
     void *stale_self;
+    /* Told about every translated transaction that is over; NULL: nobody cares. */
+    void (*used)(void *self, const struct dma_slot *slot, sim_time_t now);
+    void *used_self;
 };
 
 /* A block of engine. */

@@ -9,6 +9,7 @@
 #include "dma_api/flush.h"
 #include "iommu_model/arch_riscv.h"
 #include "iommu_model/arch_vtd.h"
+#include "iommu_model/extension.h"
 #include "iommu_model/rootport.h"
 #include "workloads/nvme_ctrl.h"
 #include "workloads/replay.h"
@@ -45,6 +46,7 @@ struct config {
     struct faultq_config faultq;
     struct vtd_config vtd;
     struct riscv_config riscv;
+    struct extension_config extension;
     struct link_config link;
     struct linux_config kernel;
     struct cost_config cost;

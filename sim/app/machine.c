@@ -14,8 +14,9 @@ struct machine {
     struct engine engine;
     struct memory memory;
     struct mem_channel channel;
-    struct mmio_window iommu_window, nvme_window;
+    struct mmio_window iommu_window, nvme_window, extension_window;
     struct iommu iommu;
+    struct extension extension;
     struct rootport port;
     struct nvme_ctrl nvme;
     struct audit audit;
@@ -52,7 +53,8 @@ static const struct {
     TABLE(nvme, nvme_stat_table),           TABLE(dma, dma_stat_table),
     TABLE(iommu, iommu_stat_table),         TABLE(iotlb, iotlb_stat_table),
     TABLE(walkcache, walkcache_stat_table), TABLE(context, context_stat_table),
-    TABLE(memport, memport_stat_table),     TABLE(audit, audit_stat_table),
+    TABLE(memport, memport_stat_table),     TABLE(extension, extension_stat_table),
+    TABLE(audit, audit_stat_table),
 };
 enum { TABLES = sizeof tables / sizeof tables[0] };
 
@@ -84,6 +86,7 @@ static void count(const struct machine *m, struct machine_counters *c)
     c->walkcache = m->iommu.walkcache.stats;
     c->context   = m->iommu.context_stats;
     c->memport   = m->iommu.memport.stats;
+    c->extension = m->extension.stats;
     c->audit     = m->audit.stats;
     c->now       = m->engine.now;
     memcpy(c->xlate_cycles, m->port.xlate_cycles, sizeof c->xlate_cycles);
@@ -248,6 +251,11 @@ static void build_hardware(struct machine *m)
     rootport_init(&m->port, &m->engine, &c->link, &m->iommu, &m->memory, &m->channel);
     nvme_ctrl_init(&m->nvme, &m->engine, rootport_port(&m->port), &c->nvme, NVME_REQUESTER,
                    m->run->seed);
+    extension_init(&m->extension, &c->extension, m->run->policy->needs, &m->iommu,
+                   &m->memory, &m->engine);
+    extension_watch(&m->extension, &m->port);
+    mmio_init(&m->extension_window, &m->engine, "extension registers", &extension_mmio_ops,
+              &m->extension, p->iommu_register_ns * TIME_NS);
     m->port.interrupt       = interrupt;
     m->port.interrupt_self  = m;
     m->iommu.interrupt      = interrupt;
@@ -264,9 +272,10 @@ static void build_software(struct machine *m)
     }
     kernel_init(&m->kernel, &m->config->kernel, &m->config->cost, &m->memory, m->cpus,
                 m->run->cpus);
-    m->kernel.policy   = &m->config->moves;
-    m->kernel.observer = audit_observer(&m->audit);
-    m->barrier.count   = m->run->cpus;
+    m->kernel.policy    = &m->config->moves;
+    m->kernel.extension = &m->extension_window;
+    m->kernel.observer  = audit_observer(&m->audit);
+    m->barrier.count    = m->run->cpus;
 }
 
 static void destroy(struct machine *m)
@@ -279,6 +288,8 @@ static void destroy(struct machine *m)
     iommu_free(&m->iommu);
     mmio_free(&m->nvme_window);
     mmio_free(&m->iommu_window);
+    mmio_free(&m->extension_window);
+    extension_free(&m->extension);
     memory_free(&m->memory);
     engine_free(&m->engine);
 }
@@ -330,6 +341,8 @@ static bool check_everything_back(const struct machine *m, struct error *error)
                          hostheap_taker(&m->kernel.heap));
     if (!rootport_idle(&m->port) || !nvme_ctrl_idle(&m->nvme))
         return error_set(error, "transactions were still under way");
+    if (!extension_idle(&m->extension))
+        return error_set(error, "the extension block was still busy");
     if (m->iommu.late_count != 0 || m->iommu.invq.state != INVQ_IDLE)
         return error_set(error, "the IOMMU was still busy");
     return true;

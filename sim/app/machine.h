@@ -45,6 +45,7 @@ struct machine_counters {
     struct walkcache_stats walkcache;
     struct context_stats context;
     struct memport_stats memport;
+    struct extension_stats extension;
     struct audit_stats audit;
     uint64_t xlate_cycles[XLATE_PART_COUNT];
     uint64_t cycles[PHASES][OWNERS]; /* Of all CPUs. */

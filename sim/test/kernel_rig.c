@@ -22,6 +22,7 @@ static void reset(struct kernel_rig *r)
     param_reset(&memport_param_table, &r->settings.memport);
     param_reset(&invq_param_table, &r->settings.invq);
     param_reset(&vtd_param_table, &r->vtd);
+    param_reset(&extension_param_table, &r->extension_config);
     r->settings.arch     = &r->vtd;
     r->settings.write_ps = 90 * TIME_NS;
     r->fake_levels       = 4;
@@ -402,11 +403,12 @@ void kernel_rig_sleep_until(sim_time_t time)
 
 static void bring_up(struct kernel_rig *r)
 {
-    struct error error = { "" };
-    r->kernel.observer = (struct observer){ .self        = r,
-                                            .given_back  = given_back,
-                                            .handed_out  = handed_out,
-                                            .table_freed = table_freed };
+    struct error error  = { "" };
+    r->kernel.observer  = (struct observer){ .self        = r,
+                                             .given_back  = given_back,
+                                             .handed_out  = handed_out,
+                                             .table_freed = table_freed };
+    r->kernel.extension = r->hardware == RIG_VTD ? &r->extension_window : NULL;
     kernel_add_device(&r->kernel, &r->device, "device", RIG_REQUESTER);
     r->device.untrusted   = r->untrusted;
     r->device.noncoherent = r->noncoherent;
@@ -476,6 +478,10 @@ static void build_hardware(struct kernel_rig *r)
     r->client_due = engine_add_block(&r->engine, "device", client_step, r);
     r->client = iommu_attach(&r->iommu, r->client_due, IOMMU_RESPONSES(&r->iommu), true);
     audit_init(&r->audit, &r->iommu, r->policy->promise == PROMISE_NOTHING_STALE);
+    extension_init(&r->extension, &r->extension_config, r->policy->needs, &r->iommu,
+                   &r->memory, &r->engine);
+    mmio_init(&r->extension_window, &r->engine, "extension registers", &extension_mmio_ops,
+              &r->extension, 100 * TIME_NS);
 }
 
 static void build(struct kernel_rig *r, const struct sim_host *host)
@@ -498,6 +504,8 @@ static void destroy(struct kernel_rig *r)
     if (r->hardware == RIG_VTD) {
         iommu_free(&r->iommu);
         mmio_free(&r->window);
+        mmio_free(&r->extension_window);
+        extension_free(&r->extension);
     }
     memory_free(&r->memory);
     engine_free(&r->engine);

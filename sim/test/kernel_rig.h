@@ -16,6 +16,7 @@
 #include "dma_api/domain.h"
 #include "iommu_model/arch_vtd.h"
 #include "iommu_model/audit.h"
+#include "iommu_model/extension.h"
 #include "iommu_model/vtd_spec.h"
 #include "sim/base/barrier.h"
 
@@ -83,6 +84,9 @@ struct kernel_rig {
     struct kernel kernel;
     struct mmio_window window; /* Of the IOMMU's registers. */
     struct iommu iommu;
+    struct extension_config extension_config;
+    struct extension extension;
+    struct mmio_window extension_window;
     struct audit audit;
     const struct backend *backend;
     void *backend_state;
