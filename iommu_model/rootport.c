@@ -190,13 +190,14 @@ static void respond(struct rootport *r, uint16_t index, sim_time_t now)
     *dma_ring_push(read ? &r->down : &r->credits) = (struct dma_timed){ arrives, index };
 }
 
-static void note_stale(struct rootport *r, const struct dma_slot *s, sim_time_t now)
+static void note_access(struct rootport *r, struct dma_slot *s, sim_time_t now)
 {
-    if (!s->stale)
+    s->accessed = true;
+    if (!s->stale && !r->tells_always)
         return;
-    r->stats.stale++;
-    if (r->stale_access != NULL)
-        r->stale_access(r->stale_self, s, now);
+    r->stats.stale += s->stale;
+    if (r->carried_out != NULL)
+        r->carried_out(r->carried_out_self, s, now);
 }
 
 /* What the port has written but memory does not hold yet: a read behind it sees it. */
@@ -222,7 +223,7 @@ static void issue(struct rootport *r, uint16_t index, sim_time_t now)
     struct dma_slot *s = &r->slot[index];
     account(s, DMA_PART_order, now);
     if (s->request.kind == PORT_READ) {
-        note_stale(r, s, now);
+        note_access(r, s, now);
         if (s->request.data != NULL) {
             memory_read(r->memory, s->pa, s->request.data, s->request.bytes);
             read_own_writes(r, s);
@@ -243,7 +244,7 @@ static void carried_out(struct rootport *r, uint16_t index, sim_time_t now)
         if (r->interrupt != NULL)
             r->interrupt(r->interrupt_self, s->pa, data, now);
     } else if (s->request.kind == PORT_WRITE) {
-        note_stale(r, s, now);
+        note_access(r, s, now);
         memory_device_write(r->memory, s->pa, s->request.data, s->request.bytes);
     }
     if (s->epoch != 0)
@@ -318,7 +319,7 @@ static void take_translations(struct rootport *r, sim_time_t now)
         s->space = a->space;
         s->fault = a->outcome == XLATE_faulted;
         s->epoch = s->fault ? 0 : a->epoch;
-        s->stale = s->stale || a->stale;
+        s->stale = a->stale;
         r->stats.fault += s->fault;
         translated(r, (uint16_t)a->id, now);
     }

@@ -87,6 +87,7 @@ struct dma_slot {
     uint32_t epoch;
     uint16_t next;
     bool translated, fault, interrupt, stale, in_use;
+    bool accessed; /* Memory has been read or written: the translation has done its work. */
 };
 
 struct dma_timed {
@@ -127,9 +128,10 @@ struct rootport {
     uint64_t xlate_cycles[XLATE_PART_COUNT]; /* Where the time in the IOMMU went. */
     struct histogram read_ps, write_ps;      /* Submission to response. */
     /* Told about every transaction that is carried out although software has given its page
-     * back; NULL: nobody cares. */
-    void (*stale_access)(void *self, const struct dma_slot *slot, sim_time_t now);
-    void *stale_self;
+     * back, or (tells_always) about every one; NULL: nobody cares. */
+    void (*carried_out)(void *self, const struct dma_slot *slot, sim_time_t now);
+    void *carried_out_self;
+    bool tells_always;
 };
 
 /* A block of engine. */

@@ -30,9 +30,9 @@ static const struct {
     MODULE(vtd, vtd_param_table),           MODULE(riscv, riscv_param_table),
     MODULE(link, link_param_table),         MODULE(kernel, linux_param_table),
     MODULE(cost, cost_param_table),         MODULE(moves, policy_param_table),
-    MODULE(blk, blk_param_table),
-    MODULE(driver, driver_param_table),     MODULE(nvme, nvme_param_table),
-    MODULE(replay, replay_param_table),
+    MODULE(blk, blk_param_table),           MODULE(driver, driver_param_table),
+    MODULE(nvme, nvme_param_table),         MODULE(replay, replay_param_table),
+    MODULE(audit, audit_param_table),
 };
 enum { MODULES = sizeof modules / sizeof modules[0] };
 

@@ -108,6 +108,27 @@ static void subtract(struct machine_counters *later, const struct machine_counte
 /* ---- The programs
  * --------------------------------------------------------------------------------- */
 
+struct audit_promise machine_promise(const struct flush_policy *policy, const void *config,
+                                     sim_time_t grace_ps)
+{
+    static const enum audit_promise_kind kind[] = {
+        [PROMISE_NOTHING_STALE] = AUDIT_NOTHING_STALE,
+        [PROMISE_BOUNDED_TIME]  = AUDIT_BOUNDED_TIME,
+        [PROMISE_BOUNDED_COUNT] = AUDIT_BOUNDED_COUNT,
+        [PROMISE_BOUNDED_BYTES] = AUDIT_BOUNDED_BYTES,
+        [PROMISE_POOL_ONLY]     = AUDIT_POOL_ONLY,
+        [PROMISE_NONE]          = AUDIT_NONE,
+    };
+    struct audit_promise p = { .kind = kind[policy->promise], .grace_ps = grace_ps };
+    const bool bounded     = p.kind == AUDIT_BOUNDED_TIME || p.kind == AUDIT_BOUNDED_COUNT
+                         || p.kind == AUDIT_BOUNDED_BYTES;
+    if (bounded && policy->bound == NULL)
+        p.kind = AUDIT_NONE; /* Bounded, but nobody says by how much. */
+    else if (bounded)
+        p.bound = policy->bound(config);
+    return p;
+}
+
 /* The parameters of a policy of the family; one that a test brings along has none. */
 static const void *policy_config(const struct machine *m)
 {
@@ -252,7 +273,9 @@ static void build_hardware(struct machine *m)
     m->port.interrupt_self  = m;
     m->iommu.interrupt      = interrupt;
     m->iommu.interrupt_self = m;
-    audit_init(&m->audit, &m->iommu, m->run->policy->promise == PROMISE_NOTHING_STALE);
+    const struct audit_promise promise =
+        machine_promise(m->run->policy, policy_config(m), c->audit.grace_us * TIME_US);
+    audit_init(&m->audit, &m->iommu, &promise);
     audit_watch(&m->audit, &m->port);
 }
 
@@ -274,6 +297,7 @@ static void destroy(struct machine *m)
     if (m->replay.cpu != NULL)
         replay_free(&m->replay);
     kernel_free(&m->kernel);
+    audit_free(&m->audit);
     nvme_ctrl_free(&m->nvme);
     rootport_free(&m->port);
     iommu_free(&m->iommu);
@@ -340,7 +364,9 @@ static bool check(struct machine *m, struct error *error)
     for (unsigned i = 0; i < m->run->cpus; i++)
         if (!cpu_check(&m->cpu[i], error))
             return false;
-    return audit_check(&m->audit, error) && check_stats(m, error) && check_owners(m, error)
+    /* A negative control has to break something; how often is in the statistics. */
+    return (m->run->policy->negative || audit_check(&m->audit, error))
+           && check_stats(m, error) && check_owners(m, error)
            && nvme_ctrl_check(&m->nvme, error) && check_everything_back(m, error);
 }
 
