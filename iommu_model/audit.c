@@ -562,7 +562,9 @@ static void hostile_access(void *self, const struct dma_slot *slot, sim_time_t n
     const uint64_t page         = slot->request.iova >> LEDGER_PAGE_LG2;
     const struct ledger_note *n = ledger_find(&a->ledger, ledger_space(slot->space), page);
     a->stats.hostile_access++;
-    if (slot->stale)
+    if (slot->bypassed)
+        a->stats.hostile_access_untranslated++;
+    else if (slot->stale)
         hostile_stale(a, n, now);
     else if (n == NULL || (!n->pool && !n->partial) || !outside_lent(n, &slot->request))
         a->stats.hostile_access_lent++;

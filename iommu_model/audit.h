@@ -54,6 +54,7 @@ enum { AUDIT_PORTS_MAX = 16 };
     S(hostile_access_renewed, hostile_access, "accesses", "... through an old translation of an address in use again") \
     S(hostile_access_pool, hostile_access, "accesses", "... to bytes of a pool that are nobody's")  \
     S(hostile_access_other, hostile_access, "accesses", "... to other bytes of a page that is lent in part") \
+    S(hostile_access_untranslated, hostile_access, "accesses", "... past the IOMMU, to any memory") \
     S(collateral_entry,  collateral_entry, "entries", "IOTLB entries dropped although their page was mapped") \
     S(collateral_refill, collateral_entry, "entries", "... that a walk had to fill again")          \
     S(collateral_forgotten, collateral_entry, "entries", "... that the audit lost sight of")        \

@@ -27,13 +27,13 @@ static void account(struct dma_slot *s, enum dma_part part, sim_time_t now)
     s->since = now;
 }
 
-/* The parts stand in the statistics in their order. */
-#define FOLLOWS(name, text)                                                                \
-    static_assert(offsetof(struct dma_stats, name##_ps)                                    \
-                      == offsetof(struct dma_stats, link_up_ps)                            \
-                             + DMA_PART_##name * sizeof(uint64_t),                         \
-                  "parts in order");
-DMA_PARTS(FOLLOWS)
+#define PART_COUNTER(name, text) offsetof(struct dma_stats, name##_ps),
+
+static uint64_t *part_counter(struct dma_stats *stats, unsigned part)
+{
+    static const size_t offset[DMA_PART_COUNT] = { DMA_PARTS(PART_COUNTER) };
+    return (uint64_t *)((char *)stats + offset[part]);
+}
 
 /* ---- Slots ------------------------------------------------------------------------------
  */
@@ -58,10 +58,14 @@ static void slot_release(struct rootport *r, uint16_t index, sim_time_t now)
 {
     struct dma_slot *s  = &r->slot[index];
     const unsigned kind = s->request.kind;
+    sim_time_t whole    = 0;
     CHECK(s->since <= now);
-    for (unsigned p = 0; p < DMA_PART_COUNT; p++)
-        (&r->stats.link_up_ps)[p] += s->part[p];
-    r->stats.whole_ps += s->since - s->submitted;
+    for (unsigned p = 0; p < DMA_PART_COUNT; p++) {
+        *part_counter(&r->stats, p) += s->part[p];
+        whole += s->part[p];
+    }
+    CHECK(whole == s->since - s->submitted);
+    r->stats.whole_ps += whole;
     histogram_record(kind == PORT_READ ? &r->read_ps : &r->write_ps, now - s->submitted);
     if (kind == PORT_READ)
         r->reads_out--;
@@ -306,20 +310,37 @@ static void translated(struct rootport *r, uint16_t index, sim_time_t now)
 /* ---- The IOMMU's side
  * ---------------------------------------------------------------------- */
 
+/* The IOMMU's cycles, and before them the way to the edge of the first, are all the time
+ * that it had the transaction. */
+static void account_translation(struct rootport *r, struct dma_slot *s,
+                                const struct iommu_response *a, sim_time_t now)
+{
+    const uint64_t period_ps = r->iommu->config.iommu.period_ps;
+    uint64_t cycles          = 0;
+    for (unsigned p = 0; p < XLATE_PART_COUNT; p++) {
+        r->xlate_cycles[p] += a->part[p];
+        cycles += a->part[p];
+    }
+    const uint64_t edge_ps = now - s->since - cycles * period_ps;
+    CHECK(now - s->since >= cycles * period_ps);
+    CHECK(edge_ps < period_ps);
+    r->stats.edge_ps += edge_ps;
+    account(s, DMA_PART_translate, now);
+}
+
 static void take_translations(struct rootport *r, sim_time_t now)
 {
     const struct iommu_response *a;
     sim_time_t next = TIME_NEVER;
     while (r->iommu != NULL && (a = iommu_take(r->iommu, r->client, now, &next)) != NULL) {
         struct dma_slot *s = &r->slot[a->id];
-        account(s, DMA_PART_translate, now);
-        for (unsigned p = 0; p < XLATE_PART_COUNT; p++)
-            r->xlate_cycles[p] += a->part[p];
-        s->pa    = a->pa;
-        s->space = a->space;
-        s->fault = a->outcome == XLATE_faulted;
-        s->epoch = s->fault ? 0 : a->epoch;
-        s->stale = a->stale;
+        account_translation(r, s, a, now);
+        s->pa       = a->pa;
+        s->space    = a->space;
+        s->fault    = a->outcome == XLATE_faulted;
+        s->epoch    = s->fault ? 0 : a->epoch;
+        s->stale    = a->stale;
+        s->bypassed = a->outcome == XLATE_bypassed;
         r->stats.fault += s->fault;
         translated(r, (uint16_t)a->id, now);
     }

@@ -32,7 +32,7 @@ static const struct {
     MODULE(cost, cost_param_table),         MODULE(moves, policy_param_table),
     MODULE(blk, blk_param_table),           MODULE(driver, driver_param_table),
     MODULE(nvme, nvme_param_table),         MODULE(replay, replay_param_table),
-    MODULE(audit, audit_param_table),
+    MODULE(audit, audit_param_table),       MODULE(attacker, attacker_param_table),
 };
 enum { MODULES = sizeof modules / sizeof modules[0] };
 

@@ -11,6 +11,7 @@
 #include "iommu_model/arch_vtd.h"
 #include "iommu_model/audit.h"
 #include "iommu_model/rootport.h"
+#include "workloads/attacker.h"
 #include "workloads/nvme_ctrl.h"
 #include "workloads/replay.h"
 
@@ -55,6 +56,7 @@ struct config {
     struct driver_config driver;
     struct nvme_config nvme;
     struct replay_config replay;
+    struct attacker_config attacker;
     void
         *policy[CONFIG_POLICIES_MAX]; /* Parameters of each flush policy, as flush_table. */
     const char *preset;

@@ -18,6 +18,8 @@ struct machine {
     struct iommu iommu;
     struct rootport port;
     struct nvme_ctrl nvme;
+    struct rootport attacker_port;
+    struct attacker attacker;
     struct audit audit;
     struct cpu cpu[ENGINE_CPUS_MAX];
     struct cpu *cpus[ENGINE_CPUS_MAX];
@@ -53,6 +55,7 @@ static const struct {
     TABLE(iommu, iommu_stat_table),         TABLE(iotlb, iotlb_stat_table),
     TABLE(walkcache, walkcache_stat_table), TABLE(context, context_stat_table),
     TABLE(memport, memport_stat_table),     TABLE(audit, audit_stat_table),
+    TABLE(attacker, attacker_stat_table),
 };
 enum { TABLES = sizeof tables / sizeof tables[0] };
 
@@ -85,6 +88,7 @@ static void count(const struct machine *m, struct machine_counters *c)
     c->context   = m->iommu.context_stats;
     c->memport   = m->iommu.memport.stats;
     c->audit     = m->audit.stats;
+    c->attacker  = m->attacker.stats;
     c->now       = m->engine.now;
     memcpy(c->xlate_cycles, m->port.xlate_cycles, sizeof c->xlate_cycles);
     for (unsigned i = 0; i < m->driver.queues; i++)
@@ -179,11 +183,14 @@ static void begin_measuring(struct machine *m)
     memset(&m->port.read_ps, 0, sizeof m->port.read_ps);
     memset(&m->port.write_ps, 0, sizeof m->port.write_ps);
     audit_begin(&m->audit, m->engine.now);
+    if (m->run->attacker)
+        attacker_start(&m->attacker, m->engine.now);
 }
 
 static void end_measuring(struct machine *m)
 {
     struct machine_result *r = m->result;
+    attacker_stop(&m->attacker);
     audit_finish(&m->audit, m->engine.now);
     count(m, &r->counters);
     subtract(&r->counters, &m->before);
@@ -194,6 +201,8 @@ static void end_measuring(struct machine *m)
     r->dma_read_ps        = m->port.read_ps;
     r->dma_write_ps       = m->port.write_ps;
     r->exposure_ns        = m->audit.exposure_ns;
+    r->attack_ns          = m->audit.attack_ns;
+    r->pool_pages_most    = m->audit.pool_most;
     memcpy(r->source_records, m->replay.read_of, sizeof r->source_records);
 }
 
@@ -251,6 +260,24 @@ static void interrupt(void *self, uint64_t address, uint32_t data, sim_time_t no
         cpu_interrupt(&m->cpu[id], data & 0xff, now);
 }
 
+static void learn(void *self, uint64_t iova, uint32_t bytes)
+{
+    attacker_learn(self, iova, bytes);
+}
+
+/* It looks like the NVMe controller to the IOMMU, over a link of its own. */
+static void build_attacker(struct machine *m)
+{
+    const struct config *c = m->config;
+    rootport_init(&m->attacker_port, &m->engine, &c->link, &m->iommu, &m->memory,
+                  &m->channel);
+    attacker_init(&m->attacker, &m->engine, rootport_port(&m->attacker_port), &c->attacker,
+                  NVME_REQUESTER, m->run->seed);
+    m->nvme.data_moved      = learn;
+    m->nvme.data_moved_self = &m->attacker;
+    audit_watch_hostile(&m->audit, &m->attacker_port);
+}
+
 static void build_hardware(struct machine *m)
 {
     const struct config *c               = m->config;
@@ -277,6 +304,8 @@ static void build_hardware(struct machine *m)
         machine_promise(m->run->policy, policy_config(m), c->audit.grace_us * TIME_US);
     audit_init(&m->audit, &m->iommu, &promise);
     audit_watch(&m->audit, &m->port);
+    if (m->run->attacker)
+        build_attacker(m);
 }
 
 static void build_software(struct machine *m)
@@ -300,6 +329,10 @@ static void destroy(struct machine *m)
     audit_free(&m->audit);
     nvme_ctrl_free(&m->nvme);
     rootport_free(&m->port);
+    if (m->run->attacker) {
+        attacker_free(&m->attacker);
+        rootport_free(&m->attacker_port);
+    }
     iommu_free(&m->iommu);
     mmio_free(&m->nvme_window);
     mmio_free(&m->iommu_window);
@@ -352,10 +385,25 @@ static bool check_everything_back(const struct machine *m, struct error *error)
     if (m->kernel.heap.out != 0)
         return error_set(error, "host memory that %s took was not given back",
                          hostheap_taker(&m->kernel.heap));
-    if (!rootport_idle(&m->port) || !nvme_ctrl_idle(&m->nvme))
+    if (!rootport_idle(&m->port) || !nvme_ctrl_idle(&m->nvme)
+        || !rootport_idle(&m->attacker_port))
         return error_set(error, "transactions were still under way");
     if (m->iommu.late_count != 0 || m->iommu.invq.state != INVQ_IDLE)
         return error_set(error, "the IOMMU was still busy");
+    return true;
+}
+
+/* A negative control has to break something; how often is in the statistics. */
+static bool check_promise(struct machine *m, struct error *error)
+{
+    struct error what = { "" };
+    if (audit_check(&m->audit, &what))
+        return true;
+    if (!m->run->policy->negative) {
+        *error = what;
+        return false;
+    }
+    m->result->broken = what;
     return true;
 }
 
@@ -364,9 +412,7 @@ static bool check(struct machine *m, struct error *error)
     for (unsigned i = 0; i < m->run->cpus; i++)
         if (!cpu_check(&m->cpu[i], error))
             return false;
-    /* A negative control has to break something; how often is in the statistics. */
-    return (m->run->policy->negative || audit_check(&m->audit, error))
-           && check_stats(m, error) && check_owners(m, error)
+    return check_promise(m, error) && check_stats(m, error) && check_owners(m, error)
            && nvme_ctrl_check(&m->nvme, error) && check_everything_back(m, error);
 }
 
@@ -411,6 +457,10 @@ enum machine_outcome machine_run(const struct config *config, const struct machi
     result->preset          = config->preset;
     result->api             = blk_api_name[run->api];
     result->policy          = run->policy->name;
+    result->promise         = run->policy->promise;
+    result->translates      = run->policy->translates;
+    result->negative        = run->policy->negative;
+    result->attacker        = run->attacker;
     result->cpus            = run->cpus;
     result->seed            = run->seed;
     result->iommu_period_ps = config->iommu.period_ps;
