@@ -17,7 +17,7 @@ const struct param_table audit_param_table   = { "audit", "Exposure and invarian
 const struct stat_table audit_stat_table     = { "audit", "Exposure and invariants",
                                                  audit_stats, sizeof(struct audit_stats) };
 
-enum { ENTRY_GHOSTS_LG2 = 14, POINTER_GHOSTS_LG2 = 8 };
+enum { ENTRY_GHOSTS_LG2 = 14, POINTER_GHOSTS_LG2 = 8, PAGES_REMEMBERED_MAX = 1 << 20 };
 
 __attribute__((format(printf, 3, 4))) static void broken(struct audit *a, uint64_t *counter,
                                                          const char *format, ...)
@@ -57,8 +57,9 @@ static void expose(struct audit *a, struct ledger_note *n, sim_time_t since)
     n->since    = since;
     n->reusable = TIME_NEVER;
     n->renewed  = false;
-    n->unmap    = a->unmaps;
-    n->bytes    = a->given_bytes;
+    n->cpu      = a->cpu;
+    n->unmap    = a->unmaps[a->cpu];
+    n->bytes    = a->given_bytes[a->cpu];
     n->counted  = since > a->began && !a->over;
     a->stale_pages++;
     if (!n->counted)
@@ -289,20 +290,19 @@ static void end_partial(struct audit *a, space_t space, uint64_t first, uint64_t
     }
 }
 
-/* True: the range lies in a pool, whose pages stay mapped; its bytes are nobody's now. */
-static bool back_to_pool(struct audit *a, space_t space, uint64_t iova, uint64_t bytes)
+/* Who has what of a pool's pages matters to those who look at each access only. */
+static void back_to_pool(struct audit *a, space_t space, uint64_t iova, uint64_t bytes)
 {
     const uint64_t last = iova + bytes - 1;
-    bool pool           = false;
     for (uint64_t page = iova >> LEDGER_PAGE_LG2;
-         a->pool_now > 0 && page <= last >> LEDGER_PAGE_LG2; page++) {
+         a->hostile && page <= last >> LEDGER_PAGE_LG2; page++) {
         struct ledger_note *n = ledger_find(&a->ledger, space, page);
-        if (n == NULL || !n->pool)
+        if (n == NULL || !n->loan)
             continue;
         n->lent &= ~lines_in(page, iova, last);
-        pool = true;
+        n->loan = n->lent != 0;
+        ledger_tidy(&a->ledger, n);
     }
-    return pool;
 }
 
 static void mark_range(struct audit *a, space_t space, uint64_t iova, uint64_t bytes,
@@ -311,7 +311,8 @@ static void mark_range(struct audit *a, space_t space, uint64_t iova, uint64_t b
     const struct inv_selector s =
         select_pages(space, iova >> LEDGER_PAGE_LG2, (iova + bytes - 1) >> LEDGER_PAGE_LG2);
     struct marking m = { a, s.first >> LEDGER_PAGE_LG2, s.last >> LEDGER_PAGE_LG2, now };
-    ledger_give_back(&a->ledger, space, m.first, m.last - m.first + 1, now);
+    if (m.last - m.first < PAGES_REMEMBERED_MAX) /* No mapping is larger, but a pool. */
+        ledger_give_back(&a->ledger, space, m.first, m.last - m.first + 1, now);
     ghosts_forget(&a->entries, space, s.first, s.last);
     iotlb_visit(&a->iommu->iotlb, &s, mark, &m);
     iommu_mark_stale(a->iommu, &s, now);
@@ -327,9 +328,12 @@ static void given_back(void *self, uint32_t space_number, uint64_t iova, uint64_
     const space_t space = ledger_space(a->iommu->arch->space(space_number));
     CHECK(bytes > 0);
     a->stats.page_given_back += bytes >> LEDGER_PAGE_LG2;
-    a->unmaps++;
-    a->given_bytes += bytes;
-    if (!back_to_pool(a, space, iova, bytes))
+    a->cpu = cpu_running() == NULL ? 0 : (uint8_t)cpu_running()->id;
+    a->unmaps[a->cpu]++;
+    a->given_bytes[a->cpu] += bytes;
+    if (ledger_in_pool(&a->ledger, space, iova >> LEDGER_PAGE_LG2))
+        back_to_pool(a, space, iova, bytes); /* It stays mapped, by design. */
+    else
         mark_range(a, space, iova, bytes, now);
 }
 
@@ -359,18 +363,21 @@ static void lend_page(struct audit *a, space_t space, uint64_t page, uint64_t li
         return;
     if (n == NULL)
         n = ledger_make(&a->ledger, space, page);
-    if (n->pool || n->partial) {
-        n->lent |= lines;
-    } else {
-        n->lent    = lines;
-        n->partial = true;
-        a->partial_now++;
-    }
-    if (n->partial && n->lent == LEDGER_ALL_LENT) {
+    n->lent = n->partial ? n->lent | lines : lines;
+    a->partial_now += !n->partial;
+    n->partial = true;
+    if (n->lent == LEDGER_ALL_LENT) {
         n->partial = false;
         a->partial_now--;
         ledger_tidy(&a->ledger, n);
     }
+}
+
+static void lend_of_pool(struct audit *a, space_t space, uint64_t page, uint64_t lines)
+{
+    struct ledger_note *n = ledger_make(&a->ledger, space, page);
+    n->lent               = n->loan ? n->lent | lines : lines;
+    n->loan               = true;
 }
 
 static void lent(void *self, uint32_t space_number, uint64_t iova, uint64_t bytes,
@@ -380,38 +387,17 @@ static void lent(void *self, uint32_t space_number, uint64_t iova, uint64_t byte
     const space_t space  = ledger_space(a->iommu->arch->space(space_number));
     const uint64_t first = iova >> LEDGER_PAGE_LG2;
     const uint64_t last  = (iova + bytes - 1) >> LEDGER_PAGE_LG2;
+    const bool pool      = ledger_in_pool(&a->ledger, space, first);
     CHECK(bytes > 0);
     sum_up(a, now);
     ledger_give_back(&a->ledger, space, first, last - first + 1, 0);
     for (uint64_t page = first; page <= last; page++) {
         const uint64_t lines = lines_in(page, iova, iova + bytes - 1);
-        if (lines != LEDGER_ALL_LENT || a->ledger.notes > 0)
+        if (pool && a->hostile)
+            lend_of_pool(a, space, page, lines);
+        else if (!pool && (lines != LEDGER_ALL_LENT || a->ledger.notes > 0))
             lend_page(a, space, page, lines);
     }
-}
-
-static void grow_pool(struct audit *a, space_t space, uint64_t page)
-{
-    struct ledger_note *n = ledger_make(&a->ledger, space, page);
-    if (n->pool)
-        return;
-    a->partial_now -= n->partial;
-    n->lent    = n->partial ? n->lent : 0;
-    n->partial = false;
-    n->pool    = true;
-    a->pool_now++;
-    a->pool_most = a->pool_now > a->pool_most ? a->pool_now : a->pool_most;
-}
-
-static void shrink_pool(struct audit *a, space_t space, uint64_t page)
-{
-    struct ledger_note *n = ledger_find(&a->ledger, space, page);
-    if (n == NULL || !n->pool)
-        return;
-    n->pool = false;
-    n->lent = LEDGER_ALL_LENT;
-    a->pool_now--;
-    ledger_tidy(&a->ledger, n);
 }
 
 /* What a pool gives up must not be cached any more; if it is, it is as stale as any page.
@@ -425,17 +411,15 @@ static void pooled(void *self, uint32_t space_number, uint64_t iova, uint64_t by
     const uint64_t last  = (iova + bytes - 1) >> LEDGER_PAGE_LG2;
     CHECK(bytes > 0);
     sum_up(a, now);
-    if (grows)
+    if (grows) {
         ledger_give_back(&a->ledger, space, first, last - first + 1, 0);
-    for (uint64_t page = first; page <= last; page++)
-        if (grows)
-            grow_pool(a, space, page);
-        else
-            shrink_pool(a, space, page);
-    if (!grows) {
-        mark_range(a, space, iova, bytes, now);
-        reusable(a, space_number, iova, bytes, now);
+        a->pool_now += ledger_pool_add(&a->ledger, space, first, last);
+        a->pool_most = a->pool_now > a->pool_most ? a->pool_now : a->pool_most;
+        return;
     }
+    a->pool_now -= ledger_pool_remove(&a->ledger, space, first, last);
+    mark_range(a, space, iova, bytes, now);
+    reusable(a, space_number, iova, bytes, now);
 }
 
 /* ---- Invariants
@@ -501,9 +485,9 @@ static bool is_allowed(const struct audit *a, const struct ledger_note *n, sim_t
     case AUDIT_BOUNDED_TIME:
         return !is_late(a, n, now);
     case AUDIT_BOUNDED_COUNT:
-        return a->unmaps - n->unmap <= a->promise.bound;
+        return a->unmaps[n->cpu] - n->unmap <= a->promise.bound;
     case AUDIT_BOUNDED_BYTES:
-        return a->given_bytes - n->bytes <= a->promise.bound;
+        return a->given_bytes[n->cpu] - n->bytes <= a->promise.bound;
     case AUDIT_NONE:
         return true;
     }
@@ -518,7 +502,7 @@ static void break_access(struct audit *a, const struct dma_slot *slot,
            " ps through a translation whose unmap had returned %" PRIu64 " ps and %" PRIu64
            " unmaps before, against the policy's promise",
            slot->request.requester, slot->request.iova, now, now - n->since,
-           a->unmaps - n->unmap);
+           a->unmaps[n->cpu] - n->unmap);
 }
 
 static bool outside_lent(const struct ledger_note *n, const struct port_request *q)
@@ -566,12 +550,14 @@ static void hostile_access(void *self, const struct dma_slot *slot, sim_time_t n
         a->stats.hostile_access_untranslated++;
     else if (slot->stale)
         hostile_stale(a, n, now);
-    else if (n == NULL || (!n->pool && !n->partial) || !outside_lent(n, &slot->request))
-        a->stats.hostile_access_lent++;
-    else if (n->pool)
-        a->stats.hostile_access_pool++;
-    else
+    else if (ledger_in_pool(&a->ledger, ledger_space(slot->space), page))
+        *(n != NULL && n->loan && !outside_lent(n, &slot->request)
+              ? &a->stats.hostile_access_lent
+              : &a->stats.hostile_access_pool) += 1;
+    else if (n != NULL && n->partial && outside_lent(n, &slot->request))
         a->stats.hostile_access_other++;
+    else
+        a->stats.hostile_access_lent++;
 }
 
 static void carried_out(void *self, const struct dma_slot *slot, sim_time_t now)
@@ -690,6 +676,7 @@ void audit_watch_hostile(struct audit *a, struct rootport *port)
     audit_watch(a, port);
     port->carried_out  = hostile_carried_out;
     port->tells_always = true;
+    a->hostile         = true;
 }
 
 struct observer audit_observer(struct audit *a)

@@ -23,6 +23,7 @@
 #include "iommu_model/ghost.h"
 #include "iommu_model/ledger.h"
 #include "iommu_model/rootport.h"
+#include "sim/base/cpu.h"
 #include "sim/base/observer.h"
 
 enum { AUDIT_PORTS_MAX = 16 };
@@ -80,8 +81,8 @@ extern const struct stat_table audit_stat_table;
 enum audit_promise_kind {
     AUDIT_NOTHING_STALE, /* There are none. */
     AUDIT_BOUNDED_TIME,  /* None later than bound ps behind the unmap. */
-    AUDIT_BOUNDED_COUNT, /* None when more than bound other unmaps have returned since. */
-    AUDIT_BOUNDED_BYTES, /* None when more than bound bytes were given back since. */
+    AUDIT_BOUNDED_COUNT, /* None when more than bound unmaps of its CPU returned since. */
+    AUDIT_BOUNDED_BYTES, /* None when its CPU has given back more than bound bytes since. */
     AUDIT_POOL_ONLY,     /* There are none but to pools, whose pages never become stale. */
     AUDIT_NONE,
 };
@@ -100,14 +101,17 @@ struct audit {
     struct ledger ledger;
     struct ghosts entries, pointers;    /* Dropped although of use. */
     sim_time_t began;                   /* Only pages given back after it are measured, */
+    bool hostile;                       /* A device is. */
     bool over;                          /* and none from here on. */
     uint64_t stale_entries;             /* Of the IOTLB. */
     uint64_t stale_pages;               /* That anything holds. */
     uint64_t exposed_now, exposed_most; /* Of them, those that are measured. */
     uint64_t partial_now, pool_now;     /* Pages lent in part; pages of pools. */
     uint64_t pool_most;
-    sim_time_t summed;            /* Up to here their time is in the statistics. */
-    uint64_t unmaps, given_bytes; /* That were given back so far. */
+    sim_time_t summed; /* Up to here their time is in the statistics. */
+    /* By the CPU that gave back: a policy may keep a queue of each. */
+    uint64_t unmaps[ENGINE_CPUS_MAX], given_bytes[ENGINE_CPUS_MAX];
+    uint8_t cpu;                  /* That gives back at the moment. */
     struct histogram exposure_ns; /* Of each exposed page. */
     struct histogram attack_ns; /* Of each stale access of a hostile device: how long after
                                    its unmap. */

@@ -20,6 +20,7 @@ void ledger_free(struct ledger *l)
     for (uint32_t i = 0; l->chunk != NULL && i < UINT32_C(1) << l->chunk_places_lg2; i++)
         free(l->chunk[i].at);
     free(l->chunk);
+    free(l->pool);
     free(l->note);
     memset(l, 0, sizeof *l);
 }
@@ -93,7 +94,7 @@ static void drop(struct ledger *l, uint32_t gap)
 void ledger_tidy(struct ledger *l, struct ledger_note *n)
 {
     CHECK(n->used);
-    if (n->since != TIME_NEVER || n->pool || n->partial)
+    if (n->since != TIME_NEVER || n->loan || n->partial)
         return;
     CHECK(n->in_flight == 0);
     drop(l, (uint32_t)(n - l->note));
@@ -161,9 +162,28 @@ static sim_time_t *chunk_make(struct ledger *l, space_t space, uint64_t index)
     return at;
 }
 
+/* More pages than chunks: ask those that there are. */
+static void hand_out_all(struct ledger *l, space_t space, uint64_t first, uint64_t last)
+{
+    for (uint32_t i = 0; l->chunk != NULL && i < UINT32_C(1) << l->chunk_places_lg2; i++) {
+        const struct ledger_chunk *c = &l->chunk[i];
+        if (c->at == NULL || c->space != space)
+            continue;
+        for (uint64_t page = 0; page < PAGES_IN_CHUNK; page++) {
+            const uint64_t number = (c->index << LEDGER_CHUNK_LG2) + page;
+            if (number >= first && number <= last)
+                c->at[page] = 0;
+        }
+    }
+}
+
 void ledger_give_back(struct ledger *l, space_t space, uint64_t page, uint64_t count,
                       sim_time_t at)
 {
+    if (at == 0 && count >> LEDGER_CHUNK_LG2 > l->chunks) {
+        hand_out_all(l, space, page, page + count - 1);
+        return;
+    }
     while (count > 0) {
         const uint64_t index = page >> LEDGER_CHUNK_LG2;
         const uint32_t first = (uint32_t)(page & (PAGES_IN_CHUNK - 1));
@@ -181,4 +201,72 @@ sim_time_t ledger_given_back(struct ledger *l, space_t space, uint64_t page)
 {
     const sim_time_t *at = chunk(l, space, page >> LEDGER_CHUNK_LG2);
     return at == NULL ? 0 : at[page & (PAGES_IN_CHUNK - 1)];
+}
+
+/* ---- Pools
+ * -------------------------------------------------------------------------------- */
+
+/* How many pools lie before this page. */
+static uint32_t pools_before(const struct ledger *l, space_t space, uint64_t page)
+{
+    uint32_t low = 0, high = l->pools;
+    while (low < high) {
+        const uint32_t middle       = low + (high - low) / 2;
+        const struct ledger_pool *p = &l->pool[middle];
+        if (p->space < space || (p->space == space && p->last < page))
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+bool ledger_in_pool(const struct ledger *l, space_t space, uint64_t page)
+{
+    const uint32_t i = l->pools == 0 ? 0 : pools_before(l, space, page);
+    return i < l->pools && l->pool[i].space == space && l->pool[i].first <= page;
+}
+
+static void pool_insert(struct ledger *l, uint32_t at, struct ledger_pool pool)
+{
+    if (l->pools == l->pool_room) {
+        l->pool_room = l->pool_room == 0 ? 16 : 2 * l->pool_room;
+        l->pool      = realloc(l->pool, l->pool_room * sizeof *l->pool);
+        CHECK(l->pool != NULL);
+    }
+    memmove(&l->pool[at + 1], &l->pool[at], (l->pools - at) * sizeof *l->pool);
+    l->pool[at] = pool;
+    l->pools++;
+}
+
+static void pool_delete(struct ledger *l, uint32_t at)
+{
+    l->pools--;
+    memmove(&l->pool[at], &l->pool[at + 1], (l->pools - at) * sizeof *l->pool);
+}
+
+uint64_t ledger_pool_remove(struct ledger *l, space_t space, uint64_t first, uint64_t last)
+{
+    uint64_t removed = 0;
+    for (uint32_t i = pools_before(l, space, first);
+         i < l->pools && l->pool[i].space == space && l->pool[i].first <= last;) {
+        const struct ledger_pool p = l->pool[i];
+        const uint64_t from        = p.first > first ? p.first : first;
+        const uint64_t to          = p.last < last ? p.last : last;
+        pool_delete(l, i);
+        if (p.first < from)
+            pool_insert(l, i++, (struct ledger_pool){ p.first, from - 1, space });
+        if (to < p.last)
+            pool_insert(l, i++, (struct ledger_pool){ to + 1, p.last, space });
+        removed += to - from + 1;
+    }
+    return removed;
+}
+
+uint64_t ledger_pool_add(struct ledger *l, space_t space, uint64_t first, uint64_t last)
+{
+    const uint64_t before = ledger_pool_remove(l, space, first, last);
+    pool_insert(l, pools_before(l, space, first),
+                (struct ledger_pool){ first, last, space });
+    return last - first + 1 - before;
 }

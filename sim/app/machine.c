@@ -112,8 +112,16 @@ static void subtract(struct machine_counters *later, const struct machine_counte
 /* ---- The programs
  * --------------------------------------------------------------------------------- */
 
-struct audit_promise machine_promise(const struct flush_policy *policy, const void *config,
-                                     sim_time_t grace_ps)
+/* The parameters of a policy of the family; one that a test brings along has none. */
+static const void *policy_config(const struct machine *m)
+{
+    for (unsigned i = 0; flush_table[i] != NULL; i++)
+        if (flush_table[i] == m->run->policy)
+            return m->config->policy[i];
+    return NULL;
+}
+
+static struct audit_promise promise(const struct machine *m)
 {
     static const enum audit_promise_kind kind[] = {
         [PROMISE_NOTHING_STALE] = AUDIT_NOTHING_STALE,
@@ -123,23 +131,11 @@ struct audit_promise machine_promise(const struct flush_policy *policy, const vo
         [PROMISE_POOL_ONLY]     = AUDIT_POOL_ONLY,
         [PROMISE_NONE]          = AUDIT_NONE,
     };
-    struct audit_promise p = { .kind = kind[policy->promise], .grace_ps = grace_ps };
-    const bool bounded     = p.kind == AUDIT_BOUNDED_TIME || p.kind == AUDIT_BOUNDED_COUNT
-                         || p.kind == AUDIT_BOUNDED_BYTES;
-    if (bounded && policy->bound == NULL)
-        p.kind = AUDIT_NONE; /* Bounded, but nobody says by how much. */
-    else if (bounded)
-        p.bound = policy->bound(config);
+    struct audit_promise p = { .grace_ps = m->config->audit.grace_us * TIME_US };
+    m->result->promise     = flush_policy_promise(m->run->policy, policy_config(m),
+                                                  m->kernel.policy, m->run->cpus, &p.bound);
+    p.kind                 = kind[m->result->promise];
     return p;
-}
-
-/* The parameters of a policy of the family; one that a test brings along has none. */
-static const void *policy_config(const struct machine *m)
-{
-    for (unsigned i = 0; flush_table[i] != NULL; i++)
-        if (flush_table[i] == m->run->policy)
-            return m->config->policy[i];
-    return NULL;
 }
 
 static bool attach(struct machine *m)
@@ -296,13 +292,12 @@ static void build_hardware(struct machine *m)
     rootport_init(&m->port, &m->engine, &c->link, &m->iommu, &m->memory, &m->channel);
     nvme_ctrl_init(&m->nvme, &m->engine, rootport_port(&m->port), &c->nvme, NVME_REQUESTER,
                    m->run->seed);
-    m->port.interrupt       = interrupt;
-    m->port.interrupt_self  = m;
-    m->iommu.interrupt      = interrupt;
-    m->iommu.interrupt_self = m;
-    const struct audit_promise promise =
-        machine_promise(m->run->policy, policy_config(m), c->audit.grace_us * TIME_US);
-    audit_init(&m->audit, &m->iommu, &promise);
+    m->port.interrupt               = interrupt;
+    m->port.interrupt_self          = m;
+    m->iommu.interrupt              = interrupt;
+    m->iommu.interrupt_self         = m;
+    const struct audit_promise none = { .kind = AUDIT_NONE }; /* Until it is known. */
+    audit_init(&m->audit, &m->iommu, &none);
     audit_watch(&m->audit, &m->port);
     if (m->run->attacker)
         build_attacker(m);
@@ -318,6 +313,7 @@ static void build_software(struct machine *m)
                 m->run->cpus);
     m->kernel.policy   = &m->config->moves;
     m->kernel.observer = audit_observer(&m->audit);
+    m->audit.promise   = promise(m);
     m->barrier.count   = m->run->cpus;
 }
 
@@ -457,7 +453,6 @@ enum machine_outcome machine_run(const struct config *config, const struct machi
     result->preset          = config->preset;
     result->api             = blk_api_name[run->api];
     result->policy          = run->policy->name;
-    result->promise         = run->policy->promise;
     result->translates      = run->policy->translates;
     result->negative        = run->policy->negative;
     result->attacker        = run->attacker;

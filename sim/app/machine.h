@@ -81,10 +81,6 @@ enum machine_outcome machine_run(const struct config *config, const struct machi
                                  const struct sim_host *host, struct machine_result *result,
                                  struct error *error);
 
-/* What the audit is to hold the policy to, with this configuration of it. */
-struct audit_promise machine_promise(const struct flush_policy *policy, const void *config,
-                                     sim_time_t grace_ps);
-
 /* The statistics tables in order, with what each describes in c (c NULL: *stats is NULL).
  */
 const struct stat_table *machine_stats(const struct machine_counters *c, unsigned index,
