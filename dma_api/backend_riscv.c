@@ -91,6 +91,7 @@ static bool wait_for_room(struct riscv_driver *v, uint32_t ticket)
     for (cpu_load(cpu, &v->line); ticket - v->seen >= full; cpu_load(cpu, &v->line)) {
         if (cpu->time > deadline)
             return false;
+        cpu_own(cpu, OWNER_inval_slot); /* send sees to it that it ends. */
         v->kernel->stats.queue_full_turn++;
         if (ticket - v->seen == full)
             look_at_head(v);
@@ -105,7 +106,7 @@ static bool wait_for_turn(struct riscv_driver *v, uint32_t ticket)
 {
     struct cpu *cpu            = cpu_this();
     const sim_time_t deadline  = cpu->time + REGISTER_TIMEOUT;
-    const enum cpu_owner owner = cpu_own(cpu, OWNER_lock_wait);
+    const enum cpu_owner owner = cpu_own(cpu, OWNER_inval_lock);
     while (v->published != ticket && cpu->time <= deadline) {
         cpu_relax(cpu);
         cpu_load(cpu, &v->line);
@@ -139,6 +140,7 @@ static uint32_t send(struct riscv_driver *v, struct riscv_command c)
     cpu_atomic(cpu, &v->line);
     const uint32_t ticket = v->tickets++;
     bool sent             = !v->dead && wait_for_room(v, ticket);
+    cpu_own(cpu, OWNER_inval_submit);
     if (sent) {
         write_command(v, ticket, c);
         cpu_load(cpu, &v->line);

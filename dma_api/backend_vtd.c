@@ -78,15 +78,17 @@ static void let_others_in(struct vtd_driver *v)
     struct cpu *cpu = cpu_this();
     lock_release(cpu, &v->lock);
     cpu_relax(cpu);
-    lock_take(cpu, &v->lock);
+    lock_take_as(cpu, &v->lock, OWNER_inval_lock);
 }
 
 static void wait_for_room(struct vtd_driver *v, uint32_t entries)
 {
+    const enum cpu_owner owner = cpu_own(cpu_this(), OWNER_inval_slot);
     while (v->room < entries) {
         v->kernel->stats.queue_full_turn++;
         let_others_in(v);
     }
+    cpu_own(cpu_this(), owner);
 }
 
 /*
@@ -170,7 +172,7 @@ static int submit(struct vtd_driver *v, const struct vtd_descriptor *d, uint32_t
 {
     struct cpu *cpu            = cpu_this();
     const enum cpu_owner owner = cpu_own(cpu, OWNER_inval_submit);
-    lock_take(cpu, &v->lock);
+    lock_take_as(cpu, &v->lock, OWNER_inval_lock);
     cpu_irq_disable(cpu); /* Until the end, whatever happens to the lock. */
     const uint32_t first = enqueue(v, d, count);
     const int error      = poll(v, first, first + count);
@@ -510,7 +512,7 @@ static void flush(struct vtd_driver *v, struct dma_domain *d, uint64_t first, ui
     const unsigned order = covering_order(first, last);
     struct vtd_descriptor batch[QUEUE_BATCH];
     uint32_t n = 0;
-    lock_take(cpu, &d->tag_lock);
+    lock_take_as(cpu, &d->tag_lock, OWNER_inval_lock);
     cpu_spend(cpu, v->kernel->cost.flush_range_cycles);
     batch[n++] = choose(v, d->id, first, order, leaf_only);
     for (unsigned i = 0; devices && i < d->devices; i++) {
@@ -663,7 +665,7 @@ static void vtd_flush_spans(void *state, struct dma_domain *d,
 {
     struct vtd_batch b = { .driver = state };
     struct cpu *cpu    = cpu_this();
-    lock_take(cpu, &d->tag_lock);
+    lock_take_as(cpu, &d->tag_lock, OWNER_inval_lock);
     cpu_spend(cpu, b.driver->kernel->cost.flush_range_cycles);
     add_spans(&b, d, span, spans, how);
     batch_submit(&b);
@@ -677,12 +679,12 @@ static uint64_t vtd_post(void *state, struct dma_domain *d, const struct flush_s
     struct vtd_batch b   = { .driver = state };
     struct vtd_driver *v = state;
     struct cpu *cpu      = cpu_this();
-    lock_take(cpu, &d->tag_lock);
+    lock_take_as(cpu, &d->tag_lock, OWNER_inval_lock);
     cpu_spend(cpu, v->kernel->cost.flush_range_cycles);
     add_spans(&b, d, span, 1, how);
     for (uint32_t i = 0; i < b.count; i++)
         count(v->kernel, b.descriptor[i]);
-    lock_take(cpu, &v->lock);
+    lock_take_as(cpu, &v->lock, OWNER_inval_lock);
     cpu_irq_disable(cpu);
     const uint32_t first = enqueue(v, b.descriptor, b.count);
     lock_release(cpu, &v->lock);
@@ -698,7 +700,7 @@ static bool vtd_posted_done(void *state, uint64_t ticket)
     const uint32_t first = (uint32_t)ticket, n = (uint32_t)(ticket >> 32);
     if (cpu_read32(cpu, status_slot(v, first + n)) != SLOT_DONE)
         return false;
-    lock_take(cpu, &v->lock);
+    lock_take_as(cpu, &v->lock, OWNER_inval_lock);
     dequeue(v, first, n);
     lock_release(cpu, &v->lock);
     return true;

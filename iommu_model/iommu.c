@@ -388,22 +388,25 @@ static bool concerns(const struct inv_selector *s, space_t space, uint64_t iova)
     return inv_selects_space(s, space) && iova >= s->first && iova <= s->last;
 }
 
-static void mark_answers(struct response_ring *r, const struct inv_selector *s)
+static void mark_answer(const struct iommu *m, struct iommu_response *a,
+                        const struct inv_selector *s)
 {
-    for (uint32_t i = 0; i < response_ring_count(r); i++) {
-        struct iommu_response *a = response_ring_at(r, i);
-        if (a->outcome != XLATE_faulted && concerns(s, a->space, a->iova))
-            a->stale = true;
-    }
+    if (!a->stale && a->outcome != XLATE_faulted && concerns(s, a->space, a->iova))
+        a->stale = iommu_holds_stale(m, a->client, a->space, a->iova);
+}
+
+static void mark_answers(const struct iommu *m, struct response_ring *r,
+                         const struct inv_selector *s)
+{
+    for (uint32_t i = 0; i < response_ring_count(r); i++)
+        mark_answer(m, response_ring_at(r, i), s);
 }
 
 static void mark_slots(struct iommu *m, const struct inv_selector *s)
 {
     for (uint32_t i = 0; i < m->config.iommu.inflight; i++) {
-        struct xlate *x = &m->xlate[i];
-        if (x->step == XLATE_RESPOND && x->response.outcome != XLATE_faulted
-            && concerns(s, x->response.space, x->request.iova))
-            x->response.stale = true;
+        if (m->xlate[i].step == XLATE_RESPOND)
+            mark_answer(m, &m->xlate[i].response, s);
     }
 }
 
@@ -414,16 +417,20 @@ static void mark_walks(struct iommu *m, const struct inv_selector *s, sim_time_t
         if (w->phase == WALK_FREE)
             continue;
         left--;
-        if (concerns(s, w->space, w->page << 12) && w->stale_since == TIME_NEVER)
-            w->stale_since = now;
+        if (w->stale_since != TIME_NEVER || !concerns(s, w->space, w->page << 12)
+            || !walker_knows_leaf(m, w))
+            continue;
+        w->stale_since = now;
+        if (m->referee != NULL)
+            m->referee->held(m->referee->self, w->space, w->page << 12);
     }
 }
 
 void iommu_mark_stale(struct iommu *m, const struct inv_selector *s, sim_time_t now)
 {
     for (uint32_t i = 0; i < m->client_count; i++) {
-        mark_answers(&m->client[i].prompt, s);
-        mark_answers(&m->client[i].late, s);
+        mark_answers(m, &m->client[i].prompt, s);
+        mark_answers(m, &m->client[i].late, s);
     }
     if (m->late_count == 0)
         return;

@@ -167,6 +167,7 @@ struct iommu_client {
     struct response_ring prompt, late;
     sim_time_t *due;
     bool retires, blocked; /* Says when a DMA is over; was refused and waits for room. */
+    bool refereed; /* Tells the referee when a stale answer is of no use any more. */
 };
 
 /* A list of translations, first in first out. */
@@ -203,6 +204,7 @@ struct walk {
     uint64_t entry_pa;                /* Where the entry that was read last lies. */
     struct pt_item updated;           /* A leaf whose bits are being written back, */
     bool is_update;                   /* if this is set. */
+    cycle_t read_cycles;              /* That the read which has just arrived took. */
     uint64_t flush_first, flush_last; /* Covers what was invalidated, when flushed. */
 };
 
@@ -327,6 +329,26 @@ struct iommu_watcher {
     void *self;
 };
 
+/*
+ * For the audit, which follows what software has given back: it must not change anything
+ * but the marks. A page is held while a walk has read its entry, or an answer for a client
+ * that is refereed is on its way or in use.
+ */
+struct iommu_referee {
+    void *self;
+    /* Another walk or answer holds the page at iova, which was given back; false: it was
+     * not, another page of the same entry was. */
+    bool (*held)(void *self, space_t space, uint64_t iova);
+    void (*let_go)(void *self, space_t space, uint64_t iova, sim_time_t now);
+    /* When the page was given back, if it was and has not been handed out since;
+     * TIME_NEVER: it is a device's to use. */
+    sim_time_t (*given_back_at)(void *self, space_t space, uint64_t iova);
+    /* A walk has filled these; translations have waited so long for it. */
+    void (*entry_refilled)(void *self, const struct iotlb_entry *entry, uint64_t cycles);
+    void (*pointer_refilled)(void *self, const struct walkcache_entry *entry,
+                             uint64_t cycles);
+};
+
 struct iommu_arch;
 
 struct iommu {
@@ -382,6 +404,7 @@ struct iommu {
     void (*interrupt)(void *self, uint64_t address, uint32_t data, sim_time_t now);
     void *interrupt_self;
     const struct iommu_watcher *watcher; /* NULL: nobody watches. */
+    const struct iommu_referee *referee; /* NULL: nobody follows stale translations. */
     bool counts_events;                  /* The architecture wants to hear of events. */
     struct iommu_stats stats;
 };
@@ -477,8 +500,15 @@ unsigned xlate_denying_stage(const struct iommu *m, const struct iommu_request *
 /* The cause to report when it does not. */
 uint16_t xlate_denied_cause(const struct iommu *m, const struct iommu_request *request,
                             unsigned stage, const struct iotlb_entry *e);
-void xlate_answer_page(const struct iommu_request *request, const struct iotlb_entry *e,
-                       struct iommu_response *response);
+void xlate_answer_page(const struct iommu *m, const struct iommu_request *request,
+                       const struct iotlb_entry *e, struct iommu_response *response);
+/* The answer for a client comes from what software has given back. */
+static inline bool iommu_holds_stale(const struct iommu *m, unsigned client, space_t space,
+                                     uint64_t iova)
+{
+    return m->referee == NULL || !m->client[client].refereed
+           || m->referee->held(m->referee->self, space, iova);
+}
 
 void walker_init(struct iommu *m);
 /* Joins or begins a walk for x, which missed; false when there is no slot for one. */
@@ -488,6 +518,9 @@ void walker_offer_slot(struct iommu *m, cycle_t now);
 void walker_data(struct iommu *m, unsigned walk, cycle_t now);
 /* Walks under way that an invalidation selects will not fill what it covers. */
 void walker_flush(struct iommu *m, const struct inv_selector *selector);
+/* Whether the entry that maps a walk's page has been read: what software does to it from
+ * now on, this walk does not see. */
+bool walker_knows_leaf(const struct iommu *m, const struct walk *w);
 /* Whether a walk under way will fill what software has given back, where the selector says:
  * marked stale, not overtaken by an invalidation, and its leaf has been read. */
 bool walker_may_fill_stale(const struct iommu *m, const struct inv_selector *selector);

@@ -27,13 +27,13 @@ static void account(struct dma_slot *s, enum dma_part part, sim_time_t now)
     s->since = now;
 }
 
-/* The parts stand in the statistics in their order. */
-#define FOLLOWS(name, text)                                                                \
-    static_assert(offsetof(struct dma_stats, name##_ps)                                    \
-                      == offsetof(struct dma_stats, link_up_ps)                            \
-                             + DMA_PART_##name * sizeof(uint64_t),                         \
-                  "parts in order");
-DMA_PARTS(FOLLOWS)
+#define PART_COUNTER(name, text) offsetof(struct dma_stats, name##_ps),
+
+static uint64_t *part_counter(struct dma_stats *stats, unsigned part)
+{
+    static const size_t offset[DMA_PART_COUNT] = { DMA_PARTS(PART_COUNTER) };
+    return (uint64_t *)((char *)stats + offset[part]);
+}
 
 /* ---- Slots ------------------------------------------------------------------------------
  */
@@ -58,10 +58,14 @@ static void slot_release(struct rootport *r, uint16_t index, sim_time_t now)
 {
     struct dma_slot *s  = &r->slot[index];
     const unsigned kind = s->request.kind;
+    sim_time_t whole    = 0;
     CHECK(s->since <= now);
-    for (unsigned p = 0; p < DMA_PART_COUNT; p++)
-        (&r->stats.link_up_ps)[p] += s->part[p];
-    r->stats.whole_ps += s->since - s->submitted;
+    for (unsigned p = 0; p < DMA_PART_COUNT; p++) {
+        *part_counter(&r->stats, p) += s->part[p];
+        whole += s->part[p];
+    }
+    CHECK(whole == s->since - s->submitted);
+    r->stats.whole_ps += whole;
     histogram_record(kind == PORT_READ ? &r->read_ps : &r->write_ps, now - s->submitted);
     if (kind == PORT_READ)
         r->reads_out--;
@@ -190,13 +194,14 @@ static void respond(struct rootport *r, uint16_t index, sim_time_t now)
     *dma_ring_push(read ? &r->down : &r->credits) = (struct dma_timed){ arrives, index };
 }
 
-static void note_stale(struct rootport *r, const struct dma_slot *s, sim_time_t now)
+static void note_access(struct rootport *r, struct dma_slot *s, sim_time_t now)
 {
-    if (!s->stale)
+    s->accessed = true;
+    if (!s->stale && !r->tells_always)
         return;
-    r->stats.stale++;
-    if (r->stale_access != NULL)
-        r->stale_access(r->stale_self, s, now);
+    r->stats.stale += s->stale;
+    if (r->carried_out != NULL)
+        r->carried_out(r->carried_out_self, s, now);
 }
 
 /* What the port has written but memory does not hold yet: a read behind it sees it. */
@@ -222,7 +227,7 @@ static void issue(struct rootport *r, uint16_t index, sim_time_t now)
     struct dma_slot *s = &r->slot[index];
     account(s, DMA_PART_order, now);
     if (s->request.kind == PORT_READ) {
-        note_stale(r, s, now);
+        note_access(r, s, now);
         if (s->request.data != NULL) {
             memory_read(r->memory, s->pa, s->request.data, s->request.bytes);
             read_own_writes(r, s);
@@ -243,7 +248,7 @@ static void carried_out(struct rootport *r, uint16_t index, sim_time_t now)
         if (r->interrupt != NULL)
             r->interrupt(r->interrupt_self, s->pa, data, now);
     } else if (s->request.kind == PORT_WRITE) {
-        note_stale(r, s, now);
+        note_access(r, s, now);
         memory_device_write(r->memory, s->pa, s->request.data, s->request.bytes);
     }
     if (s->epoch != 0)
@@ -307,20 +312,37 @@ static void translated(struct rootport *r, uint16_t index, sim_time_t now)
 /* ---- The IOMMU's side
  * ---------------------------------------------------------------------- */
 
+/* The IOMMU's cycles, and before them the way to the edge of the first, are all the time
+ * that it had the transaction. */
+static void account_translation(struct rootport *r, struct dma_slot *s,
+                                const struct iommu_response *a, sim_time_t now)
+{
+    const uint64_t period_ps = r->iommu->config.iommu.period_ps;
+    uint64_t cycles          = 0;
+    for (unsigned p = 0; p < XLATE_PART_COUNT; p++) {
+        r->xlate_cycles[p] += a->part[p];
+        cycles += a->part[p];
+    }
+    const uint64_t edge_ps = now - s->since - cycles * period_ps;
+    CHECK(now - s->since >= cycles * period_ps);
+    CHECK(edge_ps < period_ps);
+    r->stats.edge_ps += edge_ps;
+    account(s, DMA_PART_translate, now);
+}
+
 static void take_translations(struct rootport *r, sim_time_t now)
 {
     const struct iommu_response *a;
     sim_time_t next = TIME_NEVER;
     while (r->iommu != NULL && (a = iommu_take(r->iommu, r->client, now, &next)) != NULL) {
         struct dma_slot *s = &r->slot[a->id];
-        account(s, DMA_PART_translate, now);
-        for (unsigned p = 0; p < XLATE_PART_COUNT; p++)
-            r->xlate_cycles[p] += a->part[p];
-        s->pa    = a->pa;
-        s->space = a->space;
-        s->fault = a->outcome == XLATE_faulted;
-        s->epoch = s->fault ? 0 : a->epoch;
-        s->stale = s->stale || a->stale;
+        account_translation(r, s, a, now);
+        s->pa       = a->pa;
+        s->space    = a->space;
+        s->fault    = a->outcome == XLATE_faulted;
+        s->epoch    = s->fault ? 0 : a->epoch;
+        s->stale    = a->stale;
+        s->bypassed = a->outcome == XLATE_bypassed;
         r->stats.fault += s->fault;
         translated(r, (uint16_t)a->id, now);
     }

@@ -11,7 +11,9 @@
  * Express Base Specification 2.4.1). A transaction lives in a slot from its submission to
  * its response.
  *
- * Every picosecond of a transaction's life belongs to one part; the parts sum to the whole.
+ * Every picosecond of a transaction's life belongs to one part; the parts of each sum to
+ * its whole, and the IOMMU's cycles, with the way to their first edge, to its time in
+ * there.
  *
  * Inaccuracies: completions are not split; data-link packets and flow-control updates cost
  * nothing; every device has a link of its own.
@@ -56,6 +58,7 @@
     S(link_up_ps,       link_up_ps, "ps",   "Serialisation and flight to the root port")            \
     S(port_ps,          port_ps,    "ps",   "Waiting for the IOMMU to take it")                     \
     S(translate_ps,     translate_ps, "ps", "In the IOMMU")                                         \
+    S(edge_ps,          translate_ps, "ps", "... up to its clock's next edge")                      \
     S(order_ps,         order_ps,   "ps",   "Waiting for earlier writes of the device")             \
     S(memory_ps,        memory_ps,  "ps",   "In memory")                                            \
     S(link_down_ps,     link_down_ps, "ps", "Serialisation and flight back")                        \
@@ -87,6 +90,8 @@ struct dma_slot {
     uint32_t epoch;
     uint16_t next;
     bool translated, fault, interrupt, stale, in_use;
+    bool bypassed; /* The IOMMU let it pass as it was. */
+    bool accessed; /* Memory has been read or written: the translation has done its work. */
 };
 
 struct dma_timed {
@@ -127,9 +132,10 @@ struct rootport {
     uint64_t xlate_cycles[XLATE_PART_COUNT]; /* Where the time in the IOMMU went. */
     struct histogram read_ps, write_ps;      /* Submission to response. */
     /* Told about every transaction that is carried out although software has given its page
-     * back; NULL: nobody cares. */
-    void (*stale_access)(void *self, const struct dma_slot *slot, sim_time_t now);
-    void *stale_self;
+     * back, or (tells_always) about every one; NULL: nobody cares. */
+    void (*carried_out)(void *self, const struct dma_slot *slot, sim_time_t now);
+    void *carried_out_self;
+    bool tells_always;
     /* Told about every translated transaction that is over; NULL: nobody cares. */
     void (*used)(void *self, const struct dma_slot *slot, sim_time_t now);
     void *used_self;

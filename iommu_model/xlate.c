@@ -256,13 +256,14 @@ static bool find_process(struct iommu *m, const struct iommu_request *q,
     UNREACHABLE("a process context is needed or not");
 }
 
-void xlate_answer_page(const struct iommu_request *q, const struct iotlb_entry *e,
-                       struct iommu_response *r)
+void xlate_answer_page(const struct iommu *m, const struct iommu_request *q,
+                       const struct iotlb_entry *e, struct iommu_response *r)
 {
     r->pa       = e->pa | (q->iova & mask_lg2(e->page_lg2));
     r->page_lg2 = e->page_lg2;
     r->prot     = e->prot1 & e->prot2;
-    r->stale    = e->stale_since != TIME_NEVER;
+    r->stale =
+        e->stale_since != TIME_NEVER && iommu_holds_stale(m, r->client, r->space, q->iova);
 }
 
 unsigned xlate_denying_stage(const struct iommu *m, const struct iommu_request *q,
@@ -289,7 +290,7 @@ static void answer_hit(struct iommu *m, const struct iommu_request *q,
 {
     const unsigned denied = xlate_denying_stage(m, q, context, e);
     if (denied == 0) {
-        xlate_answer_page(q, e, r);
+        xlate_answer_page(m, q, e, r);
         return;
     }
     r->outcome = XLATE_faulted;
@@ -415,6 +416,7 @@ __attribute__((flatten)) void xlate_first_lookup(struct iommu *m, cycle_t now)
     *r                                  = blank; /* A copy: faster than clearing it. */
     r->iova                             = q->request.iova;
     r->id                               = q->request.id;
+    r->client                           = q->client;
     r->part[XLATE_PART_queue]           = (uint32_t)(q->accepted - q->arrived);
     enter_epoch(m, r);
     if (m->counts_events)

@@ -23,6 +23,7 @@ enum { CPUS_LOOK_AHEAD = 10000, POLICIES_MAX = 64, PRESETS_MAX = 16 };
 struct replay_call {
     char *preset, *api, *policy, *json, *progress_mode, *host, *run_ahead;
     char *cpus_text, *limit_text, *seed_text;
+    int attacker;
     uint64_t cpus;  /* 0: as recorded. */
     uint64_t limit; /* Of records; UINT64_MAX: all. */
     uint64_t seed;
@@ -285,6 +286,7 @@ static bool run_one(struct replay_call *c, const struct sim_host *host,
          .limit         = c->limit,
          .seed          = c->seed,
          .run_ahead     = c->run_ahead == NULL || strcmp(c->run_ahead, "on") == 0,
+         .attacker      = c->attacker != 0,
          .source        = c->source,
          .sources       = c->report.traces,
          .interrupted   = &interrupt_seen,
@@ -414,6 +416,8 @@ static int replay_run_command(int argc, const char **argv)
           "iova, streaming, sg, both or all (default)", "LIST" },
         { "policy", 0, POPT_ARG_STRING, &c->policy, 0,
           "Flush policies (default strict,lazy,passthrough)", "LIST" },
+        { "attacker", 0, POPT_ARG_NONE, &c->attacker, 0,
+          "Add a hostile device (parameters attacker.*)", NULL },
         { "cpus", 0, POPT_ARG_STRING, &c->cpus_text, 0,
           "Simulated CPUs, 1 to 64 (default: as recorded)", "N" },
         { "limit", 0, POPT_ARG_STRING, &c->limit_text, 0,

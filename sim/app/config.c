@@ -43,6 +43,8 @@ static const struct {
     MODULE(driver, driver_param_table),
     MODULE(nvme, nvme_param_table),
     MODULE(replay, replay_param_table),
+    MODULE(audit, audit_param_table),
+    MODULE(attacker, attacker_param_table),
 };
 enum { MODULES = sizeof modules / sizeof modules[0] };
 

@@ -19,6 +19,8 @@ struct machine {
     struct extension extension;
     struct rootport port;
     struct nvme_ctrl nvme;
+    struct rootport attacker_port;
+    struct attacker attacker;
     struct audit audit;
     struct cpu cpu[ENGINE_CPUS_MAX];
     struct cpu *cpus[ENGINE_CPUS_MAX];
@@ -54,7 +56,7 @@ static const struct {
     TABLE(iommu, iommu_stat_table),         TABLE(iotlb, iotlb_stat_table),
     TABLE(walkcache, walkcache_stat_table), TABLE(context, context_stat_table),
     TABLE(memport, memport_stat_table),     TABLE(extension, extension_stat_table),
-    TABLE(audit, audit_stat_table),
+    TABLE(audit, audit_stat_table),         TABLE(attacker, attacker_stat_table),
 };
 enum { TABLES = sizeof tables / sizeof tables[0] };
 
@@ -88,6 +90,7 @@ static void count(const struct machine *m, struct machine_counters *c)
     c->memport   = m->iommu.memport.stats;
     c->extension = m->extension.stats;
     c->audit     = m->audit.stats;
+    c->attacker  = m->attacker.stats;
     c->now       = m->engine.now;
     memcpy(c->xlate_cycles, m->port.xlate_cycles, sizeof c->xlate_cycles);
     for (unsigned i = 0; i < m->driver.queues; i++)
@@ -118,6 +121,23 @@ static const void *policy_config(const struct machine *m)
         if (flush_table[i] == m->run->policy)
             return m->config->policy[i];
     return NULL;
+}
+
+static struct audit_promise promise(const struct machine *m)
+{
+    static const enum audit_promise_kind kind[] = {
+        [PROMISE_NOTHING_STALE] = AUDIT_NOTHING_STALE,
+        [PROMISE_BOUNDED_TIME]  = AUDIT_BOUNDED_TIME,
+        [PROMISE_BOUNDED_COUNT] = AUDIT_BOUNDED_COUNT,
+        [PROMISE_BOUNDED_BYTES] = AUDIT_BOUNDED_BYTES,
+        [PROMISE_POOL_ONLY]     = AUDIT_POOL_ONLY,
+        [PROMISE_NONE]          = AUDIT_NONE,
+    };
+    struct audit_promise p = { .grace_ps = m->config->audit.grace_us * TIME_US };
+    m->result->promise     = flush_policy_promise(m->run->policy, policy_config(m),
+                                                  m->kernel.policy, m->run->cpus, &p.bound);
+    p.kind                 = kind[m->result->promise];
+    return p;
 }
 
 static bool attach(struct machine *m)
@@ -161,11 +181,14 @@ static void begin_measuring(struct machine *m)
     memset(&m->port.read_ps, 0, sizeof m->port.read_ps);
     memset(&m->port.write_ps, 0, sizeof m->port.write_ps);
     audit_begin(&m->audit, m->engine.now);
+    if (m->run->attacker)
+        attacker_start(&m->attacker, m->engine.now);
 }
 
 static void end_measuring(struct machine *m)
 {
     struct machine_result *r = m->result;
+    attacker_stop(&m->attacker);
     audit_finish(&m->audit, m->engine.now);
     count(m, &r->counters);
     subtract(&r->counters, &m->before);
@@ -176,6 +199,8 @@ static void end_measuring(struct machine *m)
     r->dma_read_ps        = m->port.read_ps;
     r->dma_write_ps       = m->port.write_ps;
     r->exposure_ns        = m->audit.exposure_ns;
+    r->attack_ns          = m->audit.attack_ns;
+    r->pool_pages_most    = m->audit.pool_most;
     memcpy(r->source_records, m->replay.read_of, sizeof r->source_records);
 }
 
@@ -233,6 +258,24 @@ static void interrupt(void *self, uint64_t address, uint32_t data, sim_time_t no
         cpu_interrupt(&m->cpu[id], data & 0xff, now);
 }
 
+static void learn(void *self, uint64_t iova, uint32_t bytes)
+{
+    attacker_learn(self, iova, bytes);
+}
+
+/* It looks like the NVMe controller to the IOMMU, over a link of its own. */
+static void build_attacker(struct machine *m)
+{
+    const struct config *c = m->config;
+    rootport_init(&m->attacker_port, &m->engine, &c->link, &m->iommu, &m->memory,
+                  &m->channel);
+    attacker_init(&m->attacker, &m->engine, rootport_port(&m->attacker_port), &c->attacker,
+                  NVME_REQUESTER, m->run->seed);
+    m->nvme.data_moved      = learn;
+    m->nvme.data_moved_self = &m->attacker;
+    audit_watch_hostile(&m->audit, &m->attacker_port);
+}
+
 static void build_hardware(struct machine *m)
 {
     const struct config *c               = m->config;
@@ -256,12 +299,17 @@ static void build_hardware(struct machine *m)
     extension_watch(&m->extension, &m->port);
     mmio_init(&m->extension_window, &m->engine, "extension registers", &extension_mmio_ops,
               &m->extension, p->iommu_register_ns * TIME_NS);
-    m->port.interrupt       = interrupt;
-    m->port.interrupt_self  = m;
-    m->iommu.interrupt      = interrupt;
-    m->iommu.interrupt_self = m;
-    audit_init(&m->audit, &m->iommu, m->run->policy->promise == PROMISE_NOTHING_STALE);
+    m->port.interrupt               = interrupt;
+    m->port.interrupt_self          = m;
+    m->iommu.interrupt              = interrupt;
+    m->iommu.interrupt_self         = m;
+    const struct audit_promise none = { .kind = AUDIT_NONE }; /* Until it is known. */
+    audit_init(&m->audit, &m->iommu, &none);
     audit_watch(&m->audit, &m->port);
+    if (!m->run->attacker)
+        return;
+    build_attacker(m);
+    extension_watch(&m->extension, &m->attacker_port);
 }
 
 static void build_software(struct machine *m)
@@ -275,6 +323,7 @@ static void build_software(struct machine *m)
     m->kernel.policy    = &m->config->moves;
     m->kernel.extension = &m->extension_window;
     m->kernel.observer  = audit_observer(&m->audit);
+    m->audit.promise    = promise(m);
     m->barrier.count    = m->run->cpus;
 }
 
@@ -283,8 +332,13 @@ static void destroy(struct machine *m)
     if (m->replay.cpu != NULL)
         replay_free(&m->replay);
     kernel_free(&m->kernel);
+    audit_free(&m->audit);
     nvme_ctrl_free(&m->nvme);
     rootport_free(&m->port);
+    if (m->run->attacker) {
+        attacker_free(&m->attacker);
+        rootport_free(&m->attacker_port);
+    }
     iommu_free(&m->iommu);
     mmio_free(&m->nvme_window);
     mmio_free(&m->iommu_window);
@@ -339,7 +393,8 @@ static bool check_everything_back(const struct machine *m, struct error *error)
     if (m->kernel.heap.out != 0)
         return error_set(error, "host memory that %s took was not given back",
                          hostheap_taker(&m->kernel.heap));
-    if (!rootport_idle(&m->port) || !nvme_ctrl_idle(&m->nvme))
+    if (!rootport_idle(&m->port) || !nvme_ctrl_idle(&m->nvme)
+        || !rootport_idle(&m->attacker_port))
         return error_set(error, "transactions were still under way");
     if (!extension_idle(&m->extension))
         return error_set(error, "the extension block was still busy");
@@ -348,12 +403,26 @@ static bool check_everything_back(const struct machine *m, struct error *error)
     return true;
 }
 
+/* A negative control has to break something; how often is in the statistics. */
+static bool check_promise(struct machine *m, struct error *error)
+{
+    struct error what = { "" };
+    if (audit_check(&m->audit, &what))
+        return true;
+    if (!m->run->policy->negative) {
+        *error = what;
+        return false;
+    }
+    m->result->broken = what;
+    return true;
+}
+
 static bool check(struct machine *m, struct error *error)
 {
     for (unsigned i = 0; i < m->run->cpus; i++)
         if (!cpu_check(&m->cpu[i], error))
             return false;
-    return audit_check(&m->audit, error) && check_stats(m, error) && check_owners(m, error)
+    return check_promise(m, error) && check_stats(m, error) && check_owners(m, error)
            && nvme_ctrl_check(&m->nvme, error) && check_everything_back(m, error);
 }
 
@@ -398,6 +467,9 @@ enum machine_outcome machine_run(const struct config *config, const struct machi
     result->preset          = config->preset;
     result->api             = blk_api_name[run->api];
     result->policy          = run->policy->name;
+    result->translates      = run->policy->translates;
+    result->negative        = run->policy->negative;
+    result->attacker        = run->attacker;
     result->cpus            = run->cpus;
     result->seed            = run->seed;
     result->iommu_period_ps = config->iommu.period_ps;

@@ -25,6 +25,7 @@ struct machine_run {
     uint64_t limit; /* Records; UINT64_MAX: all. */
     uint64_t seed;
     bool run_ahead;
+    bool attacker; /* A hostile device attacks the NVMe controller's addresses. */
     const struct replay_source *source;
     unsigned sources;
     const volatile sig_atomic_t *interrupted;
@@ -47,6 +48,7 @@ struct machine_counters {
     struct memport_stats memport;
     struct extension_stats extension;
     struct audit_stats audit;
+    struct attacker_stats attacker;
     uint64_t xlate_cycles[XLATE_PART_COUNT];
     uint64_t cycles[PHASES][OWNERS]; /* Of all CPUs. */
     sim_time_t now;
@@ -54,14 +56,17 @@ struct machine_counters {
 
 struct machine_result {
     const char *preset, *api, *policy;
+    enum flush_promise promise;
+    bool translates, negative, attacker;
     unsigned cpus;
     uint64_t seed;
     uint64_t iommu_period_ps;
     struct machine_counters counters; /* Of the replay. */
     sim_time_t time_ps;               /* Of the replay. */
     uint64_t source_records[REPLAY_SOURCES_MAX];
-    uint64_t exposure_ps_max, exposed_pages_most;
-    struct histogram io_latency_ns, dma_read_ps, dma_write_ps, exposure_ns;
+    uint64_t exposure_ps_max, exposed_pages_most, pool_pages_most;
+    struct error broken; /* The first broken invariant of a negative control. */
+    struct histogram io_latency_ns, dma_read_ps, dma_write_ps, exposure_ns, attack_ns;
 };
 
 enum machine_outcome {

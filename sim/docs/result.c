@@ -48,6 +48,8 @@ static void put_run(FILE *out)
         "## One run\n\n| key of `runs[]` | type | meaning |\n| --- | --- | --- |\n"
         "| `api` | string | `iova`, `streaming` or `sg` |\n"
         "| `policy` | string | a flush policy ([policies.md](policies.md)) |\n"
+        "| `promise` | string | what it guarantees of the pages of an unmap that has "
+        "returned, under this configuration |\n"
         "| `preset` | string | the machine before any `--set` |\n"
         "| `seed` | integer | of everything random |\n"
         "| `cpus` | integer | simulated CPUs |\n"

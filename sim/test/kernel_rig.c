@@ -477,7 +477,11 @@ static void build_hardware(struct kernel_rig *r)
     iommu_init(&r->iommu, &r->settings, &r->engine, NULL, &r->memory, &r->channel, 1);
     r->client_due = engine_add_block(&r->engine, "device", client_step, r);
     r->client = iommu_attach(&r->iommu, r->client_due, IOMMU_RESPONSES(&r->iommu), true);
-    audit_init(&r->audit, &r->iommu, r->policy->promise == PROMISE_NOTHING_STALE);
+    const struct audit_promise promise = { .kind =
+                                               r->policy->promise == PROMISE_NOTHING_STALE
+                                                   ? AUDIT_NOTHING_STALE
+                                                   : AUDIT_NONE };
+    audit_init(&r->audit, &r->iommu, &promise);
     extension_init(&r->extension, &r->extension_config, r->policy->needs, &r->iommu,
                    &r->memory, &r->engine);
     mmio_init(&r->extension_window, &r->engine, "extension registers", &extension_mmio_ops,
@@ -502,6 +506,7 @@ static void destroy(struct kernel_rig *r)
 {
     kernel_free(&r->kernel);
     if (r->hardware == RIG_VTD) {
+        audit_free(&r->audit);
         iommu_free(&r->iommu);
         mmio_free(&r->window);
         mmio_free(&r->extension_window);
