@@ -324,6 +324,14 @@ static bool at_limit(const struct batch *b, const struct waiting_ring *ring)
            || (b->rules.bytes != 0 && ring->bytes >= b->rules.bytes);
 }
 
+/* With the range there would be more bytes in the ring than there may be. */
+static bool would_exceed(const struct batch *b, const struct waiting_ring *ring,
+                         const struct flush_range *range)
+{
+    return b->rules.bytes != 0 && ring->bytes != 0
+           && ring->bytes + range->bytes > b->rules.bytes;
+}
+
 static struct waiting_ring *ring_of_cpu(struct batch *b)
 {
     return &b->ring[b->rings == 1 ? 0 : cpu_this()->id];
@@ -338,7 +346,7 @@ static void wait_in_ring(struct batch *b, struct flush_range *range)
     cpu_barrier(cpu); /* The cleared entries before the counter. */
     lock_take(cpu, &ring->lock);
     release_covered(b, ring);
-    while (full(b, ring)) {
+    while (full(b, ring) || would_exceed(b, ring, range)) {
         d->kernel->stats.flush_full++;
         flush_ring(b, ring);
     }

@@ -12,12 +12,18 @@
 #include "dma_api/dma-sync.h"
 #include "sim/base/lg2.h"
 
+/* Both of the device and of the bus that it is on. */
+static uint64_t reachable(const struct device *dev, uint64_t mask)
+{
+    return dev->bus_dma_limit != 0 && dev->bus_dma_limit < mask ? dev->bus_dma_limit : mask;
+}
+
 static dma_addr_t find_addresses(struct dma_domain *d, struct device *dev, uint64_t bytes,
                                  uint64_t mask)
 {
     dma_addr_t iova = 0;
     if (d->policy->address != NULL)
-        iova = d->policy->address(d, d->policy_state, dev, bytes, mask);
+        iova = d->policy->address(d, d->policy_state, dev, bytes, reachable(dev, mask));
     if (iova == 0)
         iova = iova_alloc_for(&d->iova, dev, bytes, mask, d->aperture_last);
     if (iova == 0 && domain_make_room(d))
@@ -66,7 +72,7 @@ static dma_addr_t map_by_policy(struct device *dev, phys_addr_t phys, size_t siz
         .phys  = phys - offset,
         .bytes = (size + offset + domain_granule_mask(d)) & ~domain_granule_mask(d),
         .prot  = prot,
-        .mask  = *dev->dma_mask,
+        .mask  = reachable(dev, *dev->dma_mask),
     };
     const dma_addr_t iova = d->policy->map(d, d->policy_state, &m);
     if (iova == 0)

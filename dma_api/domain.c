@@ -227,6 +227,17 @@ void domain_map_sync(struct dma_domain *d, dma_addr_t iova, uint64_t bytes)
     cpu_own(cpu, owner);
 }
 
+/* The range's addresses are used again although nothing was invalidated. */
+static void plant_reuse(struct dma_domain *d, const struct flush_range *range)
+{
+    const struct observer *o = &d->kernel->observer;
+    if (d->policy->map != NULL) /* What is unmapped is part of a pool no more. */
+        domain_pool(d, range->iova, range->bytes, false);
+    domain_give_back(d, range);
+    if (o->handed_out != NULL)
+        o->handed_out(o->self, d->id, range->iova, range->bytes, cpu_this()->time);
+}
+
 bool domain_unmap(struct dma_domain *d, struct flush_range *range)
 {
     struct cpu *cpu            = cpu_this();
@@ -235,6 +246,8 @@ bool domain_unmap(struct dma_domain *d, struct flush_range *range)
                                                  &range->tables, &range->leaf_lg2);
     if (unmapped != range->bytes)
         kernel_warn_once(d->kernel, "unmap: not what was mapped");
+    if (d->kernel->plant_reuse != 0 && --d->kernel->plant_reuse == 0)
+        plant_reuse(d, range);
     cpu_own(cpu, owner);
     return unmapped == range->bytes;
 }

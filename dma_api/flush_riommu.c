@@ -20,6 +20,8 @@
 #define RIOMMU_PARAMS(P)                                                                            \
     P(u32, ring_pages, 4096, 64, 65536, POW2, "pages", "Addresses of each CPU's ring",              \
       "a queue of 1024 requests of 4 pages; a choice of the replay")                                \
+    P(u32, burst_max,   256, 2, 65536, POW2, "ranges", "Unmaps of a burst; one slot stays empty",   \
+      "as a flush queue of Linux")                                                                  \
     P(u32, slot_cycles,  10, 0, 100000, ANY, "cycles", "Taking the next slots of a ring",           \
       "an increment and a comparison (ASPLOS 2015: constant time)")
 /* clang-format on */
@@ -51,11 +53,11 @@ struct riommu {
 
 static void riommu_rules(const void *config, struct flush_rules *r)
 {
-    (void)config;
-    r->batch        = BATCH_driver;
-    r->grain        = GRAIN_domain;
-    r->ring_entries = 256;
-    r->keep_tables  = true;
+    const struct riommu_config *c = config;
+    r->batch                      = BATCH_driver;
+    r->grain                      = GRAIN_domain;
+    r->ring_entries               = c->burst_max;
+    r->keep_tables                = true;
 }
 
 static void riommu_init(struct dma_domain *d, void *state, const void *config)

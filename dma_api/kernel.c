@@ -94,6 +94,8 @@ void kernel_add_device(struct kernel *k, struct device *dev, const char *name,
     dev->dma_mask          = &dev->dma_mask_bits;
     dev->coherent_dma_mask = DMA_BIT_MASK(32);
     dev->dac_first         = k->config.forcedac;
+    if (k->config.bus_limit_mib != 0)
+        dev->bus_dma_limit = ((uint64_t)k->config.bus_limit_mib << 20) - 1;
 }
 
 /* ---- Pages

@@ -30,6 +30,8 @@
       "drivers/iommu/riscv takes them for granted; no capability tells")                            \
     P(flag, untrusted,  0, 0, 1, ANY, "", "The device is behind an external port: strict, and bounced where not aligned", \
       "pci_dev.untrusted (ExternalFacingPort, e.g. Thunderbolt)")                                   \
+    P(u32,  bus_limit_mib, 0, 0, 4194304, ANY, "MiB", "The device reaches addresses below this only; 0: all of its mask", \
+      "bus_dma_limit (dma-ranges of a host bridge)")                                                \
     P(u32,  swiotlb_mib, 64, 0, 4096, ANY, "MiB", "Memory for bounce buffers; 0: there is none",    \
       "swiotlb= and its default, kernel/dma/swiotlb.c")
 
@@ -173,6 +175,9 @@ struct kernel {
     struct observer observer;
     struct kernel_stats stats;
     const char *last_warning; /* Text of the newest one-time warning, for tests. */
+    /* Tests plant a fault: so many unmaps from now, an address is used again before anything
+     * is invalidated; 0: never. */
+    uint64_t plant_reuse;
     /* Tests make page allocations fail: called before each; NULL: none fails. */
     bool (*fails)(void *self);
     void *fails_self;

@@ -137,8 +137,8 @@ static bool still_there(const struct extension *e, uint32_t place, uint64_t fill
     return e->entry[place].fill == fill && e->iommu->iotlb.array.entry[place].valid;
 }
 
-/* Drops exactly this entry. */
-static void drop_entry(struct extension *e, uint32_t place, sim_time_t now)
+/* Drops exactly this entry. expires: nothing else would. */
+static void drop_entry(struct extension *e, uint32_t place, bool expires, sim_time_t now)
 {
     const struct iotlb_entry *entry = &e->iommu->iotlb.array.entry[place];
     const uint64_t first            = entry->page << entry->page_lg2;
@@ -147,6 +147,8 @@ static void drop_entry(struct extension *e, uint32_t place, sim_time_t now)
                                         .first = first,
                                         .last  = first | mask_lg2(entry->page_lg2) };
     iommu_cycle(e->iommu, now);
+    if (expires && iotlb_is_deaf(&e->iommu->iotlb, &s))
+        return;
     iotlb_invalidate(&e->iommu->iotlb, &s);
 }
 
@@ -158,7 +160,7 @@ static void expire(struct extension *e)
         ext_expiry_ring_pop(&e->expiry);
         if (!still_there(e, x.place, x.fill))
             continue;
-        drop_entry(e, x.place, e->now);
+        drop_entry(e, x.place, true, e->now);
         e->stats.expired++;
     }
 }
@@ -176,7 +178,7 @@ static void note_expiry(struct extension *e, uint32_t place)
         const struct ext_expiry x = *ext_expiry_ring_front(r);
         ext_expiry_ring_pop(r);
         if (still_there(e, x.place, x.fill))
-            drop_entry(e, x.place, e->iommu->asked_time);
+            drop_entry(e, x.place, true, e->iommu->asked_time);
     }
     *ext_expiry_ring_push(r) =
         (struct ext_expiry){ .at   = e->iommu->asked_time + e->config.lifetime_ns * TIME_NS,
@@ -201,7 +203,7 @@ static void note_in_ring(struct extension *e, struct ext_ring *r, uint32_t place
     if (r->count == e->config.ring_entries) {
         const uint32_t oldest = r->entry[r->first].place;
         if (oldest != place && still_there(e, oldest, r->entry[r->first].fill)) {
-            drop_entry(e, oldest, e->iommu->asked_time);
+            drop_entry(e, oldest, false, e->iommu->asked_time);
             e->stats.displaced++;
         }
         r->first = (r->first + 1) % EXT_RING_ENTRIES_MAX;
@@ -239,7 +241,7 @@ static void used(void *self, const struct dma_slot *slot, sim_time_t now)
     e->entry[place].used += q->bytes;
     if (e->entry[place].used >> entry->page_lg2 == 0)
         return;
-    drop_entry(e, place, now);
+    drop_entry(e, place, false, now);
     e->stats.used_up++;
 }
 

@@ -96,6 +96,8 @@ bool invq_invalidates(struct iommu *m, cycle_t now)
 
 void iommu_invalidate_translations(struct iommu *m, const struct inv_selector *selector)
 {
+    if (iotlb_is_deaf(&m->iotlb, selector))
+        return;
     iotlb_invalidate(&m->iotlb, selector);
     if (!selector->leaf_only)
         walkcache_invalidate(&m->walkcache, selector);

@@ -196,6 +196,21 @@ static void drop(void *self, struct iotlb_entry *e)
     d->count++;
 }
 
+static void count_one(void *self, struct iotlb_entry *entry)
+{
+    (void)entry;
+    ++*(uint32_t *)self;
+}
+
+bool iotlb_is_deaf(struct iotlb *t, const struct inv_selector *s)
+{
+    uint32_t count = 0;
+    if (t->plant_deaf == 0)
+        return false;
+    iotlb_visit(t, s, count_one, &count);
+    return count > 0 && --t->plant_deaf == 0;
+}
+
 uint32_t iotlb_invalidate(struct iotlb *t, const struct inv_selector *s)
 {
     struct dropping d = { .t = t };

@@ -81,6 +81,9 @@ struct iotlb {
     /* Told about every entry that is installed; NULL: nobody cares. */
     void (*filled)(void *self, const struct iotlb_entry *entry);
     void *filled_self;
+    /* Tests plant a fault: so many invalidations that would drop something from now, one
+     * has no effect; 0: none. */
+    uint64_t plant_deaf;
 };
 
 void iotlb_init(struct iotlb *t, const struct iotlb_config *config, struct rng rng);
@@ -111,6 +114,9 @@ static inline void iotlb_note_leaf(struct iotlb *t, const struct iotlb_entry *en
 {
     t->leaf_pa[entry - t->array.entry] = pa;
 }
+
+/* Whether the planted fault's turn has come, in who is about to invalidate. */
+bool iotlb_is_deaf(struct iotlb *t, const struct inv_selector *selector);
 
 /* Drops what the selector says; returns how many entries went. */
 uint32_t iotlb_invalidate(struct iotlb *t, const struct inv_selector *selector);

@@ -181,6 +181,8 @@ static void begin_measuring(struct machine *m)
     memset(&m->port.read_ps, 0, sizeof m->port.read_ps);
     memset(&m->port.write_ps, 0, sizeof m->port.write_ps);
     audit_begin(&m->audit, m->engine.now);
+    m->kernel.plant_reuse     = m->run->plant_reuse;
+    m->iommu.iotlb.plant_deaf = m->run->plant_deaf;
     if (m->run->attacker)
         attacker_start(&m->attacker, m->engine.now);
 }

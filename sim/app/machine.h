@@ -25,6 +25,8 @@ struct machine_run {
     uint64_t limit; /* Records; UINT64_MAX: all. */
     uint64_t seed;
     bool run_ahead;
+    /* Tests plant faults: kernel.plant_reuse and iotlb.plant_deaf; 0: none. */
+    uint64_t plant_reuse, plant_deaf;
     bool attacker; /* A hostile device attacks the NVMe controller's addresses. */
     const struct replay_source *source;
     unsigned sources;
