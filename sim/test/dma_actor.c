@@ -75,6 +75,8 @@ static void made(struct actors *a, enum actor_call call)
     a->made[call]++;
     a->calls++;
     a->left -= a->left > 0;
+    if (a->oracle.complaints > 0)
+        a->left = 0;
     a->oracle.context = actor_call_name[call];
 }
 
@@ -1484,6 +1486,8 @@ static void make_object(struct actors *a)
 static void interrupt(void *arg)
 {
     struct actors *a = arg;
+    if (a->left == 0) /* The round is over. */
+        return;
     a->made[ACTOR_in_interrupt]++;
     if (chance(a, 50) && a->objects + 4 * a->rig->cpus + 2 <= ACTOR_OBJECTS)
         map_buffer(a);

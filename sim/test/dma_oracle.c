@@ -283,6 +283,13 @@ static void compare_page(struct dma_oracle *o, uint64_t iova, uint64_t pa, unsig
                         iova, pa, may, p->pa, p->may);
 }
 
+static void compare_walk(struct dma_oracle *o, uint64_t iova)
+{
+    uint64_t pa        = 0;
+    const unsigned may = oracle_walk(o, iova, &pa);
+    compare_page(o, iova, pa, may);
+}
+
 /* Compares what hangs below one table; returns how many pages it maps. */
 static uint64_t audit_table(struct dma_oracle *o, uint64_t table, unsigned level,
                             uint64_t iova)
@@ -295,11 +302,8 @@ static uint64_t audit_table(struct dma_oracle *o, uint64_t table, unsigned level
             pages += audit_table(o, e.pa, level - 1, from);
             continue;
         }
-        for (uint64_t j = 0; e.leaf && j < UINT64_C(1) << 9 * level; j++, pages++) {
-            uint64_t pa;
-            const unsigned may = oracle_walk(o, from + (j << PAGE_LG2), &pa);
-            compare_page(o, from + (j << PAGE_LG2), pa, may);
-        }
+        for (uint64_t j = 0; e.leaf && j < UINT64_C(1) << 9 * level; j++, pages++)
+            compare_walk(o, from + (j << PAGE_LG2));
     }
     return pages;
 }
@@ -307,9 +311,13 @@ static uint64_t audit_table(struct dma_oracle *o, uint64_t table, unsigned level
 void oracle_audit(struct dma_oracle *o)
 {
     const uint64_t pages = audit_table(o, o->root, o->levels - 1, 0);
-    if (pages != o->live)
-        oracle_complain(o, "the tables map %" PRIu64 " pages, expected %" PRIu64, pages,
-                        o->live);
+    if (pages == o->live)
+        return;
+    oracle_complain(o, "the tables map %" PRIu64 " pages, expected %" PRIu64, pages,
+                    o->live);
+    for (uint64_t i = 0; i < o->room; i++)
+        if (o->page[i].may != 0)
+            compare_walk(o, (o->page[i].key - 1) << PAGE_LG2);
 }
 
 /* ---- Accesses ------------------------------------------------------------------------ */

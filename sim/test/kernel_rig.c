@@ -379,9 +379,10 @@ unsigned kernel_rig_tables(struct kernel_rig *r, const struct pagetable *t)
 
 /* ---- Failing allocations ----------------------------------------------------------- */
 
-static bool fails(void *self)
+static bool fails(void *self, const char *what)
 {
     struct kernel_rig *r = self;
+    (void)what;
     return ++r->allocations == r->fail_at;
 }
 
@@ -391,10 +392,6 @@ void kernel_rig_fail_at(struct kernel_rig *r, uint64_t nth)
     r->fail_at           = nth;
     r->kernel.fails      = fails;
     r->kernel.fails_self = r;
-    if (r->domain == NULL)
-        return;
-    r->domain->iova.fails      = fails;
-    r->domain->iova.fails_self = r;
 }
 
 bool kernel_rig_failed(const struct kernel_rig *r)

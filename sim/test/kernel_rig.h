@@ -143,8 +143,8 @@ unsigned kernel_rig_leaves(struct kernel_rig *r, const struct pagetable *t,
                            unsigned page_lg2);
 unsigned kernel_rig_tables(struct kernel_rig *r, const struct pagetable *t);
 
-/* The nth allocation from now on fails, counted from 1 (pages, address nodes and magazines
- * alike), and only it; 0: none does. */
+/* The nth allocation from now on fails, counted from 1 (whatever kernel_no_memory asks
+ * for), and only it; 0: none does. */
 void kernel_rig_fail_at(struct kernel_rig *r, uint64_t nth);
 bool kernel_rig_failed(const struct kernel_rig *r); /* Whether it has come so far. */
 
