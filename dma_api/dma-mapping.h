@@ -93,6 +93,8 @@ struct device {
     bool dac_first; /* 32-bit addresses ran out: it starts with the full mask. */
     bool ats;       /* It asks for translations ahead and keeps them (PCIe ATS). */
     struct dma_domain *domain;
+    struct device *next_attached; /* Behind the same IOMMU; its driver's. */
+    bool gone;                    /* Unplugged: nothing of it answers any more. */
     bool untrusted; /* Behind an external port: strict, and never a page beside its data. */
     bool noncoherent; /* Its accesses pass the CPUs' caches by. */
     bool bounced;     /* A bounce buffer was used: from then on syncs have work to do. */
