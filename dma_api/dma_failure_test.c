@@ -133,6 +133,20 @@ static int noncontiguous(struct kernel_rig *r, uint64_t *at)
     return view == NULL ? -ENOMEM : 0;
 }
 
+static int pool(struct kernel_rig *r, uint64_t *at)
+{
+    struct dma_pool *p = dma_pool_create("failing", &r->device, 100, 8, 0);
+    dma_addr_t a       = 0;
+    if (p == NULL)
+        return -ENOMEM;
+    void *block = dma_pool_zalloc(p, GFP_ATOMIC, &a);
+    if (block != NULL)
+        dma_pool_free(p, block, a);
+    *at = block == NULL ? *at : a;
+    dma_pool_destroy(p);
+    return block == NULL ? -ENOMEM : 0;
+}
+
 /* Falls back to nothing: a range that cannot be had is the caller's dma_map_phys. */
 static int range(struct kernel_rig *r, uint64_t *at, bool destroys)
 {
@@ -331,6 +345,7 @@ TEST_CASE(dma_failure, memory_for_devices_at_every_allocation)
     EXPECT(fail_each(coherent) > 30);
     EXPECT(fail_each(pages) > 30);
     EXPECT(fail_each(noncontiguous) > 80);
+    EXPECT(fail_each(pool) > 30);
 }
 
 TEST_CASE(dma_failure, the_iova_api_at_every_allocation)
