@@ -9,9 +9,11 @@
  * poll of the wait's status slot under the queue's lock, dropped in each turn, with
  * interrupts off throughout.
  *
- * Inaccuracies: invalidation time-outs of device TLBs (ITE) are not expected; completion
- * errors (ICE) are only cleared. In scalable mode a device has its requests without PASID
- * only, as PASID 0.
+ * A device TLB that does not answer (ITE) aborts every submission that is under way: each
+ * is made again, but not that of a device which is gone.
+ *
+ * Inaccuracies: completion errors (ICE) are only cleared. In scalable mode a device has its
+ * requests without PASID only, as PASID 0.
  */
 #include "dma_api/domain.h"
 #include "iommu_model/vtd_spec.h"
@@ -40,6 +42,7 @@ struct vtd_driver {
     uint32_t command;                  /* What GCMD holds on. */
     phys_addr_t root, queue, statuses; /* statuses: a 4-byte slot for each descriptor. */
     phys_addr_t context[CONTEXT_TABLES]; /* By bus; scalable: two of each. */
+    struct device *devices;              /* That are attached. */
     struct lock lock;                    /* Of the queue. */
     uint32_t head, tail, room;
     uint8_t domain_used[DOMAIN_IDS / 8];
@@ -91,6 +94,41 @@ static void wait_for_room(struct vtd_driver *v, uint32_t entries)
     cpu_own(cpu_this(), owner);
 }
 
+static bool is_aborted(struct vtd_driver *v, uint32_t wait)
+{
+    return cpu_read32(cpu_this(), status_slot(v, wait)) == SLOT_ABORT;
+}
+
+/* Whether the device whose TLB has not answered has been unplugged. */
+static bool is_gone(const struct vtd_driver *v, unsigned requester)
+{
+    for (const struct device *dev = v->devices; dev != NULL; dev = dev->next_attached)
+        if (dev->requester == requester)
+            return dev->gone;
+    return true;
+}
+
+/*
+ * The queue has stopped at a device TLB that does not answer, and what waited has been
+ * dropped by the hardware: from the descriptor before the head back to the tail, every
+ * submission in use is told, and the queue goes on. True: it will never answer.
+ */
+static bool abort_all(struct vtd_driver *v)
+{
+    struct cpu *cpu     = cpu_this();
+    const uint64_t head = mmio_read64(v->registers, VTD_IQH) >> v->entry_lg2;
+    const uint64_t tail = mmio_read64(v->registers, VTD_IQT) >> v->entry_lg2;
+    const uint64_t who  = mmio_read64(v->registers, VTD_IQERCD);
+    mmio_write32(v->registers, VTD_FSTS, VTD_FSTS_ITE);
+    const uint64_t behind = (tail + QUEUE_ENTRIES - head) % QUEUE_ENTRIES;
+    for (uint64_t i = 1; i <= QUEUE_ENTRIES - behind; i++) {
+        const uint32_t at = (uint32_t)(head + QUEUE_ENTRIES - i) % QUEUE_ENTRIES;
+        if (cpu_read32(cpu, status_slot(v, at)) == SLOT_IN_USE)
+            set_status(v, at, SLOT_ABORT);
+    }
+    return is_gone(v, (unsigned)bits_get(who, 47, 32));
+}
+
 /*
  * Each turn of the wait asks the fault status register. An illegal descriptor of ours at
  * the head stops the queue: a copy of our wait takes its place, so that the queue goes on.
@@ -110,6 +148,13 @@ static int check_fault(struct vtd_driver *v, uint32_t first, uint32_t wait)
             return -EINVAL;
         }
     }
+    if (fault & VTD_FSTS_ITE) {
+        const bool gone = abort_all(v);
+        if (gone)
+            return -ETIMEDOUT;
+        if (is_aborted(v, wait))
+            return -EAGAIN;
+    }
     if (fault & VTD_FSTS_ICE)
         mmio_write32(v->registers, VTD_FSTS, VTD_FSTS_ICE);
     return 0;
@@ -120,10 +165,14 @@ static int poll(struct vtd_driver *v, uint32_t first, uint32_t wait)
     struct cpu *cpu            = cpu_this();
     const enum cpu_owner owner = cpu_own(cpu, OWNER_inval_wait);
     int error                  = 0;
-    while (error == 0 && cpu_read32(cpu, status_slot(v, wait)) != SLOT_DONE) {
+    while (error == 0) {
+        const uint32_t status = cpu_read32(cpu, status_slot(v, wait));
+        if (status == SLOT_DONE)
+            break;
         v->kernel->stats.poll_turn++;
         cpu_spend(cpu, v->kernel->cost.poll_cycles);
-        error = check_fault(v, first, wait);
+        /* Another CPU may have seen the time-out first. */
+        error = status == SLOT_ABORT ? -EAGAIN : check_fault(v, first, wait);
         if (error == 0)
             let_others_in(v);
     }
@@ -168,10 +217,9 @@ static void dequeue(struct vtd_driver *v, uint32_t first, uint32_t count)
     reclaim(v);
 }
 
-static int submit(struct vtd_driver *v, const struct vtd_descriptor *d, uint32_t count)
+static int submit_once(struct vtd_driver *v, const struct vtd_descriptor *d, uint32_t count)
 {
-    struct cpu *cpu            = cpu_this();
-    const enum cpu_owner owner = cpu_own(cpu, OWNER_inval_submit);
+    struct cpu *cpu = cpu_this();
     lock_take_as(cpu, &v->lock, OWNER_inval_lock);
     cpu_irq_disable(cpu); /* Until the end, whatever happens to the lock. */
     const uint32_t first = enqueue(v, d, count);
@@ -179,6 +227,16 @@ static int submit(struct vtd_driver *v, const struct vtd_descriptor *d, uint32_t
     dequeue(v, first, count);
     lock_release(cpu, &v->lock);
     cpu_irq_enable(cpu);
+    return error;
+}
+
+static int submit(struct vtd_driver *v, const struct vtd_descriptor *d, uint32_t count)
+{
+    struct cpu *cpu            = cpu_this();
+    const enum cpu_owner owner = cpu_own(cpu, OWNER_inval_submit);
+    int error                  = -EAGAIN;
+    while (error == -EAGAIN)
+        error = submit_once(v, d, count);
     cpu_own(cpu, owner);
     return error;
 }
@@ -202,7 +260,10 @@ static void submit_all(struct vtd_driver *v, const struct vtd_descriptor *d, uin
 {
     for (uint32_t i = 0; i < n; i++)
         count(v->kernel, d[i]);
-    if (submit(v, d, n) != 0)
+    const int error = submit(v, d, n);
+    if (error == -ETIMEDOUT)
+        kernel_warn_once(v->kernel, "invalidation queue: a device that is gone");
+    else if (error != 0)
         kernel_warn_once(v->kernel, "invalidation queue: descriptor refused");
 }
 
@@ -262,9 +323,12 @@ static void give_back(struct vtd_driver *v)
     for (unsigned i = 0; i < CONTEXT_TABLES; i++)
         if (v->context[i] != 0)
             kernel_pages_put(v->kernel, v->context[i], 0);
-    kernel_pages_put(v->kernel, v->statuses, 0);
-    kernel_pages_put(v->kernel, v->queue, v->scalable);
-    kernel_pages_put(v->kernel, v->root, 0);
+    if (v->statuses != 0)
+        kernel_pages_put(v->kernel, v->statuses, 0);
+    if (v->queue != 0)
+        kernel_pages_put(v->kernel, v->queue, v->scalable);
+    if (v->root != 0)
+        kernel_pages_put(v->kernel, v->root, 0);
     kernel_host_free(v->kernel, v);
 }
 
@@ -281,8 +345,9 @@ static void *vtd_probe(struct kernel *k, struct mmio_window *registers, struct e
     v->root              = kernel_pages_get_zeroed(k, 0);
     v->queue             = kernel_pages_get_zeroed(k, v->scalable);
     v->statuses          = kernel_pages_get_zeroed(k, 0);
-    CHECK(v->root != 0 && v->queue != 0 && v->statuses != 0);
-    if (has_what_it_takes(v, error) && bring_up(v, error))
+    if (v->root == 0 || v->queue == 0 || v->statuses == 0)
+        error_set(error, "vtd: there is no memory for the root table and the queue");
+    else if (has_what_it_takes(v, error) && bring_up(v, error))
         return v;
     give_back(v);
     return NULL;
@@ -424,11 +489,29 @@ static bool set_pasid(struct vtd_driver *v, struct device *dev, uint64_t low,
     return true;
 }
 
-static bool vtd_attach(void *state, struct dma_domain *d, struct device *dev)
+/* Who is asked when a device TLB does not answer. */
+static bool attached(struct vtd_driver *v, struct device *dev, bool good)
 {
-    struct vtd_driver *v = state;
-    const unsigned aw    = d->table.levels - 2;
-    const bool ats       = dev->ats && v->ecap & VTD_ECAP_DT;
+    if (good) {
+        dev->next_attached = v->devices;
+        v->devices         = dev;
+    }
+    return good;
+}
+
+static void detached(struct vtd_driver *v, const struct device *dev)
+{
+    struct device **link = &v->devices;
+    while (*link != NULL && *link != dev)
+        link = &(*link)->next_attached;
+    if (*link != NULL)
+        *link = dev->next_attached;
+}
+
+static bool let_in(struct vtd_driver *v, struct dma_domain *d, struct device *dev)
+{
+    const unsigned aw = d->table.levels - 2;
+    const bool ats    = dev->ats && v->ecap & VTD_ECAP_DT;
     if (first_stage(v))
         return set_pasid(v, dev, vtd_pasid_low(0, VTD_PGTT_FIRST, 0),
                          vtd_pasid_first(d->table.levels, d->table.root), d->id);
@@ -442,15 +525,24 @@ static bool vtd_attach(void *state, struct dma_domain *d, struct device *dev)
         vtd_context_high(aw, d->id), d->id);
 }
 
-static bool vtd_attach_identity(void *state, struct device *dev)
+static bool vtd_attach(void *state, struct dma_domain *d, struct device *dev)
 {
-    struct vtd_driver *v = state;
-    const unsigned aw    = lg2_floor(vtd_cap_sagaw(v->cap));
+    return attached(state, dev, let_in(state, d, dev));
+}
+
+static bool let_through(struct vtd_driver *v, struct device *dev)
+{
+    const unsigned aw = lg2_floor(vtd_cap_sagaw(v->cap));
     if (v->scalable)
         return set_pasid(v, dev, vtd_pasid_low(aw, VTD_PGTT_PASS_THROUGH, 0), 0,
                          IDENTITY_DOMAIN);
     return set_context(v, dev, VTD_CONTEXT_TT((uint64_t)VTD_TT_PASS_THROUGH),
                        vtd_context_high(aw, IDENTITY_DOMAIN), IDENTITY_DOMAIN);
+}
+
+static bool vtd_attach_identity(void *state, struct device *dev)
+{
+    return attached(state, dev, let_through(state, dev));
 }
 
 /* The entry is gone and nothing caches it: the tables behind it are free. */
@@ -475,6 +567,7 @@ static void vtd_detach(void *state, struct dma_domain *d, struct device *dev)
     if (v->scalable)
         submit_one(v, vtd_inv_pasid_cache(domain, PASID_NONE));
     submit_one(v, whole_domain(v, domain));
+    detached(v, dev);
     if (v->scalable)
         free_pasid(v, context);
 }
@@ -693,16 +786,25 @@ static uint64_t vtd_post(void *state, struct dma_domain *d, const struct flush_s
     return first | (uint64_t)b.count << 32;
 }
 
+/* An aborted post is made again, and now somebody waits: its descriptors are still there.
+ */
 static bool vtd_posted_done(void *state, uint64_t ticket)
 {
+    struct vtd_descriptor again[QUEUE_BATCH];
     struct vtd_driver *v = state;
     struct cpu *cpu      = cpu_this();
     const uint32_t first = (uint32_t)ticket, n = (uint32_t)(ticket >> 32);
-    if (cpu_read32(cpu, status_slot(v, first + n)) != SLOT_DONE)
+    const uint32_t status = cpu_read32(cpu, status_slot(v, first + n));
+    if (status == SLOT_IN_USE)
         return false;
+    for (uint32_t i = 0; status == SLOT_ABORT && i < n; i++)
+        again[i] = (struct vtd_descriptor){ cpu_read64(cpu, queue_slot(v, first + i)),
+                                            cpu_read64(cpu, queue_slot(v, first + i) + 8) };
     lock_take_as(cpu, &v->lock, OWNER_inval_lock);
     dequeue(v, first, n);
     lock_release(cpu, &v->lock);
+    if (status == SLOT_ABORT)
+        submit_all(v, again, n);
     return true;
 }
 

@@ -484,8 +484,7 @@ void batch_free(struct batch *b)
 
 /* ---- What it promises ---------------------------------------------------------------- */
 
-enum flush_promise flush_rules_promise(const struct flush_rules *r, unsigned cpus,
-                                       uint64_t *bound)
+enum flush_promise flush_rules_promise(const struct flush_rules *r, uint64_t *bound)
 {
     *bound = 0;
     if (r->batch == BATCH_never)
@@ -498,11 +497,11 @@ enum flush_promise flush_rules_promise(const struct flush_rules *r, unsigned cpu
         *bound = r->timeout_ps;
         return PROMISE_BOUNDED_TIME;
     }
-    const unsigned rings = r->batch == BATCH_domain ? 1 : cpus;
+    /* Of a ring: who counts by CPU counts what one ring holds at most. */
     if (r->bytes != 0) {
-        *bound = r->bytes * rings;
+        *bound = r->bytes;
         return PROMISE_BOUNDED_BYTES;
     }
-    *bound = (uint64_t)rings * (r->every != 0 ? r->every : r->ring_entries);
+    *bound = r->every != 0 ? r->every : r->ring_entries - 1;
     return PROMISE_BOUNDED_COUNT;
 }

@@ -42,8 +42,8 @@ void batch_reused(struct batch *b);
  * whose recordings say when it fired. */
 void batch_expire(struct batch *b, enum flush_stage stage);
 
-/* What the rules guarantee, and how far: in ps, unmaps or bytes. */
-enum flush_promise flush_rules_promise(const struct flush_rules *rules, unsigned cpus,
-                                       uint64_t *bound);
+/* What the rules guarantee, and how far: in ps, or in unmaps or
+ * bytes of one ring. */
+enum flush_promise flush_rules_promise(const struct flush_rules *rules, uint64_t *bound);
 
 #endif

@@ -190,11 +190,13 @@ static bool chunks_get(struct kernel *k, struct noncontiguous *n, uint64_t sizes
     return true;
 }
 
-/* One element for each contiguous run of chunks. */
-static void list_chunks(struct kernel *k, struct noncontiguous *n)
+/* One element for each contiguous run of chunks. False: no memory for the list. */
+static bool list_chunks(struct kernel *k, struct noncontiguous *n)
 {
-    struct scatterlist *sgl = kernel_host_alloc(k, n->chunks, sizeof *sgl);
+    struct scatterlist *sgl = kernel_host_try(k, n->chunks, sizeof *sgl);
     unsigned used           = 0;
+    if (sgl == NULL)
+        return false;
     sg_init_table(sgl, n->chunks);
     for (unsigned i = 0; i < n->chunks; i++) {
         const unsigned bytes   = 1U << (n->chunk[i].order + PAGE_SHIFT);
@@ -207,6 +209,7 @@ static void list_chunks(struct kernel *k, struct noncontiguous *n)
     }
     sg_mark_end(&sgl[used - 1]);
     n->table = (struct sg_table){ sgl, 1, used };
+    return true;
 }
 
 /* Maps every element, one behind the other, or nothing. */
@@ -237,8 +240,7 @@ static bool map_chunks(struct device *dev, struct noncontiguous *n, uint64_t byt
     none.iova               = dma_iova_get(dev, bytes, dev->coherent_dma_mask);
     if (none.iova == 0)
         return false;
-    list_chunks(dev->kernel, n);
-    if (!map_list(d, none.iova, &n->table)) {
+    if (!list_chunks(dev->kernel, n) || !map_list(d, none.iova, &n->table)) {
         domain_release(d, &none);
         return false;
     }
@@ -251,11 +253,14 @@ static bool map_chunks(struct device *dev, struct noncontiguous *n, uint64_t byt
 static struct sg_table *iommu_alloc(struct device *dev, uint64_t bytes, unsigned long attrs)
 {
     struct kernel *k        = dev->kernel;
-    struct noncontiguous *n = kernel_host_alloc(k, 1, sizeof *n);
+    struct noncontiguous *n = kernel_host_try(k, 1, sizeof *n);
     const uint64_t sizes =
         attrs & DMA_ATTR_ALLOC_SINGLE_PAGES ? PAGE_SIZE : dev->domain->table.leaf_sizes;
-    n->chunk = kernel_host_alloc(k, bytes >> PAGE_SHIFT, sizeof *n->chunk);
-    if (chunks_get(k, n, sizes, bytes >> PAGE_SHIFT) && map_chunks(dev, n, bytes))
+    if (n == NULL)
+        return NULL;
+    n->chunk = kernel_host_try(k, bytes >> PAGE_SHIFT, sizeof *n->chunk);
+    if (n->chunk != NULL && chunks_get(k, n, sizes, bytes >> PAGE_SHIFT)
+        && map_chunks(dev, n, bytes))
         return &n->table;
     chunks_free(k, n);
     return NULL;
@@ -266,11 +271,15 @@ static struct sg_table *single_alloc(struct device *dev, uint64_t bytes,
                                      enum dma_data_direction dir)
 {
     dma_addr_t handle;
-    const phys_addr_t phys = get_pages(dev, bytes, &handle, dir);
-    if (phys == 0)
+    struct kernel *k        = dev->kernel;
+    struct noncontiguous *n = kernel_host_try(k, 1, sizeof *n);
+    struct scatterlist *sgl = n == NULL ? NULL : kernel_host_try(k, 1, sizeof *sgl);
+    const phys_addr_t phys  = sgl == NULL ? 0 : get_pages(dev, bytes, &handle, dir);
+    if (phys == 0) {
+        kernel_host_free(k, sgl);
+        kernel_host_free(k, n);
         return NULL;
-    struct noncontiguous *n = kernel_host_alloc(dev->kernel, 1, sizeof *n);
-    struct scatterlist *sgl = kernel_host_alloc(dev->kernel, 1, sizeof *sgl);
+    }
     sg_init_table(sgl, 1);
     sg_set_page(sgl, phys_to_page(phys), (unsigned)bytes, 0);
     sgl->dma_address = handle;

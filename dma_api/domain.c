@@ -36,11 +36,10 @@ struct flush_rules flush_policy_rules(const struct flush_policy *policy, const v
 
 enum flush_promise flush_policy_promise(const struct flush_policy *policy,
                                         const void *config,
-                                        const struct policy_config *moves, unsigned cpus,
-                                        uint64_t *bound)
+                                        const struct policy_config *moves, uint64_t *bound)
 {
     const struct flush_rules rules   = flush_policy_rules(policy, config, moves);
-    const enum flush_promise promise = flush_rules_promise(&rules, cpus, bound);
+    const enum flush_promise promise = flush_rules_promise(&rules, bound);
     if (policy->bound != NULL)
         *bound = policy->bound(config);
     /* Rules never promise more than the verbs beside them. */
@@ -53,7 +52,7 @@ static bool is_safe_for(const struct dma_domain *d, const struct device *dev)
     uint64_t bound;
     return !dev->untrusted
            || (d->policy->promise == PROMISE_NOTHING_STALE
-               && flush_rules_promise(&d->rules, 1, &bound) == PROMISE_NOTHING_STALE);
+               && flush_rules_promise(&d->rules, &bound) == PROMISE_NOTHING_STALE);
 }
 
 static bool may_bounce(const struct dma_domain *d, const struct device *dev)
@@ -101,15 +100,26 @@ static void reserve_windows(struct dma_domain *d)
                      d->kernel->window[i].last >> lg2);
 }
 
+/* As Linux: a domain without memory for a flush queue is strict, and says nothing. */
+static const struct flush_policy *policy_with_memory(struct kernel *k,
+                                                     const struct flush_policy *policy)
+{
+    if (policy == &flush_strict || !kernel_no_memory(k, "flush queue"))
+        return policy;
+    return &flush_strict;
+}
+
 struct dma_domain *domain_new(struct kernel *k, const struct backend *backend,
                               void *backend_state, const struct flush_policy *policy,
                               const void *policy_config)
 {
-    struct dma_domain *d = kernel_host_alloc(k, 1, sizeof *d);
+    struct dma_domain *d = kernel_host_try(k, 1, sizeof *d);
     const struct pt_format *format;
     unsigned levels;
     uint64_t leaf_sizes;
     CHECK(policy->translates);
+    if (d == NULL)
+        return NULL;
     d->kernel        = k;
     d->backend       = backend;
     d->backend_state = backend_state;
@@ -127,8 +137,15 @@ struct dma_domain *domain_new(struct kernel *k, const struct backend *backend,
     d->table.leaf_prot   = backend->leaf_prot;
     const unsigned width = pt_input_lg2(format, levels);
     d->aperture_last     = mask_lg2(format->sign_extended ? width - 1 : width);
-    iova_init(&d->iova, k, format->page_lg2, 0);
+    if (!iova_init(&d->iova, k, format->page_lg2, 0)) {
+        pagetable_free(&d->table);
+        backend->domain_exit(backend_state, d);
+        kernel_host_free(k, d);
+        return NULL;
+    }
     reserve_windows(d);
+    policy                = policy_with_memory(k, policy);
+    d->policy             = policy;
     d->rules              = flush_policy_rules(policy, policy_config, k->policy);
     d->batch              = batch_new(d, &d->rules);
     d->table.keeps_tables = d->rules.keep_tables;

@@ -124,7 +124,6 @@ struct flush_rules flush_policy_rules(const struct flush_policy *policy, const v
 /* What it guarantees with them, and how far: in ps, in unmaps or in bytes. */
 enum flush_promise flush_policy_promise(const struct flush_policy *policy,
                                         const void *config,
-                                        const struct policy_config *moves, unsigned cpus,
-                                        uint64_t *bound);
+                                        const struct policy_config *moves, uint64_t *bound);
 
 #endif

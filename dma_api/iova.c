@@ -36,7 +36,7 @@ static struct iova_node *node_get(struct iova_domain *d)
 {
     struct iova_node *node = d->spare;
     cpu_spend(cpu_this(), d->kernel->cost.slab_cycles);
-    if (d->fails != NULL && d->fails(d->fails_self))
+    if (kernel_no_memory(d->kernel, "address node"))
         return NULL;
     if (node != NULL)
         d->spare = RB_LEFT(node, entry);
@@ -63,10 +63,12 @@ static void visit(struct iova_domain *d, struct iova_node *node)
 /* ---- Set-up
  * -------------------------------------------------------------------------------- */
 
-void iova_init(struct iova_domain *d, struct kernel *k, unsigned granule_lg2,
+bool iova_init(struct iova_domain *d, struct kernel *k, unsigned granule_lg2,
                uint64_t start)
 {
     memset(d, 0, sizeof *d);
+    if (kernel_no_memory(k, "magazines of a domain"))
+        return false;
     RB_INIT(&d->tree);
     d->kernel       = k;
     d->granule_lg2  = granule_lg2;
@@ -77,6 +79,7 @@ void iova_init(struct iova_domain *d, struct kernel *k, unsigned granule_lg2,
     d->hint = d->hint32 = &d->anchor;
     RB_INSERT(iova_tree, &d->tree, &d->anchor);
     iova_caches_init(d);
+    return true;
 }
 
 void iova_free_domain(struct iova_domain *d)

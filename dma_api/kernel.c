@@ -119,7 +119,7 @@ phys_addr_t kernel_pages_get(struct kernel *k, unsigned order)
     struct cpu *cpu = cpu_this();
     cpu_spend(cpu, k->cost.page_cycles);
     cpu_sync(cpu); /* The pool is shared: in the order of simulated time. */
-    if (k->fails != NULL && k->fails(k->fails_self))
+    if (kernel_no_memory(k, "pages"))
         return 0;
     const phys_addr_t phys = take_pages(&k->pages, order);
     if (phys != 0)

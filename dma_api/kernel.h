@@ -178,8 +178,9 @@ struct kernel {
     /* Tests plant a fault: so many unmaps from now, an address is used again before anything
      * is invalidated; 0: never. */
     uint64_t plant_reuse;
-    /* Tests make page allocations fail: called before each; NULL: none fails. */
-    bool (*fails)(void *self);
+    /* Fault injection: asked before each allocation that can fail in Linux, with what it is
+     * for; true makes it fail. NULL: none does. See kernel_no_memory. */
+    bool (*fails)(void *self, const char *what);
     void *fails_self;
 };
 
@@ -202,9 +203,22 @@ void kernel_reserve(struct kernel *k, uint64_t first, uint64_t last);
 void kernel_add_device(struct kernel *k, struct device *dev, const char *name,
                        uint16_t requester);
 
+/*
+ * Whether an allocation is to fail, by kernel.fails: asked once, in the place of the call
+ * to the page, slab, vmap, bounce-buffer or kmalloc allocator that could return nothing in
+ * Linux. Nothing else in the software can run out of memory.
+ */
+static inline bool kernel_no_memory(struct kernel *k, const char *what)
+{
+    return k->fails != NULL && k->fails(k->fails_self, what);
+}
+
 /* Host memory for what the software knows of its objects; what they cost is told apart. */
 #define kernel_host_alloc(k, count, bytes)                                                 \
     hostheap_take(&(k)->heap, (count), (bytes), __func__)
+/* The same in the place of an allocation that can fail: NULL when it is to. */
+#define kernel_host_try(k, count, bytes)                                                   \
+    (kernel_no_memory((k), __func__) ? NULL : kernel_host_alloc(k, count, bytes))
 static inline void kernel_host_free(struct kernel *k, void *memory)
 {
     hostheap_give_back(&k->heap, memory);

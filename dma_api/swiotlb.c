@@ -293,7 +293,7 @@ static uint32_t take_slots(struct kernel *k, const struct wanted *w)
 {
     struct cpu *cpu   = cpu_this();
     struct swiotlb *p = k->swiotlb;
-    if (k->fails != NULL && k->fails(k->fails_self))
+    if (kernel_no_memory(k, "bounce buffer"))
         return NO_SLOT;
     for (uint32_t i = 0; i < p->areas; i++) {
         const uint32_t area = (cpu->id + i) % p->areas;

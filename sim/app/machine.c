@@ -135,7 +135,7 @@ static struct audit_promise promise(const struct machine *m)
     };
     struct audit_promise p = { .grace_ps = m->config->audit.grace_us * TIME_US };
     m->result->promise     = flush_policy_promise(m->run->policy, policy_config(m),
-                                                  m->kernel.policy, m->run->cpus, &p.bound);
+                                                  m->kernel.policy, &p.bound);
     p.kind                 = kind[m->result->promise];
     return p;
 }
