@@ -54,6 +54,8 @@ static const struct library {
     { "jansson.h", "sim/docs/*" },
     { "libsmartcols/*", "sim/app/*" },
     { "openssl/*", "sim/app/*" },
+    { "yaml.h", "sim/app/yaml_file.h" },
+    { "sqlite3.h", "sim/app/*" },
     { "gtest/*", "sim/test/gtest_shim.cc" },
 };
 
@@ -270,8 +272,8 @@ static void check_member(const char *path)
     snprintf(member.symbol, sizeof member.symbol, "%.*s", (int)strcspn(file, "."), file);
     strcpy(member.name, member.symbol + strlen(member.family) + 1);
     if (strcmp(member.family, "preset") == 0 || strcmp(member.family, "cmd") == 0
-        || strcmp(member.family, "flush") == 0)
-        /* Users type the names of machines, commands and policies with dashes. */
+        || strcmp(member.family, "flush") == 0 || strcmp(member.family, "report") == 0)
+        /* Users type the names of machines, commands, policies and reports with dashes. */
         for (char *c = member.name; (c = strchr(c, '_')) != NULL;)
             *c = '-';
     each_line(path, look_for_definition);
