@@ -27,9 +27,9 @@ static void expect_refusal(const char *arguments, int status, const char *part)
 
 TEST_CASE(cli, every_command_explains_itself)
 {
-    static const char *const command[] = { "",        "replay",      "trace",
-                                           "params",  "presets",     "policies",
-                                           "formats", "linux-check", "export" };
+    static const char *const command[] = { "",        "replay",   "trace",   "params",
+                                           "presets", "policies", "formats", "linux-check",
+                                           "export",  "gate",     "diff",    "suite" };
     char arguments[64];
     for (unsigned i = 0; i < sizeof command / sizeof command[0]; i++) {
         snprintf(arguments, sizeof arguments, "%s --help", command[i]);
@@ -74,7 +74,7 @@ TEST_CASE(cli, wrong_words_get_one_clear_line)
     expect_refusal("params nothing-like-it", 2, "nothing matches");
     expect_refusal("replay " SINGLE " --format csv", 2, "expected NAME=FILE");
     expect_refusal("replay " SINGLE " --format xls=@/x", 2,
-                   "expected one of bencher, csv,");
+                   "expected one of baseline, bencher,");
     expect_refusal("export @/a.json", 2, "expected --format NAME");
     expect_refusal("export --format csv", 2, "expected one result");
     expect_refusal("export @/none.json --format csv", 3, "none.json: cannot open");
