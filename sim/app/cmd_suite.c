@@ -70,7 +70,7 @@ static bool read_case(struct suite *s, struct yaml_file *y, yaml_node_t *node,
         if (!known)
             return yaml_refuse(y, value,
                                "'%s': expected name, trace, preset, policy, api, cpus, "
-                               "limit, seed or set",
+                               "limit, seed, attacker or set",
                                key);
     }
     if (name == NULL || strpbrk(name, "/\n") != NULL)
@@ -94,7 +94,7 @@ static bool read_defaults(struct yaml_file *y, yaml_node_t *map, struct spec *de
         if (!known)
             return yaml_refuse(y, value,
                                "'%s': expected trace, preset, policy, api, cpus, limit, "
-                               "seed or set",
+                               "seed, attacker or set",
                                key);
     }
     return true;

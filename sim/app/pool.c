@@ -83,6 +83,8 @@ __attribute__((noreturn)) static void serve(const struct pool *pool, int in, int
         _exit(1);
     signal(SIGINT, SIG_IGN); /* The caller decides. */
     signal(SIGTERM, SIG_DFL);
+    if (pool->begin != NULL)
+        pool->begin(pool->self);
     while (read_all(in, &piece, sizeof piece)) {
         char *answer          = pool->work(pool->self, piece);
         const uint64_t length = strlen(answer);

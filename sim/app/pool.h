@@ -18,6 +18,9 @@ struct pool {
     unsigned workers; /* 0: as many as there are cores. */
     void *self;
 
+    /* In each process, once, before anything else; NULL: nothing. */
+    void (*begin)(void *self);
+
     /* In a process of its own: the answer to a piece, allocated. */
     char *(*work)(void *self, unsigned piece);
 

@@ -37,8 +37,10 @@ static char **word_of(struct spec *s, const char *key)
     const struct {
         const char *key;
         char **word;
-    } word[] = { { "preset", &s->preset }, { "policy", &s->policy }, { "api", &s->api },
-                 { "cpus", &s->cpus },     { "limit", &s->limit },   { "seed", &s->seed } };
+    } word[] = { { "preset", &s->preset },    { "policy", &s->policy },
+                 { "api", &s->api },          { "cpus", &s->cpus },
+                 { "limit", &s->limit },      { "seed", &s->seed },
+                 { "attacker", &s->attacker } };
     for (unsigned i = 0; i < sizeof word / sizeof word[0]; i++)
         if (strcmp(word[i].key, key) == 0)
             return word[i].word;
@@ -51,6 +53,19 @@ static void replace(char **word, char *by)
     *word = by;
 }
 
+/* A second value for a parameter takes the place of the first. */
+static void set(struct spec *s, const char *key, const char *value)
+{
+    const size_t n = strlen(key);
+    char *text     = text_make("%s=%s", key, value);
+    for (unsigned i = 0; i < s->sets; i++)
+        if (strncmp(s->set[i], key, n) == 0 && s->set[i][n] == '=') {
+            replace(&s->set[i], text);
+            return;
+        }
+    push(&s->set, &s->sets, text);
+}
+
 void spec_assign(struct spec *s, const char *key, const char *value)
 {
     char **word = word_of(s, key);
@@ -60,7 +75,7 @@ void spec_assign(struct spec *s, const char *key, const char *value)
         drop(&s->trace, &s->traces);
         push(&s->trace, &s->traces, text_make("%s", value));
     } else {
-        push(&s->set, &s->sets, text_make("%s=%s", key, value));
+        set(s, key, value);
     }
 }
 
@@ -106,7 +121,7 @@ static bool read_sets(struct spec *s, struct yaml_file *y, yaml_node_t *map)
         const char *text = yaml_text(y, value, key);
         if (text == NULL)
             return false;
-        push(&s->set, &s->sets, text_make("%s=%s", key, text));
+        set(s, key, text);
     }
     return true;
 }
@@ -134,12 +149,13 @@ static char *copy(const char *text)
 void spec_copy(struct spec *to, const struct spec *from)
 {
     *to = (struct spec){
-        .preset = copy(from->preset),
-        .policy = copy(from->policy),
-        .api    = copy(from->api),
-        .cpus   = copy(from->cpus),
-        .limit  = copy(from->limit),
-        .seed   = copy(from->seed),
+        .preset   = copy(from->preset),
+        .policy   = copy(from->policy),
+        .api      = copy(from->api),
+        .cpus     = copy(from->cpus),
+        .limit    = copy(from->limit),
+        .seed     = copy(from->seed),
+        .attacker = copy(from->attacker),
     };
     for (unsigned i = 0; i < from->sets; i++)
         push(&to->set, &to->sets, copy(from->set[i]));
@@ -149,7 +165,8 @@ void spec_copy(struct spec *to, const struct spec *from)
 
 void spec_free(struct spec *s)
 {
-    char *const word[] = { s->preset, s->policy, s->api, s->cpus, s->limit, s->seed };
+    char *const word[] = { s->preset, s->policy, s->api,     s->cpus,
+                           s->limit,  s->seed,   s->attacker };
     for (unsigned i = 0; i < sizeof word / sizeof word[0]; i++)
         free(word[i]);
     drop(&s->set, &s->sets);
@@ -166,10 +183,29 @@ void spec_apply(const struct spec *s, struct experiment *e)
         .cpus     = s->cpus,
         .limit    = s->limit,
         .seed     = s->seed,
+        .attacker = s->attacker,
         .host     = "direct", /* Any number in a process; the same bytes. */
         .progress = "never",
     };
     e->set   = (const char *const *)s->set;
     e->sets  = s->sets;
     e->trace = (const char *const *)s->trace;
+}
+
+char *spec_line(const struct spec *s)
+{
+    const char *const word[] = { s->preset, s->policy, s->api,     s->cpus,
+                                 s->limit,  s->seed,   s->attacker };
+    char *text;
+    size_t bytes;
+    FILE *out = open_memstream(&text, &bytes);
+    CHECK(out != NULL);
+    for (unsigned i = 0; i < sizeof word / sizeof word[0]; i++)
+        fprintf(out, "%s ", word[i] != NULL ? word[i] : "-");
+    for (unsigned i = 0; i < s->traces; i++)
+        fprintf(out, "%s ", s->trace[i]);
+    for (unsigned i = 0; i < s->sets; i++)
+        fprintf(out, "%s ", s->set[i]);
+    fclose(out);
+    return text;
 }

@@ -6,6 +6,7 @@
  *     trace: FILE or a list     relative to the YAML file
  *     preset, policy, api: NAME or a list
  *     cpus, limit, seed: N
+ *     attacker: on or off
  *     set: { iotlb.sets: 64 }
  */
 #ifndef SIM_APP_SPEC_H
@@ -15,8 +16,8 @@
 #include "sim/app/yaml_file.h"
 
 struct spec {
-    char *preset, *policy, *api, *cpus, *limit, *seed; /* NULL: not said. */
-    char **set;                                        /* "key=value" */
+    char *preset, *policy, *api, *cpus, *limit, *seed, *attacker; /* NULL: not said. */
+    char **set;                                                   /* "key=value" */
     unsigned sets;
     char **trace; /* NULL behind the last. */
     unsigned traces;
@@ -34,6 +35,9 @@ void spec_free(struct spec *s);
 
 /* Hands it to an experiment, which must not outlive it. */
 void spec_apply(const struct spec *s, struct experiment *e);
+
+/* All of it in one line, the same for the same spec; to be freed. */
+char *spec_line(const struct spec *s);
 
 /* A path as the file says it, seen from the folder of the file; to be freed. */
 char *spec_path(const char *file, const char *path);
