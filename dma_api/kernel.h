@@ -30,6 +30,8 @@
       "drivers/iommu/riscv takes them for granted; no capability tells")                            \
     P(flag, untrusted,  0, 0, 1, ANY, "", "The device is behind an external port: strict, and bounced where not aligned", \
       "pci_dev.untrusted (ExternalFacingPort, e.g. Thunderbolt)")                                   \
+    P(flag, dma_debug,  0, 0, 1, ANY, "", "Check what drivers ask of the DMA API; costs no simulated time", \
+      "CONFIG_DMA_API_DEBUG, kernel/dma/debug.c; the IOVA API by core-api/dma-api, part Ie")        \
     P(u32,  swiotlb_mib, 64, 0, 4096, ANY, "MiB", "Memory for bounce buffers; 0: there is none",    \
       "swiotlb= and its default, kernel/dma/swiotlb.c")
 
@@ -112,7 +114,8 @@
     S(bounce_full,      bounce_full, "buffers", "Bounce buffers that were not to be had")           \
     S(bounce_byte,      bounce_byte, "bytes", "Copied into and out of bounce buffers")              \
     S(sync,             sync,    "calls", "dma_sync_* calls that had work to do")                   \
-    S(warning,          warning, "warnings", "One-time warnings")
+    S(warning,          warning, "warnings", "One-time warnings")                                   \
+    S(finding,          finding, "findings", "What linux.dma_debug has found wrong")
 /* clang-format on */
 
 struct linux_config {
@@ -149,6 +152,7 @@ struct swiotlb;
 struct vmap_area;
 struct policy_config;
 struct mmio_window;
+struct dma_debug;
 
 struct kernel {
     struct linux_config config;
@@ -173,6 +177,10 @@ struct kernel {
     struct observer observer;
     struct kernel_stats stats;
     const char *last_warning; /* Text of the newest one-time warning, for tests. */
+    struct dma_debug *debug;  /* NULL: off. */
+    /* Is told each finding of it, one line; may be NULL. */
+    void (*finding)(void *self, const char *text);
+    void *finding_self;
     /* Tests make page allocations fail: called before each; NULL: none fails. */
     bool (*fails)(void *self);
     void *fails_self;
@@ -196,6 +204,9 @@ void kernel_reserve(struct kernel *k, uint64_t first, uint64_t last);
 /* A device without IOMMU (direct mapping) until a domain is attached to it. */
 void kernel_add_device(struct kernel *k, struct device *dev, const char *name,
                        uint16_t requester);
+
+/* It has left its domain, or never had one, and maps nothing any more. */
+void kernel_remove_device(struct device *dev);
 
 /* Host memory for what the software knows of its objects; what they cost is told apart. */
 #define kernel_host_alloc(k, count, bytes)                                                 \
