@@ -30,9 +30,19 @@ double docs_metric(const json_t *run, const char *name);
 
 /*
  * Copies a page. Below each "$ iovasim ..." line of a console block stands what the command
- * prints now.
+ * prints now; between a line that names a part of a source file and the end of it, that
+ * part as it is now:
+ *
+ *     <!-- code FILE FUNCTION... -->
+ *     <!-- functions FILE -->
+ *     <!-- end -->
  */
 void docs_renew_examples(FILE *out, const struct docs *docs, const char *page);
+
+/* The definitions of some functions of a file, in a block of code. */
+void docs_put_code(FILE *out, const struct docs *docs, const char *file, const char *names);
+/* A table of what a header declares, by its headings. */
+void docs_put_functions(FILE *out, const struct docs *docs, const char *file);
 
 void docs_result(FILE *out, const struct docs *docs);
 void docs_calibration(FILE *out, const struct docs *docs);
