@@ -3,9 +3,10 @@
  * dma-sites - where a driver's source calls the DMA API, for the lines of dma_debug.
  *
  * Each call of a function becomes that call with its file and line noted on the CPU for as
- * long as it lasts, so that calls in its arguments and in interrupt handlers nest. Only what
- * looks like a call is replaced: the functions keep their names and signatures, and their
- * addresses can be taken. The DMA API itself is built with DMA_API_INSIDE, without this.
+ * long as it lasts, so that calls in its arguments and in interrupt handlers nest. Only
+ * what looks like a call is replaced: the functions keep their names and signatures, and
+ * their addresses can be taken. The DMA API itself is built with DMA_API_INSIDE, without
+ * this.
  */
 #ifndef DMA_API_DMA_SITES_H
 #define DMA_API_DMA_SITES_H

@@ -105,6 +105,8 @@ static const char *renew_part(FILE *out, const struct docs *docs, const char *at
     fwrite(at, 1, (size_t)(end - at), out);
     if (strcmp(word, "code") == 0)
         docs_put_code(out, docs, file, names);
+    else if (strcmp(word, "measured") == 0)
+        docs_put_prices(out, docs);
     else
         docs_put_functions(out, docs, file);
     while (*end != '\0' && !begins(end, "<!-- end -->"))
@@ -122,7 +124,9 @@ void docs_renew_examples(FILE *out, const struct docs *docs, const char *page)
             page = renew_one(out, docs, page);
             continue;
         }
-        if (!inside && (begins(page, "<!-- code ") || begins(page, "<!-- functions "))) {
+        if (!inside
+            && (begins(page, "<!-- code ") || begins(page, "<!-- functions ")
+                || begins(page, "<!-- measured "))) {
             page = renew_part(out, docs, page);
             continue;
         }
