@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "sim/app/cmd.h"
+#include "sim/app/findings.h"
 #include "sim/app/interrupt.h"
 #include "sim/app/option.h"
 #include "sim/app/output.h"
@@ -28,6 +29,7 @@ struct replay_call {
     uint64_t limit; /* Of records; UINT64_MAX: all. */
     uint64_t seed;
     uint64_t records; /* That a run has replayed; 0: none is done. */
+    struct findings findings;
     struct config config[PRESETS_MAX];
     unsigned presets;
     bool wants[BLK_API_COUNT];
@@ -235,6 +237,13 @@ static void progress(void *self, uint64_t records)
     progress_update(&c->progress, records);
 }
 
+static void finding(void *self, const char *text)
+{
+    struct replay_call *c = self;
+    progress_end(&c->progress);
+    findings_note(&c->findings, text);
+}
+
 static int status_of(enum machine_outcome outcome)
 {
     switch (outcome) {
@@ -292,6 +301,8 @@ static bool run_one(struct replay_call *c, const struct sim_host *host,
          .interrupted   = &interrupt_seen,
          .progress      = progress,
          .progress_self = c,
+         .finding       = finding,
+         .finding_self  = c,
     };
     char what[64];
     for (unsigned i = 0; i < c->report.traces; i++)
@@ -304,6 +315,7 @@ static bool run_one(struct replay_call *c, const struct sim_host *host,
                    c->limit != UINT64_MAX ? c->limit : c->records);
     const enum machine_outcome outcome = machine_run(config, &run, host, result, &c->error);
     progress_end(&c->progress);
+    findings_sum_up(&c->findings, what);
     if (outcome != MACHINE_RAN) {
         explain(c, outcome);
         return false;
@@ -381,6 +393,8 @@ static void replay(struct replay_call *c, const char **path, const char *const *
     if (c->json == NULL || strcmp(c->json, "-") != 0)
         report_table(&c->report, stdout, isatty(STDOUT_FILENO));
     c->status = EXIT_FINE;
+    if (!findings_none(&c->findings, &c->error))
+        c->status = EXIT_CHECK;
 }
 
 static void release(struct replay_call *c)
@@ -406,6 +420,7 @@ static int replay_run_command(int argc, const char **argv)
     int option;
     CHECK(c != NULL);
     CHECK(set != NULL);
+    c->findings.out                   = stderr;
     c->limit                          = UINT64_MAX;
     const struct poptOption options[] = {
         { "preset", 0, POPT_ARG_STRING, &c->preset, 0, "Machines (default vtd-server)",

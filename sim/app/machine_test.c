@@ -18,6 +18,17 @@ static struct machine_result result;
 static double metric[METRIC_COUNT];
 static struct error error;
 
+/* Of linux.dma_debug, as they come. */
+static unsigned findings;
+static char newest_finding[512];
+
+static void note_finding(void *self, const char *text)
+{
+    (void)self;
+    findings++;
+    snprintf(newest_finding, sizeof newest_finding, "%s", text);
+}
+
 static enum machine_outcome run_on(const struct config *config, const char *path,
                                    enum blk_api api, const struct flush_policy *policy,
                                    uint64_t limit)
@@ -30,8 +41,10 @@ static enum machine_outcome run_on(const struct config *config, const char *path
                                      .limit     = limit,
                                      .run_ahead = true,
                                      .source    = &source,
-                                     .sources   = 1 };
+                                     .sources   = 1,
+                                     .finding   = note_finding };
     struct direct_host *host     = direct_host_new();
+    findings                     = 0;
     const enum machine_outcome ending =
         machine_run(config, &run, direct_host_verbs(host), &result, &error);
     metric_values(&result, metric);
@@ -315,6 +328,63 @@ TEST_CASE(machine, software_that_keeps_its_memory_is_caught)
 {
     EXPECT_EQUAL(run_with(single, BLK_streaming, &leaky, NULL, 10), MACHINE_BROKEN);
     EXPECT_TEXT(error.text, "host memory that leaky_init took was not given back");
+}
+
+/* ---- The checker of the driver
+ * ------------------------------------------------------------------------------ */
+
+static struct machine_result unchecked;
+
+TEST_CASE(machine, the_checker_of_the_driver_changes_no_figure_and_finds_nothing)
+{
+    static const char *const trace[] = {
+        SAMPLES "nvme-randread-4k.iovatrace",
+        SAMPLES "nvme-randrw-mixed.iovatrace",
+        SAMPLES "nvme-seqread-128k.iovatrace",
+        SAMPLES "nvme-unaligned-4608.iovatrace",
+    };
+    for (unsigned i = 0; i < 36; i++) {
+        const char *const preset = preset_table[i % 3]->name, *const path = trace[i % 4];
+        const enum blk_api api            = (enum blk_api)(i / 3 % 3);
+        const struct flush_policy *policy = flush_find(i % 2 == 0 ? "strict" : "lazy");
+        EXPECT_EQUAL(run_preset(preset, path, api, policy, NULL, 120), MACHINE_RAN);
+        unchecked = result;
+        EXPECT_EQUAL(run_preset(preset, path, api, policy, "linux.dma_debug=1", 120),
+                     MACHINE_RAN);
+        EXPECT_EQUAL(findings, 0);
+        EXPECT(memcmp(&unchecked, &result, sizeof result) == 0);
+    }
+    EXPECT_EQUAL(
+        run_with(multi, BLK_sg, flush_find("passthrough"), "linux.dma_debug=1", 50),
+        MACHINE_RAN);
+    EXPECT_EQUAL(findings, 0);
+}
+
+/* The bug: it gives ranges back that it never had. */
+static void careless_unmap(struct dma_domain *d, void *state, struct flush_range *range)
+{
+    struct dma_iova_state never = { .addr = range->iova + 4096, .__size = 4096 };
+    leaky_unmap(d, state, range);
+    dma_iova_free(d->device[0], &never);
+}
+
+static const struct flush_policy careless = {
+    .name       = "careless",
+    .summary    = "Strict, and frees what it does not have",
+    .source     = "a planted bug",
+    .promise    = PROMISE_NOTHING_STALE,
+    .translates = true,
+    .unmap      = careless_unmap,
+};
+
+TEST_CASE(machine, what_the_checker_finds_is_told_and_counted)
+{
+    EXPECT_EQUAL(run_with(single, BLK_streaming, &careless, "linux.dma_debug=1", 10),
+                 MACHINE_RAN);
+    EXPECT(findings >= 10);
+    EXPECT_EQUAL(result.findings, findings);
+    EXPECT_HAS(newest_finding, "sim/app/machine_test.c:");
+    EXPECT_HAS(newest_finding, ": dma_debug: nvme0: frees 0x");
 }
 
 /* The referee knows where either architecture keeps the driver's number for a space. */

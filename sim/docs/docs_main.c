@@ -200,6 +200,7 @@ static const struct {
     { "README.md", NULL },
     { "docs/ARCHITECTURE.md", NULL },
     { "docs/validation.md", NULL },
+    { "docs/porting.md", NULL },
 };
 
 static char *contents_of(const char *path)

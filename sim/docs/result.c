@@ -53,6 +53,8 @@ static void put_run(FILE *out)
         "| `preset` | string | the machine before any `--set` |\n"
         "| `seed` | integer | of everything random |\n"
         "| `cpus` | integer | simulated CPUs |\n"
+        "| `findings` | integer | what `linux.dma_debug` has found wrong, bring-up and "
+        "tear-down included; the exit status is then 4 |\n"
         "| `metrics` | object | see below |\n"
         "| `cpu_breakdown` | object | CPU cycles by owner, see below; they sum to `cpus` "
         "times `sim_time_ns`, in cycles of `cpu.period_ps` |\n"
