@@ -102,14 +102,14 @@ static const char *base_of(const char *path)
     return slash == NULL ? path : slash + 1;
 }
 
-/* The allocator's recording of the same run, wherever it lies. */
-static const char *allocator_of(const struct linux_check *c, const char *path)
+/* The other recording of the same run, wherever it lies. */
+static const char *twin_of(const struct linux_check *c, const char *path)
 {
     const char *base = base_of(path);
     const size_t run = strcspn(base, ".");
     for (unsigned i = 0; i < c->files; i++) {
         const char *other = base_of(c->file[i]);
-        if (!is_calls(c->file[i]) && strcspn(other, ".") == run
+        if (is_calls(c->file[i]) != is_calls(path) && strcspn(other, ".") == run
             && strncmp(base, other, run) == 0)
             return c->file[i];
     }
@@ -228,7 +228,7 @@ static bool check_file(struct linux_check *c, const char *path)
     for (unsigned i = 0; good && i < c->sets; i++)
         good =
             settings_set(&settings, c->set[i], &c->error) || error_in(&c->error, "--set");
-    good = good && check_recording(r, path, allocator_of(c, path), &settings, &c->error);
+    good = good && check_recording(r, path, twin_of(c, path), &settings, &c->error);
     if (good) {
         snprintf(r->settings, sizeof r->settings,
                  "Linux %s, %s%s, cap %" PRIx64 " ecap %" PRIx64, settings.kernel.release,

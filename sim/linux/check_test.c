@@ -23,7 +23,7 @@ static void check(struct check_result *r, const char *name, const char *kind,
     memset(r, 0, sizeof *r);
     r->show = 3;
     path_of(path, sizeof path, name, kind);
-    path_of(twin, sizeof twin, name, "iova");
+    path_of(twin, sizeof twin, name, strcmp(kind, "iova") == 0 ? "oracle" : "iova");
     EXPECT(settings_of_name(&settings, path, &error));
     EXPECT(setting == NULL || settings_set(&settings, setting, &error));
     EXPECT(check_recording(r, path, twin, &settings, &error));

@@ -11,6 +11,7 @@ struct compare {
     struct check_result *result;
     struct kernel_stats before;
     bool differs, excused; /* The row under way. */
+    enum resync_rule place; /* By which the row's place is not that of its line. */
 };
 
 /* Around the call. */
