@@ -101,13 +101,16 @@ static bool is_event(const struct maker *m, const struct event *e, const struct 
            && (space == NO_SPACE || row->space == NO_SPACE || row->space == space);
 }
 
-/* The events of a section from first on; moves *first over those that are taken. */
+/* The events of a section from first on; moves *first over those that are taken. Of one
+ * space the first with that address is the one, wherever it ran; which space it is, CPU and
+ * place have to tell, too. */
 static uint32_t find_event(struct maker *m, const struct row *a, uint32_t *first,
                            uint32_t end)
 {
     while (*first < end && m->event[*first].taken)
         (*first)++;
-    for (unsigned loosely = 0; loosely < 2; loosely++)
+    const bool known = m->plan->space_of[a->space] != NO_SPACE;
+    for (unsigned loosely = known; loosely < 2; loosely++)
         for (uint32_t i = *first; i < end && i - *first < LOOK_AHEAD; i++)
             if (is_event(m, &m->event[i], a, loosely != 0))
                 return i;
@@ -470,13 +473,13 @@ void plan_lines_find(struct plan_lines *l, const struct recording *calls,
     struct plan unused = { .calls = calls, .allocator = allocator };
     struct maker m     = { .plan = &unused, .r = calls, .a = allocator };
     memset(unused.space_of, NO_SPACE, sizeof unused.space_of);
-    m.timed      = zeroed(calls->rows, sizeof *m.timed);
-    m.cpu        = zeroed(calls->rows, sizeof *m.cpu);
-    m.row_of     = no_rows(allocator->rows);
-    m.event_of   = no_rows(allocator->rows);
-    l->sequence  = zeroed(allocator->rows, sizeof *l->sequence);
-    l->cpu       = zeroed(allocator->rows, sizeof *l->cpu);
-    l->context   = zeroed(allocator->rows, sizeof *l->context);
+    m.timed     = zeroed(calls->rows, sizeof *m.timed);
+    m.cpu       = zeroed(calls->rows, sizeof *m.cpu);
+    m.row_of    = no_rows(allocator->rows);
+    m.event_of  = no_rows(allocator->rows);
+    l->sequence = zeroed(allocator->rows, sizeof *l->sequence);
+    l->cpu      = zeroed(allocator->rows, sizeof *l->cpu);
+    l->context  = zeroed(allocator->rows, sizeof *l->context);
     list_events(&m);
     match(&m);
     place_rows(&m, l);
