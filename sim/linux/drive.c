@@ -226,8 +226,8 @@ static void queue_for(struct drive *d, const struct row *row)
             continue; /* It is queued, or cannot have been. */
         if (mapped)
             domain_unmap(domain, &range);
+        resync_adopt(&d->resync, row->space, f->pfn); /* Queueing may give it back. */
         domain_retire(domain, &range);
-        resync_adopt(&d->resync, row->space, f->pfn);
         d->stand_ins++;
     }
 }
