@@ -263,13 +263,16 @@ static int check_all(struct linux_check *c, const char **folder)
     if (c->show < 0 || c->show > CHECK_SHOWN_MAX)
         return command_fail(EXIT_USAGE, "--show: expected 0 to %d, got %lld",
                             CHECK_SHOWN_MAX, c->show);
+    int unreadable = EXIT_FINE;
     if (!find_files(c, folder[0]))
         return command_fail(EXIT_USAGE, "%s", c->error.text);
     for (unsigned i = 0; i < c->files; i++) {
         if (command_interrupted())
             return command_fail(EXIT_STOPPED, "interrupted");
-        if (!check_file(c, c->file[i]))
-            return command_fail(EXIT_USAGE, "%s", c->error.text);
+        if (!check_file(c, c->file[i])) { /* The others are checked all the same. */
+            fflush(stdout);
+            unreadable = command_fail(EXIT_USAGE, "%s", c->error.text);
+        }
     }
     if (!write_json(c))
         return command_fail(EXIT_USAGE, "%s", c->error.text);
@@ -277,6 +280,8 @@ static int check_all(struct linux_check *c, const char **folder)
         return command_fail(EXIT_USAGE, "standard output: cannot write");
     if (c->over != 0)
         command_fail(EXIT_REGRESSED, "more than 0.5 %% of a recording had to be excused");
+    if (unreadable != EXIT_FINE)
+        return unreadable;
     return c->differing + c->over == 0 ? EXIT_FINE : EXIT_REGRESSED;
 }
 
