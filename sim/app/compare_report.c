@@ -143,21 +143,18 @@ static void others(struct compare_job *const *job, unsigned jobs, FILE *out)
 void compare_table(struct compare_job *const *job, unsigned jobs, FILE *out, bool colour)
 {
     rows(job, jobs, out, colour);
-    fputs(
-        "Per I/O: cycles, CPU cycles that were not idle; inv, invalidation commands; "
-        "fill,\n"
-        "refills of entries that an invalidation dropped though they were of use; in "
-        "page-\n"
-        "page-microseconds of pages given back the device could reach: held, while they\n"
-        "were kept from other use; reuse, when they could hold other data; and pool, of\n"
-        "pages that stay mapped by design. us: median latency. max: longest that a page\n"
-        "given back was reachable, us. wrong: device accesses that went through without a\n"
-        "right to. stale: what the policy allows of those to pages given back: never any,\n"
-        "within a bounded time, count of unmaps or bytes, to pools alone, or any.\n"
-        "c, t: no other is better in reach (held + reuse + pool) and as good in cycles, "
-        "in\n"
-        "in throughput, or the other way round.\n\n",
-        out);
+    /* clang-format off */
+    fputs("Per I/O: cycles, CPU cycles that were not idle; inv, invalidations; fill,\n"
+          "refills of entries that an invalidation dropped though they were of use; in\n"
+          "page-microseconds of pages given back that the device could reach: held, while\n"
+          "they were kept from other use; reuse, when they could hold other data; and pool,\n"
+          "of pages that stay mapped by design. us: median latency. max: longest that a\n"
+          "page given back was reachable, us. wrong: device accesses that went through\n"
+          "without a right to. stale: what the policy allows of those to pages given back:\n"
+          "never any, within a bounded time, count of unmaps or bytes, to pools alone, any.\n"
+          "c, t: no other is better in reach (held + reuse + pool) and as good in cycles,\n"
+          "in throughput, or the other way round.\n\n", out);
+    /* clang-format on */
     others(job, jobs, out);
 }
 
