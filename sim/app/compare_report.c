@@ -116,7 +116,7 @@ static void rows(struct compare_job *const *job, unsigned jobs, FILE *out, bool 
         if (job[i]->outcome == MACHINE_RAN)
             row(table, job[i]);
     scols_print_table(table);
-    fputs("\n\n", out);
+    fputc('\n', out);
     scols_unref_table(table);
 }
 
