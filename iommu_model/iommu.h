@@ -205,6 +205,7 @@ struct walk {
     struct pt_item updated;           /* A leaf whose bits are being written back, */
     bool is_update;                   /* if this is set. */
     cycle_t read_cycles;              /* That the read which has just arrived took. */
+    cycle_t refill_cycles;            /* Of reads of pointers that had been dropped. */
     uint64_t flush_first, flush_last; /* Covers what was invalidated, when flushed. */
 };
 
@@ -343,10 +344,13 @@ struct iommu_referee {
     /* When the page was given back, if it was and has not been handed out since;
      * TIME_NEVER: it is a device's to use. */
     sim_time_t (*given_back_at)(void *self, space_t space, uint64_t iova);
-    /* A walk has filled these; translations have waited so long for it. */
-    void (*entry_refilled)(void *self, const struct iotlb_entry *entry, uint64_t cycles);
-    void (*pointer_refilled)(void *self, const struct walkcache_entry *entry,
-                             uint64_t cycles);
+    /* A walk has read a pointer into a walk cache; true: an invalidation had dropped it
+     * although it was of use. */
+    bool (*pointer_filled)(void *self, const struct walkcache_entry *entry);
+    /* A walk has filled this entry. Translations have waited so long for it, and its own
+     * one so long of that for pointers that had been dropped. */
+    void (*entry_filled)(void *self, const struct iotlb_entry *entry, uint64_t waited,
+                         uint64_t pointers);
 };
 
 struct iommu_arch;

@@ -468,7 +468,7 @@ static void finish(struct iommu *m, struct walk *w, const struct iotlb_entry *e,
         settle(m, index, c, e, again || !usable(m, index, e), now);
     }
     if (fills && m->referee != NULL)
-        m->referee->entry_refilled(m->referee->self, e, waited);
+        m->referee->entry_filled(m->referee->self, e, waited, w->refill_cycles);
     release(m, w, now);
 }
 
@@ -530,11 +530,11 @@ static void account_read(struct iommu *m, struct walk *w, cycle_t now)
                   now);
 }
 
-static void tell_refilled(const struct iommu *m, const struct walk *w,
-                          const struct walkcache_entry *e)
+static void tell_filled(const struct iommu *m, struct walk *w,
+                        const struct walkcache_entry *e)
 {
-    if (e != NULL && m->referee != NULL)
-        m->referee->pointer_refilled(m->referee->self, e, w->read_cycles);
+    if (e != NULL && m->referee != NULL && m->referee->pointer_filled(m->referee->self, e))
+        w->refill_cycles += w->read_cycles;
 }
 
 static void descend(struct iommu *m, struct walk *w, const struct pt_item *item,
@@ -558,7 +558,7 @@ static void descend(struct iommu *m, struct walk *w, const struct pt_item *item,
             walkcache_fill(&m->walkcache, walked_stage(m, w)->format,
                            guest ? guest_space(w->space) : w->space, walked_address(m, w),
                            w->level, w->table, w->above, w->entry_pa);
-        tell_refilled(m, w, e);
+        tell_filled(m, w, e);
     }
     read_entry(m, w, next);
 }

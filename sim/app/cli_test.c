@@ -28,7 +28,7 @@ static void expect_refusal(const char *arguments, int status, const char *part)
 TEST_CASE(cli, every_command_explains_itself)
 {
     static const char *const command[] = {
-        "", "replay", "trace", "params", "presets", "policies", "formats", "linux-check"
+        "", "replay", "compare", "trace", "params", "presets", "policies", "formats", "linux-check"
     };
     char arguments[64];
     for (unsigned i = 0; i < sizeof command / sizeof command[0]; i++) {

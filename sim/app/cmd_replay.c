@@ -15,10 +15,11 @@
 #include "sim/app/output.h"
 #include "sim/app/progress.h"
 #include "sim/app/report.h"
+#include "sim/app/sources.h"
 #include "sim/host/direct.h"
 #include "sim/host/systemc.h"
 
-enum { CPUS_LOOK_AHEAD = 10000, POLICIES_MAX = 64, PRESETS_MAX = 16 };
+enum { POLICIES_MAX = 64, PRESETS_MAX = 16 };
 
 /* What the command line said. */
 struct replay_call {
@@ -207,23 +208,12 @@ static bool open_traces(struct replay_call *c, const char **path)
     return true;
 }
 
-/* As many CPUs as the beginning of the traces names, unless told otherwise. */
 static bool choose_cpus(struct replay_call *c)
 {
-    uint32_t most = 0;
-    for (unsigned i = 0; c->cpus == 0 && i < c->report.traces; i++) {
-        struct trace_record record;
-        for (unsigned n = 0; n < CPUS_LOOK_AHEAD; n++) {
-            const int got = trace_next(c->source[i].reader, &record, &c->error);
-            if (got < 0)
-                return false;
-            if (got == 0)
-                break;
-            most = record.cpu > most ? record.cpu : most;
-        }
-    }
-    if (c->cpus == 0)
-        c->cpus = most < ENGINE_CPUS_MAX ? most + 1 : ENGINE_CPUS_MAX;
+    unsigned cpus = (unsigned)c->cpus;
+    if (cpus == 0 && !sources_cpus(c->source, c->report.traces, &cpus, &c->error))
+        return false;
+    c->cpus = cpus;
     return true;
 }
 
