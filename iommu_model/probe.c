@@ -196,7 +196,7 @@ static bool probe_page(struct probe *p, const struct xlate_context *c)
     const unsigned stage = xlate_denying_stage(m, q, c, e);
     if (stage != 0)
         return denied(p, xlate_denied_cause(m, q, stage, e));
-    xlate_answer_page(q, e, p->response);
+    xlate_answer_page(m, q, e, p->response);
     p->response->outcome = XLATE_hit;
     return true;
 }
