@@ -9,6 +9,7 @@
 #include "dma_api/dma-iommu.h"
 
 #include "dma_api/dma-bounce.h"
+#include "dma_api/dma-debug.h"
 #include "dma_api/dma-sync.h"
 #include "sim/base/lg2.h"
 
@@ -224,6 +225,8 @@ bool dma_iova_try_alloc(struct device *dev, struct dma_iova_state *state, phys_a
     *state                     = (struct dma_iova_state){ 0, 0 };
     const struct dma_call call = dma_call_enter(dev->kernel, PHASE_map);
     const bool done            = try_alloc(dev, state, phys, size);
+    if (dma_debug_on(dev))
+        dma_debug_alloc(dev, state);
     dma_call_leave(call);
     return done;
 }
@@ -238,6 +241,8 @@ static void free_whole(struct dma_domain *d, const struct dma_iova_state *state)
 
 void dma_iova_free(struct device *dev, struct dma_iova_state *state)
 {
+    if (dma_debug_on(dev) && !dma_debug_free_range(dev, state))
+        return;
     const struct dma_call call = dma_call_enter(dev->kernel, PHASE_unmap);
     free_whole(dev->domain, state);
     dev->kernel->stats.unmap++;
@@ -285,9 +290,13 @@ int dma_iova_link(struct device *dev, struct dma_iova_state *state, phys_addr_t 
                   size_t offset, size_t size, enum dma_data_direction dir,
                   unsigned long attrs)
 {
+    if (dma_debug_on(dev) && !dma_debug_link(dev, state, offset, size))
+        return -EINVAL;
     const struct dma_call call = dma_call_enter(dev->kernel, PHASE_map);
     const int error            = link(dev, state, phys, offset, size, dir, attrs);
     dev->kernel->stats.link += error == 0;
+    if (error == 0 && dma_debug_on(dev))
+        dma_debug_linked(dev, state, offset, size, dir);
     dma_call_leave(call);
     return error;
 }
@@ -295,6 +304,8 @@ int dma_iova_link(struct device *dev, struct dma_iova_state *state, phys_addr_t 
 int dma_iova_sync(struct device *dev, struct dma_iova_state *state, size_t offset,
                   size_t size)
 {
+    if (dma_debug_on(dev))
+        dma_debug_sync_links(dev, state, offset, size);
     struct dma_domain *d       = dev->domain;
     const uint64_t first       = (state->addr + offset) & ~domain_granule_mask(d);
     const uint64_t last        = (state->addr + offset + size - 1) | domain_granule_mask(d);
@@ -324,6 +335,8 @@ void iommu_dma_unlink(struct device *dev, struct dma_iova_state *state, size_t o
 void dma_iova_unlink(struct device *dev, struct dma_iova_state *state, size_t offset,
                      size_t size, enum dma_data_direction dir, unsigned long attrs)
 {
+    if (dma_debug_on(dev) && !dma_debug_unlink(dev, state, offset, size, dir))
+        return;
     const struct dma_call call = dma_call_enter(dev->kernel, PHASE_unmap);
     iommu_dma_unlink(dev, state, offset, size, dir, attrs);
     dev->kernel->stats.unlink++;
@@ -348,6 +361,8 @@ static void destroy(struct device *dev, struct dma_iova_state *state, size_t map
 void dma_iova_destroy(struct device *dev, struct dma_iova_state *state, size_t mapped_len,
                       enum dma_data_direction dir, unsigned long attrs)
 {
+    if (dma_debug_on(dev) && !dma_debug_destroy(dev, state, &mapped_len, dir))
+        return;
     const struct dma_call call = dma_call_enter(dev->kernel, PHASE_unmap);
     destroy(dev, state, mapped_len, dir, attrs);
     dev->kernel->stats.unmap++;

@@ -439,4 +439,6 @@ void dma_iova_destroy(struct device *dev, struct dma_iova_state *state, size_t m
 }
 #endif
 
+#include "dma_api/dma-sites.h"
+
 #endif

@@ -32,6 +32,8 @@
       "pci_dev.untrusted (ExternalFacingPort, e.g. Thunderbolt)")                                   \
     P(u32,  bus_limit_mib, 0, 0, 4194304, ANY, "MiB", "The device reaches addresses below this only; 0: all of its mask", \
       "bus_dma_limit (dma-ranges of a host bridge)")                                                \
+    P(flag, dma_debug,  0, 0, 1, ANY, "", "Check what drivers ask of the DMA API; costs no simulated time", \
+      "CONFIG_DMA_API_DEBUG, kernel/dma/debug.c; the IOVA API by core-api/dma-api, part Ie")        \
     P(u32,  swiotlb_mib, 64, 0, 4096, ANY, "MiB", "Memory for bounce buffers; 0: there is none",    \
       "swiotlb= and its default, kernel/dma/swiotlb.c")
 
@@ -114,7 +116,8 @@
     S(bounce_full,      bounce_full, "buffers", "Bounce buffers that were not to be had")           \
     S(bounce_byte,      bounce_byte, "bytes", "Copied into and out of bounce buffers")              \
     S(sync,             sync,    "calls", "dma_sync_* calls that had work to do")                   \
-    S(warning,          warning, "warnings", "One-time warnings")
+    S(warning,          warning, "warnings", "One-time warnings")                                   \
+    S(finding,          finding, "findings", "What linux.dma_debug has found wrong")
 /* clang-format on */
 
 struct linux_config {
@@ -151,6 +154,7 @@ struct swiotlb;
 struct vmap_area;
 struct policy_config;
 struct mmio_window;
+struct dma_debug;
 
 struct kernel {
     struct linux_config config;
@@ -175,8 +179,12 @@ struct kernel {
     struct observer observer;
     struct kernel_stats stats;
     const char *last_warning; /* Text of the newest one-time warning, for tests. */
-    /* Tests plant a fault: so many unmaps from now, an address is used again before anything
-     * is invalidated; 0: never. */
+    struct dma_debug *debug;  /* NULL: off. */
+    /* Is told each finding of it, one line; may be NULL. */
+    void (*finding)(void *self, const char *text);
+    void *finding_self;
+    /* Tests plant a fault: so many unmaps from now, an address is used again before
+     * anything is invalidated; 0: never. */
     uint64_t plant_reuse;
     /* Fault injection: asked before each allocation that can fail in Linux, with what it is
      * for; true makes it fail. NULL: none does. See kernel_no_memory. */
@@ -202,6 +210,9 @@ void kernel_reserve(struct kernel *k, uint64_t first, uint64_t last);
 /* A device without IOMMU (direct mapping) until a domain is attached to it. */
 void kernel_add_device(struct kernel *k, struct device *dev, const char *name,
                        uint16_t requester);
+
+/* It has left its domain, or never had one, and maps nothing any more. */
+void kernel_remove_device(struct device *dev);
 
 /*
  * Whether an allocation is to fail, by kernel.fails: asked once, in the place of the call

@@ -98,6 +98,7 @@ static void enable_queue(struct iommu *m, bool on)
         q->base    = v->iqa & VTD_TABLE_MASK;
         q->entries = UINT32_C(1) << (bits_get(v->iqa, 2, 0) + 8);
         q->head    = 0;
+        q->tail &= q->entries - 1; /* It was written when no size was known. */
     }
     q->enabled = on;
 }
@@ -113,6 +114,8 @@ static void write_gcmd(struct iommu *m, uint32_t value)
     }
     status |= value & (VTD_G_TE | VTD_G_QI);
     enable_queue(m, value & VTD_G_QI);
+    if ((value & VTD_G_RTP) || ((status ^ v->status) & VTD_G_TE))
+        iommu_tell_invalidated(m, NULL);
     set_status(m, status);
     v->changing |= value & VTD_G_WBF; /* Shown while the flush runs. */
     invq_kick(m, iommu_cycle(m, v->now));
@@ -317,6 +320,9 @@ static enum context_verdict context_arrived(struct iommu *m, struct context_walk
 static enum context_verdict vtd_context_next(struct iommu *m, struct context_walk *w,
                                              const uint64_t *data)
 {
+    if (data == NULL)
+        return refuse(w, w->step == READ_ROOT ? VTD_FAULT_ROOT_ACCESS
+                                              : VTD_FAULT_CONTEXT_ACCESS);
     return w->step == READ_ROOT ? root_arrived(w, data) : context_arrived(m, w, data);
 }
 
@@ -344,6 +350,8 @@ static uint16_t vtd_cause(const struct iommu_request *request, unsigned stage,
     (void)stage;
     if (denial == DENIED_MALFORMED)
         return VTD_FAULT_ENTRY_RESERVED;
+    if (denial == DENIED_ACCESS)
+        return VTD_FAULT_TABLE_ACCESS;
     return request->access & PT_WRITE ? VTD_FAULT_WRITE_NOT_ALLOWED
                                       : VTD_FAULT_READ_NOT_ALLOWED;
 }
@@ -515,6 +523,8 @@ const struct iommu_arch arch_vtd = {
     .params        = &vtd_param_table,
     .window_bytes  = VTD_WINDOW_BYTES,
     .command_bytes = VTD_IQ_ENTRY_BYTES,
+    .requester_lg2 = 16,
+    .pasid_lg2     = 20,
     .space         = vtd_space,
     .init          = vtd_init,
     .free          = vtd_free,

@@ -596,14 +596,15 @@ static void entry_dropped(void *self, const struct iotlb_entry *e, uint64_t leaf
     a->stats.collateral_forgotten += ghosts_add(&a->entries, &ghost);
 }
 
-static void entry_refilled(void *self, const struct iotlb_entry *e, uint64_t cycles)
+/* What a walk costs that need not have been counts once: whole, or its pointers alone. */
+static void entry_filled(void *self, const struct iotlb_entry *e, uint64_t waited,
+                         uint64_t pointers)
 {
-    struct audit *a = self;
-    if (!ghosts_take(&a->entries, ledger_space(e->space), e->page << e->page_lg2,
-                     e->page_lg2, e->pa))
-        return;
-    a->stats.collateral_refill++;
-    a->stats.refill_cycles += cycles;
+    struct audit *a   = self;
+    const bool refill = ghosts_take(&a->entries, ledger_space(e->space),
+                                    e->page << e->page_lg2, e->page_lg2, e->pa);
+    a->stats.collateral_refill += refill;
+    a->stats.refill_cycles += refill ? waited : pointers;
 }
 
 static void pointer_dropped(void *self, const struct walkcache_entry *e, uint64_t entry_pa)
@@ -619,14 +620,13 @@ static void pointer_dropped(void *self, const struct walkcache_entry *e, uint64_
     ghosts_add(&a->pointers, &ghost);
 }
 
-static void pointer_refilled(void *self, const struct walkcache_entry *e, uint64_t cycles)
+static bool pointer_filled(void *self, const struct walkcache_entry *e)
 {
-    struct audit *a = self;
-    if (!ghosts_take(&a->pointers, e->space, e->prefix << e->span_lg2, e->span_lg2,
-                     e->table))
-        return;
-    a->stats.pointer_refill++;
-    a->stats.refill_cycles += cycles;
+    struct audit *a   = self;
+    const bool refill = ghosts_take(&a->pointers, e->space, e->prefix << e->span_lg2,
+                                    e->span_lg2, e->table);
+    a->stats.pointer_refill += refill;
+    return refill;
 }
 
 /* ---- Set-up
@@ -640,12 +640,12 @@ void audit_init(struct audit *a, struct iommu *iommu, const struct audit_promise
     ghosts_init(&a->pointers, POINTER_GHOSTS_LG2);
     a->iommu                   = iommu;
     a->promise                 = *promise;
-    a->referee                 = (struct iommu_referee){ .self             = a,
-                                                         .held             = held,
-                                                         .let_go           = let_go,
-                                                         .given_back_at    = given_back_at,
-                                                         .entry_refilled   = entry_refilled,
-                                                         .pointer_refilled = pointer_refilled };
+    a->referee                 = (struct iommu_referee){ .self           = a,
+                                                         .held           = held,
+                                                         .let_go         = let_go,
+                                                         .given_back_at  = given_back_at,
+                                                         .entry_filled   = entry_filled,
+                                                         .pointer_filled = pointer_filled };
     iommu->referee             = &a->referee;
     iommu->iotlb.stale_gone    = stale_entry_gone;
     iommu->iotlb.stale_filled  = stale_entry_filled;

@@ -125,6 +125,7 @@ void iommu_init(struct iommu *m, const struct iommu_settings *config, struct eng
     iotlb_init(&m->iotlb, &config->iotlb, rng_make(seed, "iotlb"));
     walkcache_init(&m->walkcache, &config->walkcache, seed);
     memport_init(&m->memport, &config->memport, memory, channel, config->iommu.period_ps);
+    m->memport.remote = config->remote;
     write_ring_init(&m->invq.writes, INVQ_WRITES_MAX);
     m->invq.entry_bytes = m->arch->command_bytes;
     m->arch->init(m);
@@ -212,18 +213,24 @@ static void tell_watcher(const struct iommu *m, unsigned place, cycle_t now)
         w->command_fetched(w->self, m->invq.head, now);
 }
 
-static void arbitrate(struct iommu *m, cycle_t now)
+static void expect(struct iommu *m, unsigned place, cycle_t arrives)
 {
-    cycle_t arrives;
-    const unsigned place = memport_arbitrate(&m->memport, now, &arrives);
-    if (m->watcher != NULL && place != MEMPORT_PLACES)
-        tell_watcher(m, place, now);
     if (place == MEMPORT_INVQ)
         iommu_schedule(m, ITEM_INVQ, arrives);
     else if (place == MEMPORT_CONTEXT)
         iommu_schedule(m, ITEM_CONTEXT, arrives);
-    else if (place != MEMPORT_PLACES)
+    else
         wheel_put(&m->wheel, item_walk(m, m->walker_walk[place - MEMPORT_WALKER]), arrives);
+}
+
+static void arbitrate(struct iommu *m, cycle_t now)
+{
+    cycle_t arrives;
+    const unsigned place = memport_arbitrate(&m->memport, now, &arrives);
+    if (m->watcher != NULL && m->watcher->read_accepted != NULL && place != MEMPORT_PLACES)
+        tell_watcher(m, place, now);
+    if (place != MEMPORT_PLACES && arrives != CYCLE_NEVER)
+        expect(m, place, arrives);
     iommu_schedule(m, ITEM_MEMPORT, memport_due(&m->memport, m->asked_cycle));
 }
 
@@ -278,6 +285,36 @@ void iommu_step(void *self, sim_time_t time)
     if (wheel_any(&m->wheel))
         run_wheel(m, now);
     publish_due(m);
+}
+
+/* ---- Memory that is elsewhere
+ * ------------------------------------------------------------- */
+
+void iommu_arrived(struct iommu *m, unsigned place, const uint64_t *data, sim_time_t now)
+{
+    memport_deliver(&m->memport, place, data);
+    expect(m, place, iommu_cycle(m, now));
+    publish_due(m);
+}
+
+void iommu_written(struct iommu *m, enum memport_write kind, sim_time_t now)
+{
+    if (kind == MEMPORT_STATUS)
+        invq_written(m, iommu_cycle(m, now));
+    else
+        faultq_written(m, iommu_cycle(m, now));
+    publish_due(m);
+}
+
+void iommu_set_bits(struct iommu *m, uint64_t pa, uint64_t bits)
+{
+    const struct memport_remote *remote = m->config.remote;
+    if (remote != NULL) {
+        remote->set_bits(remote->self, pa, bits);
+        return;
+    }
+    const uint64_t entry = memory_read64(m->memory, pa) | bits;
+    memory_device_write(m->memory, pa, &entry, sizeof entry);
 }
 
 /* ---- Clients

@@ -27,13 +27,13 @@ static void account(struct dma_slot *s, enum dma_part part, sim_time_t now)
     s->since = now;
 }
 
-#define PART_COUNTER(name, text) offsetof(struct dma_stats, name##_ps),
-
-static uint64_t *part_counter(struct dma_stats *stats, unsigned part)
-{
-    static const size_t offset[DMA_PART_COUNT] = { DMA_PARTS(PART_COUNTER) };
-    return (uint64_t *)((char *)stats + offset[part]);
-}
+/* The parts stand in the statistics in their order. */
+#define FOLLOWS(name, text)                                                                \
+    static_assert(offsetof(struct dma_stats, name##_ps)                                    \
+                      == offsetof(struct dma_stats, link_up_ps)                            \
+                             + DMA_PART_##name * sizeof(uint64_t),                         \
+                  "parts in order");
+DMA_PARTS(FOLLOWS)
 
 /* ---- Slots ------------------------------------------------------------------------------
  */
@@ -61,7 +61,7 @@ static void slot_release(struct rootport *r, uint16_t index, sim_time_t now)
     sim_time_t whole    = 0;
     CHECK(s->since <= now);
     for (unsigned p = 0; p < DMA_PART_COUNT; p++) {
-        *part_counter(&r->stats, p) += s->part[p];
+        (&r->stats.link_up_ps)[p] += s->part[p];
         whole += s->part[p];
     }
     CHECK(whole == s->since - s->submitted);

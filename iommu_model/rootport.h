@@ -58,11 +58,11 @@
     S(link_up_ps,       link_up_ps, "ps",   "Serialisation and flight to the root port")            \
     S(port_ps,          port_ps,    "ps",   "Waiting for the IOMMU to take it")                     \
     S(translate_ps,     translate_ps, "ps", "In the IOMMU")                                         \
-    S(edge_ps,          translate_ps, "ps", "... up to its clock's next edge")                      \
     S(order_ps,         order_ps,   "ps",   "Waiting for earlier writes of the device")             \
     S(memory_ps,        memory_ps,  "ps",   "In memory")                                            \
     S(link_down_ps,     link_down_ps, "ps", "Serialisation and flight back")                        \
-    S(whole_ps,         whole_ps,   "ps",   "From submission to response")
+    S(whole_ps,         whole_ps,   "ps",   "From submission to response")                          \
+    S(edge_ps,          translate_ps, "ps", "Of the time in the IOMMU: up to its clock's next edge")
 /* clang-format on */
 
 #define DMA_PART(name, text) DMA_PART_##name,

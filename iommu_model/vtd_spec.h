@@ -103,6 +103,9 @@ enum vtd_fault {
     VTD_FAULT_BEYOND_WIDTH      = 0x4,
     VTD_FAULT_WRITE_NOT_ALLOWED = 0x5,
     VTD_FAULT_READ_NOT_ALLOWED  = 0x6,
+    VTD_FAULT_TABLE_ACCESS      = 0x7, /* Memory has no such page table, */
+    VTD_FAULT_ROOT_ACCESS       = 0x8, /* root table, */
+    VTD_FAULT_CONTEXT_ACCESS    = 0x9, /* or context table. */
     VTD_FAULT_ROOT_RESERVED     = 0xa,
     VTD_FAULT_CONTEXT_RESERVED  = 0xb,
     VTD_FAULT_ENTRY_RESERVED    = 0xc,

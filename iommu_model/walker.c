@@ -468,7 +468,7 @@ static void finish(struct iommu *m, struct walk *w, const struct iotlb_entry *e,
         settle(m, index, c, e, again || !usable(m, index, e), now);
     }
     if (fills && m->referee != NULL)
-        m->referee->entry_refilled(m->referee->self, e, waited);
+        m->referee->entry_filled(m->referee->self, e, waited, w->refill_cycles);
     release(m, w, now);
 }
 
@@ -530,11 +530,11 @@ static void account_read(struct iommu *m, struct walk *w, cycle_t now)
                   now);
 }
 
-static void tell_refilled(const struct iommu *m, const struct walk *w,
-                          const struct walkcache_entry *e)
+static void tell_filled(const struct iommu *m, struct walk *w,
+                        const struct walkcache_entry *e)
 {
-    if (e != NULL && m->referee != NULL)
-        m->referee->pointer_refilled(m->referee->self, e, w->read_cycles);
+    if (e != NULL && m->referee != NULL && m->referee->pointer_filled(m->referee->self, e))
+        w->refill_cycles += w->read_cycles;
 }
 
 static void descend(struct iommu *m, struct walk *w, const struct pt_item *item,
@@ -558,7 +558,7 @@ static void descend(struct iommu *m, struct walk *w, const struct pt_item *item,
             walkcache_fill(&m->walkcache, walked_stage(m, w)->format,
                            guest ? guest_space(w->space) : w->space, walked_address(m, w),
                            w->level, w->table, w->above, w->entry_pa);
-        tell_refilled(m, w, e);
+        tell_filled(m, w, e);
     }
     read_entry(m, w, next);
 }
@@ -602,12 +602,6 @@ static void leaf_found(struct iommu *m, struct walk *w, struct pt_item *leaf, cy
 /* ---- Accessed and dirty bits ------------------------------------------------------------
  */
 
-static void write_entry(struct iommu *m, uint64_t pa, uint64_t bits)
-{
-    const uint64_t entry = memory_read64(m->memory, pa) | bits;
-    memory_device_write(m->memory, pa, &entry, sizeof entry);
-}
-
 /* The entry of a first-stage leaf is itself written through the second stage. */
 static bool table_writable(struct iommu *m, struct walk *w)
 {
@@ -618,7 +612,7 @@ static bool table_writable(struct iommu *m, struct walk *w)
         || (bits != 0 && !m->arch->updates(c, STAGE_2)))
         return false;
     if (bits != 0)
-        write_entry(m, w->table_leaf_pa, bits);
+        iommu_set_bits(m, w->table_leaf_pa, bits);
     return true;
 }
 
@@ -652,7 +646,7 @@ static bool marked(struct iommu *m, struct walk *w, struct pt_item *leaf, cycle_
         fail_update(m, w, now);
         return false;
     }
-    write_entry(m, w->entry_pa, bits);
+    iommu_set_bits(m, w->entry_pa, bits);
     leaf->prot |= PT_ACCESSED | (access & PT_WRITE ? PT_DIRTY : 0);
     w->updated   = *leaf;
     w->is_update = true;
@@ -726,9 +720,12 @@ void walker_data(struct iommu *m, unsigned index, cycle_t now)
         leaf_found(m, w, &w->updated, now);
         return;
     }
-    const uint64_t *words = memport_arrived(&m->memport, MEMPORT_WALKER + w->walker, now);
+    const unsigned place  = MEMPORT_WALKER + w->walker;
+    const uint64_t *words = memport_arrived(&m->memport, place, now);
     iommu_schedule(m, ITEM_MEMPORT, memport_due(&m->memport, m->asked_cycle));
-    if (w->phase == WALK_MSI)
+    if (m->memport.read[place].failed)
+        fail_access(m, w);
+    else if (w->phase == WALK_MSI)
         file_arrived(m, w, words, now);
     else
         entry_arrived(m, w, *words, now);

@@ -30,7 +30,7 @@ TEST_CASE(cli, every_command_explains_itself)
     static const char *const command[] = { "",        "replay",   "trace",   "params",
                                            "presets", "policies", "formats", "linux-check",
                                            "export",  "gate",     "diff",    "suite",
-                                           "sweep",   "query" };
+                                           "sweep",   "query",    "compare" };
     char arguments[64];
     for (unsigned i = 0; i < sizeof command / sizeof command[0]; i++) {
         snprintf(arguments, sizeof arguments, "%s --help", command[i]);

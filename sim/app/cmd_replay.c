@@ -55,7 +55,7 @@ static bool replay(struct replay_call *c)
     e->status = EXIT_FINE;
     if (!report_files_to_stdout(&c->files))
         comparison_table(&e->comparison, stdout, isatty(STDOUT_FILENO));
-    return true;
+    return experiment_clean(e);
 }
 
 static int parse_options(struct replay_call *c, poptContext context, char **text,

@@ -160,7 +160,8 @@ static char *work(void *self, unsigned index)
     struct experiment *e = experiment_new();
     char *answer;
     spec_apply(&s->one[index].spec, e);
-    if (experiment_parse(e) && experiment_open(e) && experiment_run(e)) {
+    if (experiment_parse(e) && experiment_open(e) && experiment_run(e)
+        && experiment_clean(e)) {
         json_t *document = comparison_document(&e->comparison);
         answer           = json_dumps(document, JSON_COMPACT);
         CHECK(answer != NULL);

@@ -74,7 +74,8 @@ static char *work(void *self, unsigned point)
     struct experiment *e = experiment_new();
     json_t *answer;
     spec_apply(&c->sweep.point[point], e);
-    if (experiment_parse(e) && experiment_open(e) && experiment_run(e))
+    if (experiment_parse(e) && experiment_open(e) && experiment_run(e)
+        && experiment_clean(e))
         answer = answer_of(e);
     else
         answer =

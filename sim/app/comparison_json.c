@@ -176,6 +176,7 @@ static json_t *run_json(const struct machine_result *r)
     json_object_set_new(o, "preset", json_string(r->preset));
     json_object_set_new(o, "seed", count(r->seed));
     json_object_set_new(o, "cpus", count(r->cpus));
+    json_object_set_new(o, "findings", count(r->findings));
     json_object_set_new(o, "metrics", metrics_json(r));
     json_object_set_new(o, "cpu_breakdown", breakdown_json(&r->counters));
     json_object_set_new(o, "cpu_phases", phases_json(&r->counters));

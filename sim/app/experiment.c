@@ -7,10 +7,9 @@
 #include "sim/app/cmd.h"
 #include "sim/app/interrupt.h"
 #include "sim/app/option.h"
+#include "sim/app/sources.h"
 #include "sim/host/direct.h"
 #include "sim/host/systemc.h"
-
-enum { CPUS_LOOK_AHEAD = 10000 };
 
 /* ---- The command line
  * ----------------------------------------------------------------------------- */
@@ -187,23 +186,12 @@ static bool open_traces(struct experiment *c)
     return true;
 }
 
-/* As many CPUs as the beginning of the traces names, unless told otherwise. */
 static bool choose_cpus(struct experiment *c)
 {
-    uint32_t most = 0;
-    for (unsigned i = 0; c->cpus == 0 && i < c->comparison.traces; i++) {
-        struct trace_record record;
-        for (unsigned n = 0; n < CPUS_LOOK_AHEAD; n++) {
-            const int got = trace_next(c->source[i].reader, &record, &c->error);
-            if (got < 0)
-                return false;
-            if (got == 0)
-                break;
-            most = record.cpu > most ? record.cpu : most;
-        }
-    }
-    if (c->cpus == 0)
-        c->cpus = most < ENGINE_CPUS_MAX ? most + 1 : ENGINE_CPUS_MAX;
+    unsigned cpus = (unsigned)c->cpus;
+    if (cpus == 0 && !sources_cpus(c->source, c->comparison.traces, &cpus, &c->error))
+        return false;
+    c->cpus = cpus;
     return true;
 }
 
@@ -215,6 +203,13 @@ static void progress(void *self, uint64_t records)
 {
     struct experiment *c = self;
     progress_update(&c->progress, records);
+}
+
+static void finding(void *self, const char *text)
+{
+    struct experiment *c = self;
+    progress_end(&c->progress);
+    findings_note(&c->findings, text);
 }
 
 static int status_of(enum machine_outcome outcome)
@@ -274,6 +269,8 @@ static bool run_one(struct experiment *c, const struct sim_host *host,
          .interrupted = &interrupt_seen,
          .progress    = progress,
          .progress_self = c,
+         .finding       = finding,
+         .finding_self  = c,
     };
     char what[64];
     for (unsigned i = 0; i < c->comparison.traces; i++)
@@ -286,6 +283,7 @@ static bool run_one(struct experiment *c, const struct sim_host *host,
                    c->limit != UINT64_MAX ? c->limit : c->records);
     const enum machine_outcome outcome = machine_run(config, &run, host, result, &c->error);
     progress_end(&c->progress);
+    findings_sum_up(&c->findings, what);
     if (outcome != MACHINE_RAN) {
         explain(c, outcome);
         return false;
@@ -321,6 +319,14 @@ bool experiment_run(struct experiment *c)
     return c->status == EXIT_FINE;
 }
 
+bool experiment_clean(struct experiment *c)
+{
+    if (findings_none(&c->findings, &c->error))
+        return true;
+    c->status = EXIT_CHECK;
+    return false;
+}
+
 bool experiment_parse(struct experiment *c)
 {
     c->status = EXIT_USAGE;
@@ -338,7 +344,8 @@ struct experiment *experiment_new(void)
 {
     struct experiment *c = calloc(1, sizeof *c);
     CHECK(c != NULL);
-    c->limit = UINT64_MAX;
+    c->limit        = UINT64_MAX;
+    c->findings.out = stderr;
     return c;
 }
 

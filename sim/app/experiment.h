@@ -15,6 +15,7 @@
 #define SIM_APP_EXPERIMENT_H
 
 #include "sim/app/comparison.h"
+#include "sim/app/findings.h"
 #include "sim/app/progress.h"
 
 enum { EXPERIMENT_POLICIES_MAX = 64, EXPERIMENT_PRESETS_MAX = 16 };
@@ -46,8 +47,9 @@ struct experiment {
     struct comparison comparison;
     struct replay_source source[REPLAY_SOURCES_MAX];
     struct progress progress;
-    struct error error; /* When one of the calls below returns false; */
-    int status;         /* and the exit status then. */
+    struct findings findings; /* Shown on standard error. */
+    struct error error;       /* When one of the calls below returns false; */
+    int status;               /* and the exit status then. */
 };
 
 struct experiment *experiment_new(void);
@@ -61,5 +63,9 @@ bool experiment_open(struct experiment *e);
 
 /* Runs all, one after the other. */
 bool experiment_run(struct experiment *e);
+
+/* After the runs: false when linux.dma_debug has found something in any of them. Their
+ * result is whole all the same. */
+bool experiment_clean(struct experiment *e);
 
 #endif

@@ -165,6 +165,7 @@ static bool bring_up(struct machine *m)
 static void take_down(struct machine *m)
 {
     nvme_driver_remove(&m->driver);
+    kernel_remove_device(&m->device);
     if (m->domain != NULL) {
         domain_detach(m->domain, &m->device);
         domain_free(m->domain);
@@ -327,6 +328,9 @@ static void build_software(struct machine *m)
     m->kernel.observer  = audit_observer(&m->audit);
     m->audit.promise    = promise(m);
     m->barrier.count    = m->run->cpus;
+
+    m->kernel.finding      = m->run->finding;
+    m->kernel.finding_self = m->run->finding_self;
 }
 
 static void destroy(struct machine *m)
@@ -453,6 +457,7 @@ static enum machine_outcome build_and_run(struct machine *m, const struct sim_ho
     build_software(m);
     engine_run(&m->engine);
     const enum machine_outcome outcome = judge(m, error);
+    m->result->findings                = m->kernel.stats.finding;
     destroy(m);
     return outcome;
 }

@@ -33,6 +33,8 @@ struct machine_run {
     const volatile sig_atomic_t *interrupted;
     void (*progress)(void *self, uint64_t records);
     void *progress_self;
+    void (*finding)(void *self, const char *text); /* Of linux.dma_debug; may be NULL. */
+    void *finding_self;
 };
 
 /* Every counter of the machine; the same tables describe it everywhere (machine_stats). */
@@ -65,6 +67,7 @@ struct machine_result {
     uint64_t iommu_period_ps;
     struct machine_counters counters; /* Of the replay. */
     sim_time_t time_ps;               /* Of the replay. */
+    uint64_t findings;                /* Of the whole life of the machine. */
     uint64_t source_records[REPLAY_SOURCES_MAX];
     uint64_t exposure_ps_max, exposed_pages_most, pool_pages_most;
     struct error broken; /* The first broken invariant of a negative control. */

@@ -201,6 +201,7 @@ static const struct {
     { "docs/ARCHITECTURE.md", NULL },
     { "docs/validation.md", NULL },
     { "docs/ci.md", NULL },
+    { "docs/porting.md", NULL },
 };
 
 static char *contents_of(const char *path)

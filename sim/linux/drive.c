@@ -147,6 +147,7 @@ static void stand_in(struct drive *d, const struct row *row, uint64_t bytes)
     if (live ? !resync_is_outside(&d->resync, row->space, first >> PAGE_SHIFT)
              : !claim(d, row, first >> PAGE_SHIFT, pages))
         return; /* It waits in a queue already, or cannot be had. */
+    resync_adopt(&d->resync, row->space, first >> PAGE_SHIFT);
     d->stand_ins++;
     domain_map(domain, first, STAND_IN_PHYS + first, pages << PAGE_SHIFT,
                PT_READ | PT_WRITE);
@@ -202,7 +203,17 @@ static void expire(struct drive *d, const struct row *row, enum flush_stage stag
     domain_expire(domain, stage);
 }
 
-/* What a drain gives back and no recorded call has queued was queued outside of them. */
+/* Whether no recorded call has queued the range; it is then handed out. */
+static bool was_queued_outside(struct drive *d, const struct row *row,
+                               const struct rec_range *f, bool mapped)
+{
+    if (resync_is_live(&d->resync, row->space, f->pfn))
+        return mapped || resync_is_outside(&d->resync, row->space, f->pfn);
+    return !mapped && claim(d, row, f->pfn, f->pages);
+}
+
+/* What a drain gives back and no recorded call has queued was queued outside of them, after
+ * it had been mapped by a recorded call or, likewise, outside. */
 static void queue_for(struct drive *d, const struct row *row)
 {
     struct dma_domain *domain = d->machine.device[row->device].domain;
@@ -211,12 +222,11 @@ static void queue_for(struct drive *d, const struct row *row)
         struct flush_range range  = { .iova  = f->pfn << PAGE_SHIFT,
                                       .bytes = f->pages << PAGE_SHIFT };
         const bool mapped         = pagetable_lookup(&domain->table, range.iova) != 0;
-        if (resync_is_live(&d->resync, row->space, f->pfn)
-                ? !mapped
-                : mapped || !claim(d, row, f->pfn, f->pages))
+        if (!was_queued_outside(d, row, f, mapped))
             continue; /* It is queued, or cannot have been. */
         if (mapped)
             domain_unmap(domain, &range);
+        resync_adopt(&d->resync, row->space, f->pfn); /* Queueing may give it back. */
         domain_retire(domain, &range);
         d->stand_ins++;
     }

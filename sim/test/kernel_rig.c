@@ -457,6 +457,7 @@ static void leave_domain(struct kernel_rig *r)
 static void take_down(struct kernel_rig *r)
 {
     kernel_rig_fail_at(r, 0);
+    kernel_remove_device(&r->device);
     if (r->hardware == RIG_DIRECT)
         return;
     if (r->domain != NULL)
