@@ -26,8 +26,8 @@
 #include "sim/base/check.h"
 #include "traces/ftrace_gather.h"
 #include "traces/ftrace_line.h"
-#include "traces/ftrace_window.h"
 #include "traces/import.h"
+#include "traces/window.h"
 
 struct ftrace_device {
     uint32_t major, minor;
@@ -49,8 +49,13 @@ struct ftrace_reader {
     uint64_t events_lost, requests_skipped, completions_missing, segments_missing;
 };
 
+/* Recordings of verbs are text of ftrace, too, but of other events. */
+extern const struct trace_importer import_verbs;
+
 static bool ftrace_recognises(const uint8_t *first, size_t bytes)
 {
+    if (import_verbs.recognises(first, bytes))
+        return false;
     char text[IMPORT_PEEK_BYTES + 1];
     struct ftrace_line line;
 
@@ -531,6 +536,8 @@ static int ftrace_next(void *state, struct trace_record *record, struct error *e
 const struct trace_importer import_ftrace = {
     .name       = "ftrace",
     .summary    = "Text of Linux ftrace: block, nvme, dma and iommu events",
+    .origin     = "/sys/kernel/tracing/trace, trace-cmd report, perf script",
+    .knows      = KNOWS_TIME | KNOWS_LATENCY | KNOWS_CPU | KNOWS_DEVICE | KNOWS_MEMORY,
     .recognises = ftrace_recognises,
     .open       = ftrace_open,
     .next       = ftrace_next,

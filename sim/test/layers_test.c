@@ -46,6 +46,9 @@ static const struct library {
 } library[] = {
     { "zlib.h", "traces/*" },
     { "bsd/*", "dma_api/*" },
+    { "zstd.h", "traces/unpack_zstd.c" },
+    { "lzma.h", "traces/unpack_xz.c" },
+    { "bzlib.h", "traces/unpack_bzip2.c" },
     { "systemc*", "sim/host/*.cpp" },
     { "tlm*", "sim/host/*.cpp" },
     { "ucontext.h", "sim/host/direct.c" },

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "traces/ftrace_window.h"
+#include "traces/window.h"
 
 #include <stdlib.h>
 #include <string.h>

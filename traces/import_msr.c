@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * import_msr - the block traces of Microsoft Research Cambridge (SNIA IOTTA 388): times are
+ * Windows file times, in 100 ns since 1601, and so are the response times.
+ */
+#include "traces/columns.h"
+
+static const struct columns_format msr_format = {
+    .separator = ',',
+    .column    = { { COLUMN_TIME, 100, "Timestamp" },
+                   { COLUMN_DEVICE, 0, "Hostname" },
+                   { COLUMN_DEVICE, 0, "DiskNumber" },
+                   { COLUMN_OP, 0, "Type" },
+                   { COLUMN_OFFSET, 1, "Offset" },
+                   { COLUMN_BYTES, 1, "Size" },
+                   { COLUMN_LATENCY, 100, "ResponseTime" } },
+    .word      = { { "Read", TRACE_READ }, { "Write", TRACE_WRITE } },
+    .case_free = true,
+};
+
+COLUMNS_IMPORTER(msr, msr_format, "CSV of the MSR Cambridge collection",
+                 "SNIA IOTTA, MSR Cambridge traces",
+                 KNOWS_TIME | KNOWS_LATENCY | KNOWS_DEVICE);

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * import_tencent - the cloud block storage traces of Tencent (SNIA IOTTA 27917): Unix
+ * seconds, which many requests share, and 512-byte sectors.
+ */
+#include "traces/columns.h"
+
+static const struct columns_format tencent_format = {
+    .separator = ',',
+    .column    = { { COLUMN_TIME, 1000000000, "Timestamp" },
+                   { COLUMN_OFFSET, TRACE_SECTOR_BYTES, "Offset" },
+                   { COLUMN_BYTES, TRACE_SECTOR_BYTES, "Size" },
+                   { COLUMN_OP, 0, "IOType" },
+                   { COLUMN_DEVICE, 0, "VolumeID" } },
+    .word      = { { "0", TRACE_READ }, { "1", TRACE_WRITE } },
+};
+
+COLUMNS_IMPORTER(tencent, tencent_format, "CSV of the Tencent block storage traces",
+                 "SNIA IOTTA, Tencent CBS", KNOWS_TIME | KNOWS_DEVICE);
