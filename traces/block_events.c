@@ -136,7 +136,7 @@ static uint32_t device_of(struct block_events *b, const struct block_event *e, b
     uint32_t index      = 0;
     while (index < b->devices && b->device[index] != name)
         index++;
-    if (index == b->devices && add && index < TRACE_DEVICES_MAX) {
+    if (index == b->devices && add && index < BLOCK_DEVICES_MAX) {
         b->device[b->devices++] = name;
         device_note(b, e, index);
     }
@@ -184,8 +184,8 @@ static bool on_begin(struct block_events *b, const struct block_event *e,
     if (!event_check(e, error))
         return false;
     const uint32_t device = device_of(b, e, true);
-    if (device == TRACE_DEVICES_MAX)
-        return error_set(error, "more than %d devices", TRACE_DEVICES_MAX);
+    if (device == BLOCK_DEVICES_MAX)
+        return error_set(error, "more than %d devices", BLOCK_DEVICES_MAX);
     if (b->records++ == 0)
         b->start_ns = e->time_ns;
     const struct trace_record record = {

@@ -29,7 +29,10 @@ struct block_event {
     enum trace_op op;
 };
 
-enum { BLOCK_EVENTS_HELD = 1024 };
+enum {
+    BLOCK_EVENTS_HELD = 1024,
+    BLOCK_DEVICES_MAX = 4096, /* Of one host. */
+};
 
 struct block_events {
     struct trace_about *about;
@@ -45,7 +48,7 @@ struct block_events {
     uint64_t records, skipped, unended, late;
     uint32_t held, devices;
     struct block_event *heap; /* BLOCK_EVENTS_HELD of them, the earliest at the top. */
-    uint64_t device[TRACE_DEVICES_MAX];
+    uint64_t device[BLOCK_DEVICES_MAX];
     struct window window;
 };
 

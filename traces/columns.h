@@ -2,11 +2,13 @@
 /*
  * columns - importers for tables in text: one request a line, its fields in fixed columns.
  *
- * A format is a table of its columns and words; COLUMNS_IMPORTER makes the importer of it.
- * Reading is strict: a line that does not fit is an error with its number.
+ * A format is a table of its columns and words; COLUMNS_VERBS makes an importer's verbs of
+ * it. Reading is strict: a line that does not fit is an error with its number.
  */
 #ifndef TRACES_COLUMNS_H
 #define TRACES_COLUMNS_H
+
+#include <assert.h>
 
 #include "traces/import.h"
 
@@ -60,26 +62,20 @@ void *columns_open(const struct columns_format *format, struct trace_source *sou
 int columns_next(void *state, struct trace_record *record, struct error *error);
 void columns_close(void *state);
 
-#define COLUMNS_IMPORTER(NAME, FORMAT, SUMMARY, ORIGIN, KNOWS)                             \
+/* The two verbs that know the format; an importer takes the others as they are. */
+#define COLUMNS_VERBS(NAME)                                                                \
     static bool NAME##_recognises(const uint8_t *first, size_t bytes)                      \
     {                                                                                      \
-        return columns_recognises(&(FORMAT), first, bytes);                                \
+        return columns_recognises(&NAME##_format, first, bytes);                           \
     }                                                                                      \
     static void *NAME##_open(struct trace_source *source, struct trace_about *about,       \
                              struct error *error)                                          \
     {                                                                                      \
-        return columns_open(&(FORMAT), source, about, error);                              \
+        return columns_open(&NAME##_format, source, about, error);                         \
     }                                                                                      \
-    const struct trace_importer import_##NAME = {                                          \
-        .name       = #NAME,                                                               \
-        .summary    = SUMMARY,                                                             \
-        .origin     = ORIGIN,                                                              \
-        .knows      = KNOWS,                                                               \
-        .recognises = NAME##_recognises,                                                   \
-        .open       = NAME##_open,                                                         \
-        .next       = columns_next,                                                        \
-        .close      = columns_close,                                                       \
-    }
+    static_assert(sizeof NAME##_format.column / sizeof NAME##_format.column[0]             \
+                      == COLUMNS_MAX,                                                      \
+                  "a table of columns")
 
 #ifdef __cplusplus
 }

@@ -21,34 +21,57 @@ struct feed *feed_new(struct trace_source *source, struct trace_about *about)
 void feed_free(struct feed *feed)
 {
     sorter_free(&feed->sorter);
+    free(feed->device);
     free(feed);
 }
 
 static void device_note(struct feed *feed, uint32_t index, const char *name, size_t bytes)
 {
     char key[32], text[64];
-    if (index >= FEED_TEXTS_MAX)
+    if (index >= FEED_NOTES_MAX)
         return;
     snprintf(key, sizeof key, "device_%" PRIu32, index);
     snprintf(text, sizeof text, "%.*s", bytes < sizeof text ? (int)bytes : 63, name);
     trace_about_note(feed->about, key, text);
 }
 
+static struct feed_device *device_slot(struct feed_device *table, uint32_t slots,
+                                       uint64_t hash)
+{
+    uint32_t at = (uint32_t)(hash % slots);
+    while (table[at].index != 0 && table[at].hash != hash)
+        at = (at + 1) % slots;
+    return &table[at];
+}
+
+static void devices_grow(struct feed *feed)
+{
+    const uint32_t slots      = feed->slots == 0 ? FEED_SLOTS_FIRST : 2 * feed->slots;
+    struct feed_device *table = calloc(slots, sizeof *table);
+    CHECK(table != NULL);
+    for (uint32_t i = 0; i < feed->slots; i++)
+        if (feed->device[i].index != 0)
+            *device_slot(table, slots, feed->device[i].hash) = feed->device[i];
+    free(feed->device);
+    feed->device = table;
+    feed->slots  = slots;
+}
+
 bool feed_device(struct feed *feed, const char *name, size_t bytes, uint32_t *index,
                  struct error *error)
 {
     const uint64_t hash = text_hash(name, bytes);
-    uint32_t at         = (uint32_t)(hash % FEED_SLOTS);
-    while (feed->device[at].index != 0 && feed->device[at].hash != hash)
-        at = (at + 1) % FEED_SLOTS;
-    if (feed->device[at].index == 0) {
+    if (2 * feed->devices >= feed->slots)
+        devices_grow(feed);
+    struct feed_device *const d = device_slot(feed->device, feed->slots, hash);
+    if (d->index == 0) {
         if (feed->devices == TRACE_DEVICES_MAX)
             return error_set(error, "more than %d devices", TRACE_DEVICES_MAX);
         device_note(feed, feed->devices, name, bytes);
-        feed->device[at].hash  = hash;
-        feed->device[at].index = ++feed->devices;
+        d->hash  = hash;
+        d->index = ++feed->devices;
     }
-    *index = feed->device[at].index - 1;
+    *index = d->index - 1;
     return true;
 }
 

@@ -13,7 +13,7 @@
 extern "C" {
 #endif
 
-enum { FEED_SLOTS = 2 * TRACE_DEVICES_MAX, FEED_TEXTS_MAX = 8 };
+enum { FEED_SLOTS_FIRST = 64, FEED_NOTES_MAX = 8 };
 
 struct feed {
     struct trace_source *source;
@@ -22,11 +22,11 @@ struct feed {
     bool ended;
     uint64_t skipped, widened; /* Requests left out; and those that became whole sectors. */
 
-    uint32_t devices;
-    struct {
+    uint32_t devices, slots;
+    struct feed_device {
         uint64_t hash;
         uint32_t index; /* From 1; 0: empty. */
-    } device[FEED_SLOTS];
+    } * device;         /* A hash table of slots entries, never more than half full. */
 };
 
 struct feed *feed_new(struct trace_source *source, struct trace_about *about);

@@ -221,7 +221,7 @@ TEST_CASE(formats, recorded_events_know_their_memory)
 /* As many as the file has lines that map. */
 TEST_CASE(formats, recorded_calls_are_requests_of_their_memory)
 {
-    const struct tally t = tally_of("linux-nvme.oracle.txt.gz");
+    const struct tally t = tally_of("linux-nvme.calls.txt.gz");
     EXPECT_EQUAL(t.records, 225);
     EXPECT_EQUAL(t.op[TRACE_READ] + t.op[TRACE_WRITE], t.records);
     EXPECT(t.segments > t.records);

@@ -12,5 +12,15 @@ static const struct columns_format alibaba_format = {
     .word      = { { "R", TRACE_READ }, { "W", TRACE_WRITE } },
 };
 
-COLUMNS_IMPORTER(alibaba, alibaba_format, "CSV of the Alibaba Cloud block traces",
-                 "github.com/alibaba/block-traces", KNOWS_TIME | KNOWS_DEVICE);
+COLUMNS_VERBS(alibaba);
+
+const struct trace_importer import_alibaba = {
+    .name       = "alibaba",
+    .summary    = "CSV of the Alibaba Cloud block traces",
+    .origin     = "github.com/alibaba/block-traces",
+    .knows      = KNOWS_TIME | KNOWS_DEVICE,
+    .recognises = alibaba_recognises,
+    .open       = alibaba_open,
+    .next       = columns_next,
+    .close      = columns_close,
+};

@@ -36,7 +36,7 @@ struct events {
     uint64_t base_us, last_us, start_us; /* base_us: of this section. */
     uint64_t records, skipped, unended;
     uint32_t devices;
-    uint64_t device[TRACE_DEVICES_MAX];
+    uint64_t device[BLOCK_DEVICES_MAX];
     struct lane lane[TRACE_CPUS_MAX * CONTEXTS];
     struct window window;
 };
@@ -200,7 +200,7 @@ static uint32_t device_of(struct events *e, uint64_t name, bool add)
     char key[32], text[32];
     while (index < e->devices && e->device[index] != name)
         index++;
-    if (index < e->devices || !add || index == TRACE_DEVICES_MAX)
+    if (index < e->devices || !add || index == BLOCK_DEVICES_MAX)
         return index;
     e->device[e->devices++] = name;
     snprintf(key, sizeof key, "device_%" PRIu32, index);
@@ -246,7 +246,7 @@ static bool on_issue(struct events *e, const struct head *h, const char *at)
         .queue          = lane->has_command ? lane->queue : 0,
         .op             = x.op,
     };
-    if (device == TRACE_DEVICES_MAX)
+    if (device == BLOCK_DEVICES_MAX)
         return false;
     if (trace_op_moves_data(x.op) && lane->has_command && lane->bytes == record.bytes) {
         record.segment       = lane->piece;

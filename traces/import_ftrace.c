@@ -24,6 +24,7 @@
 #include <string.h>
 
 #include "sim/base/check.h"
+#include "traces/block_events.h"
 #include "traces/ftrace_gather.h"
 #include "traces/ftrace_line.h"
 #include "traces/import.h"
@@ -40,7 +41,7 @@ struct ftrace_reader {
     uint64_t start_ns, last_ns; /* last_ns from start_ns on, and never decreasing. */
     bool nvme_completes, completes, maps; /* Which kinds of events the file has. */
     uint32_t device_count;
-    struct ftrace_device device[TRACE_DEVICES_MAX];
+    struct ftrace_device device[BLOCK_DEVICES_MAX];
     struct gather_table gather;
     struct window window;
 
@@ -106,8 +107,8 @@ static bool device_index(struct ftrace_reader *f, const struct ftrace_request *r
         if (f->device[*index].major == request->major
             && f->device[*index].minor == request->minor)
             return true;
-    if (*index == TRACE_DEVICES_MAX)
-        return error_set(error, "more than %d devices", TRACE_DEVICES_MAX);
+    if (*index == BLOCK_DEVICES_MAX)
+        return error_set(error, "more than %d devices", BLOCK_DEVICES_MAX);
     f->device[f->device_count++] = (struct ftrace_device){ request->major, request->minor };
     note_device(f, disk);
     return true;

@@ -16,5 +16,15 @@ static const struct columns_format mqsim_format = {
     .word      = { { "0", TRACE_WRITE }, { "1", TRACE_READ } },
 };
 
-COLUMNS_IMPORTER(mqsim, mqsim_format, "ASCII traces of MQSim",
-                 "github.com/CMU-SAFARI/MQSim", KNOWS_TIME | KNOWS_DEVICE);
+COLUMNS_VERBS(mqsim);
+
+const struct trace_importer import_mqsim = {
+    .name       = "mqsim",
+    .summary    = "ASCII traces of MQSim",
+    .origin     = "github.com/CMU-SAFARI/MQSim",
+    .knows      = KNOWS_TIME | KNOWS_DEVICE,
+    .recognises = mqsim_recognises,
+    .open       = mqsim_open,
+    .next       = columns_next,
+    .close      = columns_close,
+};

@@ -18,6 +18,15 @@ static const struct columns_format msr_format = {
     .case_free = true,
 };
 
-COLUMNS_IMPORTER(msr, msr_format, "CSV of the MSR Cambridge collection",
-                 "SNIA IOTTA, MSR Cambridge traces",
-                 KNOWS_TIME | KNOWS_LATENCY | KNOWS_DEVICE);
+COLUMNS_VERBS(msr);
+
+const struct trace_importer import_msr = {
+    .name       = "msr",
+    .summary    = "CSV of the MSR Cambridge collection",
+    .origin     = "SNIA IOTTA, MSR Cambridge traces",
+    .knows      = KNOWS_TIME | KNOWS_LATENCY | KNOWS_DEVICE,
+    .recognises = msr_recognises,
+    .open       = msr_open,
+    .next       = columns_next,
+    .close      = columns_close,
+};

@@ -19,6 +19,15 @@ static const struct columns_format opencas_format = {
     .word      = { { "R", TRACE_READ }, { "W", TRACE_WRITE }, { "D", TRACE_DISCARD } },
 };
 
-COLUMNS_IMPORTER(opencas, opencas_format, "CSV of Open-CAS I/O tracer recordings",
-                 "Open-CAS standalone-linux-io-tracer, its events as a table",
-                 KNOWS_TIME | KNOWS_LATENCY | KNOWS_CPU);
+COLUMNS_VERBS(opencas);
+
+const struct trace_importer import_opencas = {
+    .name       = "opencas",
+    .summary    = "CSV of Open-CAS I/O tracer recordings",
+    .origin     = "Open-CAS standalone-linux-io-tracer, its events as a table",
+    .knows      = KNOWS_TIME | KNOWS_LATENCY | KNOWS_CPU,
+    .recognises = opencas_recognises,
+    .open       = opencas_open,
+    .next       = columns_next,
+    .close      = columns_close,
+};

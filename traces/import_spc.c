@@ -18,5 +18,15 @@ static const struct columns_format spc_format = {
     .case_free = true,
 };
 
-COLUMNS_IMPORTER(spc, spc_format, "SPC-1 trace files, as of the UMass repository",
-                 "UMass Trace Repository, Storage", KNOWS_TIME | KNOWS_DEVICE);
+COLUMNS_VERBS(spc);
+
+const struct trace_importer import_spc = {
+    .name       = "spc",
+    .summary    = "SPC-1 trace files, as of the UMass repository",
+    .origin     = "UMass Trace Repository, Storage",
+    .knows      = KNOWS_TIME | KNOWS_DEVICE,
+    .recognises = spc_recognises,
+    .open       = spc_open,
+    .next       = columns_next,
+    .close      = columns_close,
+};

@@ -18,6 +18,15 @@ static const struct columns_format systor_format = {
     .empty_ops = true,
 };
 
-COLUMNS_IMPORTER(systor, systor_format, "CSV of the SYSTOR '17 collection",
-                 "SNIA IOTTA, Systor '17 traces",
-                 KNOWS_TIME | KNOWS_LATENCY | KNOWS_DEVICE);
+COLUMNS_VERBS(systor);
+
+const struct trace_importer import_systor = {
+    .name       = "systor",
+    .summary    = "CSV of the SYSTOR '17 collection",
+    .origin     = "SNIA IOTTA, Systor '17 traces",
+    .knows      = KNOWS_TIME | KNOWS_LATENCY | KNOWS_DEVICE,
+    .recognises = systor_recognises,
+    .open       = systor_open,
+    .next       = columns_next,
+    .close      = columns_close,
+};

@@ -15,5 +15,15 @@ static const struct columns_format tencent_format = {
     .word      = { { "0", TRACE_READ }, { "1", TRACE_WRITE } },
 };
 
-COLUMNS_IMPORTER(tencent, tencent_format, "CSV of the Tencent block storage traces",
-                 "SNIA IOTTA, Tencent CBS", KNOWS_TIME | KNOWS_DEVICE);
+COLUMNS_VERBS(tencent);
+
+const struct trace_importer import_tencent = {
+    .name       = "tencent",
+    .summary    = "CSV of the Tencent block storage traces",
+    .origin     = "SNIA IOTTA, Tencent CBS",
+    .knows      = KNOWS_TIME | KNOWS_DEVICE,
+    .recognises = tencent_recognises,
+    .open       = tencent_open,
+    .next       = columns_next,
+    .close      = columns_close,
+};

@@ -2,6 +2,7 @@
 #include "traces/rdma_packets.h"
 
 #include <inttypes.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -94,7 +95,8 @@ struct rdma_packets *rdma_packets_new(void)
 {
     struct rdma_packets *p = malloc(sizeof *p);
     CHECK(p != NULL);
-    memset(p, 0, sizeof *p);
+    memset((char *)p + offsetof(struct rdma_packets, begun), 0,
+           offsetof(struct rdma_packets, flow) - offsetof(struct rdma_packets, begun));
     window_init(&p->window);
     return p;
 }

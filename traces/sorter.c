@@ -2,23 +2,30 @@
 #include "traces/sorter.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "sim/base/check.h"
 
 void sorter_init(struct sorter *sorter)
 {
-    *sorter = (struct sorter){
-        .key    = malloc(SORTER_RECORDS_MAX * sizeof *sorter->key),
-        .flight = malloc(SORTER_FLIGHTS_MAX * sizeof *sorter->flight),
-        .vacant = malloc(SORTER_RECORDS_MAX * sizeof *sorter->vacant),
-        .slot   = malloc(SORTER_RECORDS_MAX * sizeof *sorter->slot),
-    };
-    CHECK(sorter->key != NULL);
-    CHECK(sorter->flight != NULL);
-    CHECK(sorter->vacant != NULL);
-    CHECK(sorter->slot != NULL);
-    for (uint32_t i = 0; i < SORTER_RECORDS_MAX; i++)
-        sorter->vacant[i] = SORTER_RECORDS_MAX - 1 - i;
+    memset(sorter, 0, sizeof *sorter);
+}
+
+/* Room for twice as many records. The new slots are the vacant ones. */
+static void grow(struct sorter *s)
+{
+    const uint32_t room = s->room == 0 ? SORTER_RECORDS_FIRST : 2 * s->room;
+    s->key              = realloc(s->key, room * sizeof *s->key);
+    s->vacant           = realloc(s->vacant, room * sizeof *s->vacant);
+    s->slot             = realloc(s->slot, room * sizeof *s->slot);
+    CHECK(s->key != NULL);
+    CHECK(s->vacant != NULL);
+    CHECK(s->slot != NULL);
+    CHECK(s->waiting == s->room);
+    for (uint32_t i = 0; i < room - s->room; i++)
+        s->vacant[i] = s->room + i;
+    s->vacancies = room - s->room;
+    s->room      = room;
 }
 
 void sorter_free(struct sorter *sorter)
@@ -48,7 +55,9 @@ void sorter_put(struct sorter *sorter, const struct trace_record *record)
 {
     CHECK(!sorter_full(sorter));
     CHECK(record->segment_count == 0);
-    const uint32_t slot       = sorter->vacant[SORTER_RECORDS_MAX - 1 - sorter->waiting];
+    if (sorter->vacancies == 0)
+        grow(sorter);
+    const uint32_t slot       = sorter->vacant[--sorter->vacancies];
     const struct sorter_key k = { record->time_ns, sorter->number++, slot };
     uint32_t at               = sorter->waiting++;
 
@@ -69,8 +78,8 @@ static struct sorter_key key_take(struct sorter *s)
             break;
         s->key[at] = s->key[child];
     }
-    s->key[at]                                     = last;
-    s->vacant[SORTER_RECORDS_MAX - 1 - s->waiting] = top.slot;
+    s->key[at]                = last;
+    s->vacant[s->vacancies++] = top.slot;
     return top;
 }
 
@@ -94,6 +103,11 @@ static void flight_add(struct sorter *s, struct sorter_flight flight)
 {
     if (s->flights == SORTER_FLIGHTS_MAX)
         flight_drop(s);
+    if (s->flights == s->flight_room) {
+        s->flight_room = s->flight_room == 0 ? SORTER_RECORDS_FIRST : 2 * s->flight_room;
+        s->flight      = realloc(s->flight, s->flight_room * sizeof *s->flight);
+        CHECK(s->flight != NULL);
+    }
     uint32_t at = s->flights++;
     for (; at > 0 && flight.end_ns < s->flight[(at - 1) / 2].end_ns; at = (at - 1) / 2)
         s->flight[at] = s->flight[(at - 1) / 2];

@@ -17,8 +17,9 @@ extern "C" {
 #endif
 
 enum {
-    SORTER_RECORDS_MAX = 1 << 14, /* That wait. */
-    SORTER_FLIGHTS_MAX = 1 << 14, /* Beyond them the depth is not followed. */
+    SORTER_RECORDS_FIRST = 64,      /* There is room for; it doubles. */
+    SORTER_RECORDS_MAX   = 1 << 14, /* That wait. */
+    SORTER_FLIGHTS_MAX   = 1 << 14, /* Beyond them the depth is not followed. */
 };
 
 struct sorter_key {
@@ -33,6 +34,7 @@ struct sorter_flight {
 
 struct sorter {
     uint32_t waiting, flights;
+    uint32_t room, vacancies, flight_room;
     bool begun;
     uint64_t number;              /* Of the next record to come. */
     uint64_t first_ns;            /* Time of the first that left. */
