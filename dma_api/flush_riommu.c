@@ -18,7 +18,7 @@
 
 /* clang-format off */
 #define RIOMMU_PARAMS(P)                                                                            \
-    P(u32, ring_pages, 4096, 64, 65536, POW2, "pages", "Addresses of each CPU's ring",              \
+    P(u32, ring_pages, 4096, 1, 65536, POW2, "pages", "Addresses of each CPU's ring",              \
       "a queue of 1024 requests of 4 pages; a choice of the replay")                                \
     P(u32, burst_max,   256, 2, 65536, POW2, "ranges", "Unmaps of a burst; one slot stays empty",   \
       "as a flush queue of Linux")                                                                  \
@@ -74,7 +74,7 @@ static void riommu_init(struct dma_domain *d, void *state, const void *config)
     s->ring     = kernel_host_alloc(k, k->cpus, sizeof *s->ring);
     for (unsigned i = 0; i < k->cpus; i++)
         s->ring[i].used =
-            kernel_host_alloc(k, s->config.ring_pages / 64, sizeof *s->ring[i].used);
+            kernel_host_alloc(k, (s->config.ring_pages + 63) / 64, sizeof *s->ring[i].used);
     iova_reserve(&d->iova, s->base >> s->page_lg2, d->aperture_last >> s->page_lg2);
     extension_place_rings(s->extension, s->base, s->ring_lg2);
 }

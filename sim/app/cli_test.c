@@ -21,7 +21,8 @@ static void expect_refusal(const char *arguments, int status, const char *part)
     EXPECT_TEXT(r.out, "");
     EXPECT_HAS(r.err, part);
     const char *newline = strchr(r.err, '\n');
-    EXPECT(newline != NULL && newline[1] == '\0');
+    if (newline == NULL || newline[1] != '\0')
+        EXPECT_TEXT(r.err, "one line");
     EXPECT(strncmp(r.err, "iovasim: ", 9) == 0);
 }
 

@@ -218,17 +218,29 @@ static json_t *result_json(const char *path, const struct check_result *r)
 /* ---- The work
  * --------------------------------------------------------------------------------- */
 
+static bool set_all(struct linux_check *c, struct check_settings *settings)
+{
+    for (unsigned i = 0; i < c->sets; i++)
+        if (!settings_set(settings, c->set[i], &c->error))
+            return error_in(&c->error, "--set");
+    return true;
+}
+
+/* What is wrong for every recording is said once. */
+static bool try_sets(struct linux_check *c)
+{
+    struct check_settings any;
+    return settings_of_name(&any, "k73-strict", &c->error) && set_all(c, &any);
+}
+
 static bool check_file(struct linux_check *c, const char *path)
 {
     struct check_settings settings;
     struct check_result *r = calloc(1, sizeof *r);
     CHECK(r != NULL);
     r->show   = (unsigned)c->show;
-    bool good = settings_of_name(&settings, path, &c->error);
-    for (unsigned i = 0; good && i < c->sets; i++)
-        good =
-            settings_set(&settings, c->set[i], &c->error) || error_in(&c->error, "--set");
-    good = good && check_recording(r, path, twin_of(c, path), &settings, &c->error);
+    bool good = settings_of_name(&settings, path, &c->error) && set_all(c, &settings);
+    good      = good && check_recording(r, path, twin_of(c, path), &settings, &c->error);
     if (good) {
         snprintf(r->settings, sizeof r->settings,
                  "Linux %s, %s%s, cap %" PRIx64 " ecap %" PRIx64, settings.kernel.release,
@@ -264,7 +276,7 @@ static int check_all(struct linux_check *c, const char **folder)
         return command_fail(EXIT_USAGE, "--show: expected 0 to %d, got %lld",
                             CHECK_SHOWN_MAX, c->show);
     int unreadable = EXIT_FINE;
-    if (!find_files(c, folder[0]))
+    if (!try_sets(c) || !find_files(c, folder[0]))
         return command_fail(EXIT_USAGE, "%s", c->error.text);
     for (unsigned i = 0; i < c->files; i++) {
         if (command_interrupted())

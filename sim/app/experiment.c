@@ -8,6 +8,7 @@
 #include "sim/app/interrupt.h"
 #include "sim/app/option.h"
 #include "sim/app/sources.h"
+#include "sim/app/spool.h"
 #include "sim/host/direct.h"
 #include "sim/host/systemc.h"
 
@@ -165,17 +166,37 @@ static bool parse_config(struct experiment *c)
     return true;
 }
 
+/* Whether the file has been read as a piece of a recording before it: blktrace has one for
+ * each CPU. */
+static bool is_piece(const struct experiment *c, const char *path)
+{
+    for (unsigned i = 0; i < c->comparison.traces; i++)
+        if (trace_holds(c->source[i].reader, path))
+            return true;
+    return false;
+}
+
+/* A trace is read once for each run, and for its digest. */
+static bool open_trace(struct experiment *c, const char *path, struct comparison_trace *t)
+{
+    const bool standard = strcmp(path, TRACE_STANDARD_INPUT) == 0;
+    return (!standard || spool_standard_input(&c->error))
+           && file_sha256(standard ? "/dev/stdin" : path, t->sha256, &c->error)
+           && trace_open(&c->source[c->comparison.traces].reader, path, &c->error);
+}
+
 static bool open_traces(struct experiment *c)
 {
     const char *const *path = c->trace;
     for (; path != NULL && *path != NULL; path++) {
+        if (is_piece(c, *path))
+            continue;
         if (c->comparison.traces == REPLAY_SOURCES_MAX)
             return usage(c, "%s: too many traces", *path);
         struct comparison_trace *t = &c->comparison.trace[c->comparison.traces];
         c->status                  = EXIT_INPUT;
         t->path                    = *path;
-        if (!file_sha256(*path, t->sha256, &c->error)
-            || !trace_open(&c->source[c->comparison.traces].reader, *path, &c->error))
+        if (!open_trace(c, *path, t))
             return false;
         c->source[c->comparison.traces].name = *path;
         t->format = trace_about(c->source[c->comparison.traces].reader)->format;

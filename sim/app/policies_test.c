@@ -102,6 +102,8 @@ static const char *const sooner[] = { "lazy.timeout_us=300",
                                       "bytes.kib=512",
                                       "adaptive.busy_unmaps=3",
                                       "fns.pending_max=16",
+                                      "riommu.ring_pages=8",
+                                      "extension.ring_entries=64",
                                       NULL };
 
 static void set_all(struct config *config, const char *const *set)

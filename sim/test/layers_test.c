@@ -47,6 +47,9 @@ static const struct library {
 } library[] = {
     { "zlib.h", "traces/*" },
     { "bsd/*", "dma_api/*" },
+    { "zstd.h", "traces/unpack_zstd.c" },
+    { "lzma.h", "traces/unpack_xz.c" },
+    { "bzlib.h", "traces/unpack_bzip2.c" },
     { "systemc*", "sim/host/*.cpp" },
     { "systemc*", "sim/tlm/*" },
     { "tlm*", "sim/tlm/*" },
