@@ -107,7 +107,7 @@ static struct inv_selector select_range(const struct audit *a, uint32_t space,
                                         uint64_t iova, uint64_t bytes)
 {
     return (struct inv_selector){ .mask  = SPACE_MASK,
-                                  .value = a->iommu->arch->space(space),
+                                  .value = a->iommu->arch->space(a->iommu, space),
                                   .first = iova,
                                   .last  = iova + bytes - 1 };
 }

@@ -171,7 +171,7 @@ static bool rootport_take(void *self, struct port_response *response, sim_time_t
 }
 
 static const struct port_ops rootport_ops = { rootport_ready, rootport_submit,
-                                              rootport_take };
+                                              rootport_take, NULL };
 
 /* ---- Memory
  * ------------------------------------------------------------------------------- */
