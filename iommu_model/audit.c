@@ -59,6 +59,12 @@ static void stale_entry_gone(void *self, const struct iotlb_entry *e)
     exposure_ends(a, e, a->iommu->asked_time);
 }
 
+static void device_entry_gone(void *self, const struct iotlb_entry *e)
+{
+    struct audit_device *d = self;
+    exposure_ends(d->audit, e, d->atc->now);
+}
+
 static void exposure_begins(struct audit *a, const struct iotlb_entry *e)
 {
     a->stale_now += pages_of(e);
@@ -74,18 +80,32 @@ static void entry_filled(void *self, const struct iotlb_entry *e)
     exposure_begins(self, e); /* By a walk that began before the unmap. */
 }
 
+static void device_entry_filled(void *self, const struct iotlb_entry *e)
+{
+    struct audit_device *d = self;
+    exposure_begins(d->audit, e);
+}
+
 struct marking {
     struct audit *a;
     sim_time_t now;
+    space_t space; /* Of what a device's TLB holds, of which this is to be marked. */
 };
 
 static void mark(void *self, struct iotlb_entry *e)
 {
     struct marking *m = self;
-    if (e->stale_since != TIME_NEVER)
+    if (e->stale_since != TIME_NEVER || e->denied != 0)
         return;
     e->stale_since = m->now;
     exposure_begins(m->a, e);
+}
+
+static void mark_device(void *self, struct iotlb_entry *e)
+{
+    const struct marking *m = self;
+    if (e->guest == m->space)
+        mark(self, e);
 }
 
 static bool inside(uint64_t iova, const struct inv_selector *s)
@@ -97,8 +117,10 @@ static void mark_port(struct rootport *r, const struct inv_selector *s)
 {
     for (uint32_t i = 0; i < r->slots_used; i++) {
         struct dma_slot *slot = &r->slot[i];
-        if (slot->in_use && slot->translated && inv_selects_space(s, slot->space)
-            && inside(slot->request.iova, s))
+        const bool by_device  = slot->request.type == PORT_TRANSLATED;
+        const uint64_t iova   = by_device ? slot->request.origin.iova : slot->request.iova;
+        if (slot->in_use && (slot->translated || by_device)
+            && inv_selects_space(s, slot->space) && inside(iova, s))
             slot->stale = true;
     }
 }
@@ -119,19 +141,44 @@ static void given_back(void *self, uint32_t space, uint64_t iova, uint64_t bytes
                        sim_time_t now)
 {
     struct audit *a             = self;
-    struct marking m            = { a, now };
     const struct inv_selector s = select_range(a, space, iova, bytes);
+    struct marking m            = { a, now, s.value };
     a->stats.page_given_back += bytes >> 12;
     iotlb_visit(&a->iommu->iotlb, &s, mark, &m);
     iommu_mark_stale(a->iommu, &s, now);
     for (unsigned i = 0; i < a->ports; i++)
         mark_port(a->port[i], &s);
+    for (unsigned i = 0; i < a->devices; i++) {
+        const struct inv_selector range = { .first = s.first, .last = s.last };
+        iotlb_visit(&a->device[i].atc->cache, &range, mark_device, &m);
+        atc_mark_stale(a->device[i].atc, s.value, s.first, s.last);
+    }
 }
 
 static void find_stale(void *self, struct iotlb_entry *e)
 {
     uint64_t *stale = self;
     *stale += e->stale_since != TIME_NEVER;
+}
+
+struct finding {
+    space_t space;
+    uint64_t stale;
+};
+
+static void find_stale_of_device(void *self, struct iotlb_entry *e)
+{
+    struct finding *f = self;
+    f->stale += e->guest == f->space && e->stale_since != TIME_NEVER;
+}
+
+static uint64_t stale_in_devices(const struct audit *a, const struct inv_selector *s)
+{
+    const struct inv_selector range = { .first = s->first, .last = s->last };
+    struct finding f                = { .space = s->value };
+    for (unsigned i = 0; i < a->devices; i++)
+        iotlb_visit(&a->device[i].atc->cache, &range, find_stale_of_device, &f);
+    return f.stale;
 }
 
 static void handed_out(void *self, uint32_t space, uint64_t iova, uint64_t bytes,
@@ -142,11 +189,13 @@ static void handed_out(void *self, uint32_t space, uint64_t iova, uint64_t bytes
     uint64_t stale              = 0;
     if (a->stale_now > 0)
         iotlb_visit(&a->iommu->iotlb, &s, find_stale, &stale);
+    if (a->stale_now > 0)
+        stale += stale_in_devices(a, &s);
     if (stale > 0 || walker_may_fill_stale(a->iommu, &s))
         broken(a, &a->stats.broken_reuse,
                "invariant 2: 0x%" PRIx64 " of space %" PRIu32
                " was handed out again at %" PRIu64 " ps while the IOTLB held a stale "
-               "translation of it, or a walk was about to fill one",
+               "translation of it, or a device did, or a walk was about to fill one",
                iova, space, now);
 }
 
@@ -168,7 +217,10 @@ static void stale_access(void *self, const struct dma_slot *slot, sim_time_t now
         broken(a, &a->stats.broken_access,
                "invariant 1: device %04x reached 0x%" PRIx64 " at %" PRIu64
                " ps through a translation whose unmap had returned",
-               slot->request.requester, slot->request.iova, now);
+               slot->request.requester,
+               slot->request.type == PORT_TRANSLATED ? slot->request.origin.iova
+                                                     : slot->request.iova,
+               now);
 }
 
 /* ---- Set-up
@@ -191,6 +243,16 @@ void audit_watch(struct audit *a, struct rootport *port)
     a->port[a->ports++] = port;
     port->stale_access  = stale_access;
     port->stale_self    = a;
+}
+
+void audit_watch_device(struct audit *a, struct atc *atc)
+{
+    CHECK(a->devices < AUDIT_DEVICES_MAX);
+    struct audit_device *d  = &a->device[a->devices++];
+    *d                      = (struct audit_device){ a, atc };
+    atc->cache.stale_gone   = device_entry_gone;
+    atc->cache.stale_filled = device_entry_filled;
+    atc->cache.stale_self   = d;
 }
 
 struct observer audit_observer(struct audit *a)
@@ -220,8 +282,10 @@ static void still_exposed(void *self, struct iotlb_entry *e)
 void audit_finish(struct audit *a, sim_time_t now)
 {
     const struct inv_selector all = { .last = UINT64_MAX };
-    struct marking m              = { a, now };
+    struct marking m              = { a, now, 0 };
     iotlb_visit(&a->iommu->iotlb, &all, still_exposed, &m);
+    for (unsigned i = 0; i < a->devices; i++)
+        iotlb_visit(&a->device[i].atc->cache, &all, still_exposed, &m);
     CHECK(a->stale_now == 0);
     CHECK(a->exposed_now == 0);
 }

@@ -9,14 +9,19 @@
  * Exposure of a page: from the moment when its unmap is done until no cache of the IOMMU
  * holds a translation of it. Pages that no cache held are not exposed, and what was given
  * back before measuring began is not measured.
+ *
+ * A device's TLB is one more cache that holds translations. A page that both it and the
+ * IOTLB hold is exposed, and counted, in each. What a device's TLB fills from a translation
+ * that was given back on its way there is exposed from then on.
  */
 #ifndef IOMMU_MODEL_AUDIT_H
 #define IOMMU_MODEL_AUDIT_H
 
+#include "iommu_model/atc.h"
 #include "iommu_model/rootport.h"
 #include "sim/base/observer.h"
 
-enum { AUDIT_PORTS_MAX = 16 };
+enum { AUDIT_PORTS_MAX = 16, AUDIT_DEVICES_MAX = 16 };
 
 /* clang-format off */
 #define AUDIT_STATS(S)                                                                              \
@@ -34,8 +39,17 @@ struct audit_stats {
 };
 extern const struct stat_table audit_stat_table;
 
+struct audit;
+
+struct audit_device {
+    struct audit *audit;
+    struct atc *atc;
+};
+
 struct audit {
     struct iommu *iommu;
+    struct audit_device device[AUDIT_DEVICES_MAX];
+    unsigned devices;
     struct rootport *port[AUDIT_PORTS_MAX];
     unsigned ports;
     bool promises_nothing_stale;
@@ -51,6 +65,8 @@ struct audit {
 /* Hooks into the model's parts; promises_nothing_stale arms invariant 1. */
 void audit_init(struct audit *a, struct iommu *iommu, bool promises_nothing_stale);
 void audit_watch(struct audit *a, struct rootport *port);
+/* The device has a TLB of its own. */
+void audit_watch_device(struct audit *a, struct atc *atc);
 struct observer audit_observer(struct audit *a);
 
 /* Measuring begins: what was given back before is watched, but no longer measured. */

@@ -9,6 +9,7 @@
 #include "dma_api/flush.h"
 #include "iommu_model/arch_riscv.h"
 #include "iommu_model/arch_vtd.h"
+#include "iommu_model/atc.h"
 #include "iommu_model/rootport.h"
 #include "workloads/nvme_ctrl.h"
 #include "workloads/replay.h"
@@ -46,6 +47,7 @@ struct config {
     struct vtd_config vtd;
     struct riscv_config riscv;
     struct link_config link;
+    struct atc_config atc;
     struct linux_config kernel;
     struct cost_config cost;
     struct blk_config blk;

@@ -17,6 +17,7 @@ struct machine {
     struct mmio_window iommu_window, nvme_window;
     struct iommu iommu;
     struct rootport port;
+    struct atc atc; /* When atc.enabled. */
     struct nvme_ctrl nvme;
     struct audit audit;
     struct cpu cpu[ENGINE_CPUS_MAX];
@@ -47,12 +48,13 @@ static const struct {
     const struct stat_table *table;
     size_t offset;
 } tables[] = {
-    TABLE(replay, replay_stat_table),       TABLE(driver, driver_stat_table),
-    TABLE(kernel, kernel_stat_table),       TABLE(iova, iova_stat_table),
-    TABLE(nvme, nvme_stat_table),           TABLE(dma, dma_stat_table),
-    TABLE(iommu, iommu_stat_table),         TABLE(iotlb, iotlb_stat_table),
-    TABLE(walkcache, walkcache_stat_table), TABLE(context, context_stat_table),
-    TABLE(memport, memport_stat_table),     TABLE(audit, audit_stat_table),
+    TABLE(replay, replay_stat_table),   TABLE(driver, driver_stat_table),
+    TABLE(kernel, kernel_stat_table),   TABLE(iova, iova_stat_table),
+    TABLE(nvme, nvme_stat_table),       TABLE(atc, atc_stat_table),
+    TABLE(dma, dma_stat_table),         TABLE(iommu, iommu_stat_table),
+    TABLE(iotlb, iotlb_stat_table),     TABLE(walkcache, walkcache_stat_table),
+    TABLE(context, context_stat_table), TABLE(memport, memport_stat_table),
+    TABLE(audit, audit_stat_table),
 };
 enum { TABLES = sizeof tables / sizeof tables[0] };
 
@@ -78,6 +80,7 @@ static void count(const struct machine *m, struct machine_counters *c)
     c->kernel    = m->kernel.stats;
     c->iova      = m->domain != NULL ? m->domain->iova.stats : m->no_iova;
     c->nvme      = m->nvme.stats;
+    c->atc       = m->atc.slot != NULL ? atc_stats(&m->atc) : (struct atc_stats){ 0 };
     c->dma       = m->port.stats;
     c->iommu     = m->iommu.stats;
     c->iotlb     = m->iommu.iotlb.stats;
@@ -126,6 +129,13 @@ static bool attach(struct machine *m)
     return m->domain != NULL && domain_attach(m->domain, &m->device);
 }
 
+/* The device's TLB is on when the kernel switches it on: not where there is nothing to
+ * translate. */
+static bool has_device_tlb(const struct machine *m)
+{
+    return m->config->atc.enabled && m->run->policy->translates;
+}
+
 static bool bring_up(struct machine *m)
 {
     m->backend_state = m->backend->probe(&m->kernel, &m->iommu_window, &m->error);
@@ -133,6 +143,7 @@ static bool bring_up(struct machine *m)
         return false;
     kernel_add_device(&m->kernel, &m->device, "nvme0", NVME_REQUESTER);
     m->device.untrusted = m->config->kernel.untrusted;
+    m->device.ats       = has_device_tlb(m);
     if (!attach(m))
         return error_set(&m->error, "the device could not be attached to the IOMMU");
     return nvme_driver_probe(&m->driver, &m->device, &m->nvme_window, &m->config->driver,
@@ -230,6 +241,17 @@ static void interrupt(void *self, uint64_t address, uint32_t data, sim_time_t no
         cpu_interrupt(&m->cpu[id], data & 0xff, now);
 }
 
+static struct port *build_port(struct machine *m)
+{
+    if (!has_device_tlb(m))
+        return rootport_port(&m->port);
+    rootport_serve_device_tlb(&m->port, NVME_REQUESTER);
+    atc_init(&m->atc, &m->engine, &m->config->atc, NVME_REQUESTER, rootport_port(&m->port),
+             m->run->seed);
+    audit_watch_device(&m->audit, &m->atc);
+    return atc_port(&m->atc);
+}
+
 static void build_hardware(struct machine *m)
 {
     const struct config *c               = m->config;
@@ -246,13 +268,13 @@ static void build_hardware(struct machine *m)
     iommu_init(&m->iommu, &settings, &m->engine, NULL, &m->memory, &m->channel,
                m->run->seed);
     rootport_init(&m->port, &m->engine, &c->link, &m->iommu, &m->memory, &m->channel);
-    nvme_ctrl_init(&m->nvme, &m->engine, rootport_port(&m->port), &c->nvme, NVME_REQUESTER,
+    audit_init(&m->audit, &m->iommu, m->run->policy->promise == PROMISE_NOTHING_STALE);
+    nvme_ctrl_init(&m->nvme, &m->engine, build_port(m), &c->nvme, NVME_REQUESTER,
                    m->run->seed);
     m->port.interrupt       = interrupt;
     m->port.interrupt_self  = m;
     m->iommu.interrupt      = interrupt;
     m->iommu.interrupt_self = m;
-    audit_init(&m->audit, &m->iommu, m->run->policy->promise == PROMISE_NOTHING_STALE);
     audit_watch(&m->audit, &m->port);
 }
 
@@ -274,6 +296,8 @@ static void destroy(struct machine *m)
         replay_free(&m->replay);
     kernel_free(&m->kernel);
     nvme_ctrl_free(&m->nvme);
+    if (m->atc.slot != NULL)
+        atc_free(&m->atc);
     rootport_free(&m->port);
     iommu_free(&m->iommu);
     mmio_free(&m->nvme_window);
@@ -327,7 +351,7 @@ static bool check_everything_back(const struct machine *m, struct error *error)
     if (m->kernel.heap.out != 0)
         return error_set(error, "host memory that %s took was not given back",
                          hostheap_taker(&m->kernel.heap));
-    if (!rootport_idle(&m->port) || !nvme_ctrl_idle(&m->nvme))
+    if (!rootport_idle(&m->port) || !atc_idle(&m->atc) || !nvme_ctrl_idle(&m->nvme))
         return error_set(error, "transactions were still under way");
     if (m->iommu.late_count != 0 || m->iommu.invq.state != INVQ_IDLE)
         return error_set(error, "the IOMMU was still busy");
