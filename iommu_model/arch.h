@@ -91,7 +91,7 @@ struct iommu_arch {
     bool (*updates)(const struct xlate_context *context, unsigned stage);
     /* Whether a cached translation serves the request although bits are missing. */
     bool (*serves)(const struct iommu *m, const struct iommu_request *request,
-                   const struct iotlb_entry *e);
+                   const struct xlate_context *context, const struct iotlb_entry *e);
 
     /* Whether a guest-physical address is an interrupt file's, and where its entry of two
      * words lies. NULL: never. */

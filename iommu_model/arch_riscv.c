@@ -411,8 +411,9 @@ static bool riscv_updates(const struct xlate_context *c, unsigned stage)
 }
 
 static bool riscv_serves(const struct iommu *m, const struct iommu_request *q,
-                         const struct iotlb_entry *e)
+                         const struct xlate_context *c, const struct iotlb_entry *e)
 {
+    (void)c;
     const struct riscv *v = m->front;
     const uint8_t marks   = e->prot1 & e->prot2;
     return (marks & PT_ACCESSED)

@@ -8,7 +8,7 @@
  * Inaccuracies: register-based invalidation (CCMD, IOTLB registers) is not offered, as the
  * queue is always there; a global command completes after a fixed time, whatever is under
  * way; root entries and PASID directory entries are not cached; page requests are not
- * offered.
+ * offered; with vtd.write_buffer, a flush takes its time, but writes are seen without it.
  */
 #include "iommu_model/arch_vtd.h"
 

@@ -77,7 +77,7 @@ uint64_t vtd_missing(const struct xlate_context *context, unsigned stage, uint8_
                      uint8_t prot);
 bool vtd_updates(const struct xlate_context *context, unsigned stage);
 bool vtd_serves(const struct iommu *m, const struct iommu_request *q,
-                const struct iotlb_entry *e);
+                const struct xlate_context *c, const struct iotlb_entry *e);
 
 /* Descriptors. */
 void vtd_decode(struct iommu *m, const uint64_t *words, struct iommu_command *c);

@@ -293,11 +293,14 @@ bool vtd_updates(const struct xlate_context *c, unsigned stage)
 
 /* A first write needs the dirty bit set: by another walk. */
 bool vtd_serves(const struct iommu *m, const struct iommu_request *q,
-                const struct iotlb_entry *e)
+                const struct xlate_context *c, const struct iotlb_entry *e)
 {
+    struct iommu_request write = *q;
     const bool writes =
         (q->access & PT_WRITE) || (q->type == PORT_TRANSLATION && !q->no_write);
-    const bool may = (e->prot1 & PT_WRITE) || (q->has_pasid && q->privileged);
     (void)m;
-    return !writes || e->prot1 == PT_ALL || !may || (e->prot1 & PT_DIRTY);
+    if (!writes || e->prot1 == PT_ALL || (e->prot1 & PT_DIRTY))
+        return true;
+    write.access = PT_WRITE;
+    return !vtd_allows(&write, c, STAGE_1, e->prot1); /* There is no write to mark. */
 }

@@ -454,7 +454,8 @@ static bool overtaken(const struct iommu *m, const struct walk *w,
  */
 static bool usable(const struct iommu *m, uint16_t index, const struct iotlb_entry *e)
 {
-    return m->arch->serves == NULL || m->arch->serves(m, &m->xlate[index].request, e);
+    const struct xlate *x = &m->xlate[index];
+    return m->arch->serves == NULL || m->arch->serves(m, &x->request, &x->context, e);
 }
 
 static void finish(struct iommu *m, struct walk *w, const struct iotlb_entry *e,
@@ -636,9 +637,14 @@ static uint8_t marking_access(const struct iommu *m, const struct walk *w,
     const struct iommu_request *q = &m->xlate[w->owner].request;
     if (w->phase == WALK_STAGE2 && w->for_table)
         return PT_READ;
-    if (q->type == PORT_TRANSLATION && !q->no_write && (leaf->prot & PT_WRITE))
-        return q->access | PT_WRITE;
-    return q->access;
+    if (q->type != PORT_TRANSLATION || q->no_write)
+        return q->access;
+    struct iommu_request write = *q;
+    write.access               = PT_WRITE;
+    return m->arch->allows(&write, context_of(m, w),
+                           w->phase == WALK_STAGE1 ? STAGE_1 : STAGE_2, leaf->prot)
+               ? q->access | PT_WRITE
+               : q->access;
 }
 
 /* True: the leaf's bits are as the access needs them, or will be (then the walk goes on
