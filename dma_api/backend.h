@@ -11,9 +11,18 @@
 #define DMA_API_BACKEND_H
 
 #include "dma_api/pagetable.h"
+#include "dma_api/rules.h"
 #include "sim/base/mmio.h"
 
 struct dma_domain;
+struct flush_span;
+
+/* How several spans are to be invalidated. */
+struct flush_how {
+    enum flush_grain grain;
+    uint32_t hybrid_pages; /* GRAIN_hybrid: page by page up to so many. */
+    bool tables;           /* Page-table pages were taken out: pointers to them go, too. */
+};
 
 struct backend {
     const char *name, *summary;
@@ -46,6 +55,17 @@ struct backend {
     void (*flush_range)(void *state, struct dma_domain *d, uint64_t first, uint64_t last,
                         bool tables, unsigned leaf_lg2);
     void (*flush_all)(void *state, struct dma_domain *d);
+
+    /* As flush_range, for several spans at this grain, with as few waits as it takes; what
+     * the hardware has not got is made up by more. */
+    void (*flush_spans)(void *state, struct dma_domain *d, const struct flush_span *span,
+                        unsigned spans, const struct flush_how *how);
+
+    /* The same, but nobody waits: posted_done says whether it is over, once. NULL: the
+     * queue cannot be used in this way. */
+    uint64_t (*post)(void *state, struct dma_domain *d, const struct flush_span *span,
+                     const struct flush_how *how);
+    bool (*posted_done)(void *state, uint64_t ticket);
 };
 
 extern const struct backend *const backend_table[];

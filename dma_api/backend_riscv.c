@@ -91,6 +91,7 @@ static bool wait_for_room(struct riscv_driver *v, uint32_t ticket)
     for (cpu_load(cpu, &v->line); ticket - v->seen >= full; cpu_load(cpu, &v->line)) {
         if (cpu->time > deadline)
             return false;
+        cpu_own(cpu, OWNER_inval_slot); /* send sees to it that it ends. */
         v->kernel->stats.queue_full_turn++;
         if (ticket - v->seen == full)
             look_at_head(v);
@@ -105,7 +106,7 @@ static bool wait_for_turn(struct riscv_driver *v, uint32_t ticket)
 {
     struct cpu *cpu            = cpu_this();
     const sim_time_t deadline  = cpu->time + REGISTER_TIMEOUT;
-    const enum cpu_owner owner = cpu_own(cpu, OWNER_lock_wait);
+    const enum cpu_owner owner = cpu_own(cpu, OWNER_inval_lock);
     while (v->published != ticket && cpu->time <= deadline) {
         cpu_relax(cpu);
         cpu_load(cpu, &v->line);
@@ -139,6 +140,7 @@ static uint32_t send(struct riscv_driver *v, struct riscv_command c)
     cpu_atomic(cpu, &v->line);
     const uint32_t ticket = v->tickets++;
     bool sent             = !v->dead && wait_for_room(v, ticket);
+    cpu_own(cpu, OWNER_inval_submit);
     if (sent) {
         write_command(v, ticket, c);
         cpu_load(cpu, &v->line);
@@ -573,6 +575,38 @@ static void riscv_flush_all(void *state, struct dma_domain *d)
     flush(state, d, 0, 0, 0);
 }
 
+/* Commands with an address for each page, or for all of the domain; one fence. The
+ * specification has no command for more than a page, and none that spares tables. */
+static void riscv_flush_spans(void *state, struct dma_domain *d,
+                              const struct flush_span *span, unsigned spans,
+                              const struct flush_how *how)
+{
+    struct riscv_driver *v = state;
+    struct cpu *cpu        = cpu_this();
+    uint64_t pages         = 0;
+    for (unsigned i = 0; i < spans; i++)
+        pages += (span[i].last - span[i].first + 1) >> PAGE_SHIFT;
+    cpu_spend(cpu, v->kernel->cost.flush_range_cycles);
+    cpu_barrier(cpu); /* The cleared entries, before the look at who is attached. */
+    if (d->devices == 0)
+        return;
+    if (how->grain == GRAIN_global)
+        invalidate(v, riscv_iotinval(RISCV_VMA, 0, 0, 0, 0));
+    else if (how->tables || how->grain == GRAIN_domain
+             || (how->grain == GRAIN_hybrid && pages > how->hybrid_pages)
+             || (how->grain == GRAIN_usual && pages > RANGE_COMMANDS))
+        invalidate(v, whole_pscid(d->id));
+    else
+        for (unsigned i = 0; i < spans; i++)
+            for (uint64_t at = span[i].first; at <= span[i].last; at += PAGE_SIZE) {
+                invalidate(v, riscv_iotinval(RISCV_VMA, RISCV_INVAL_PSCV | RISCV_INVAL_AV,
+                                             0, d->id, at));
+                if (how->grain == GRAIN_page_sync)
+                    fence(v);
+            }
+    fence(v);
+}
+
 const struct backend backend_riscv = {
     .name            = "riscv",
     .summary         = "RISC-V IOMMU 1.0, first stage",
@@ -588,4 +622,5 @@ const struct backend backend_riscv = {
     .map_sync        = riscv_map_sync,
     .flush_range     = riscv_flush_range,
     .flush_all       = riscv_flush_all,
+    .flush_spans     = riscv_flush_spans,
 };

@@ -173,6 +173,7 @@ static void long_flush(void)
     flush(0x7000, 100 * PAGE, false, 12);
     expect_pages(0x7000, 100, PAGE);
     EXPECT(rv.kernel.stats.queue_full_turn > 0);
+    EXPECT(cpu_owner_cycles(cpu_this(), OWNER_inval_slot) > 0);
     EXPECT(rv.fake.log[rv.fake.logged - 1].done <= cpu_this()->time);
 }
 
@@ -256,8 +257,8 @@ static void expect_both(unsigned ring_lg2)
     EXPECT_EQUAL(others, 0);
     EXPECT_EQUAL(fences, 2 * ROUNDS);
     EXPECT(alternations > ROUNDS);
-    EXPECT(cpu_owner_cycles(&rv.cpu[0], OWNER_lock_wait) > 0);
-    EXPECT(cpu_owner_cycles(&rv.cpu[1], OWNER_lock_wait) > 0);
+    EXPECT(cpu_owner_cycles(&rv.cpu[0], OWNER_inval_lock) > 0);
+    EXPECT(cpu_owner_cycles(&rv.cpu[1], OWNER_inval_lock) > 0);
 }
 
 TEST_CASE(backend_riscv, two_cpus_share_the_ring_and_lose_nothing)

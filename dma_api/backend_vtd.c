@@ -9,9 +9,11 @@
  * poll of the wait's status slot under the queue's lock, dropped in each turn, with
  * interrupts off throughout.
  *
- * Inaccuracies: invalidation time-outs of device TLBs (ITE) are not expected; completion
- * errors (ICE) are only cleared. In scalable mode a device has its requests without PASID
- * only, as PASID 0.
+ * A device TLB that does not answer (ITE) aborts every submission that is under way: each
+ * is made again, but not that of a device which is gone.
+ *
+ * Inaccuracies: completion errors (ICE) are only cleared. In scalable mode a device has its
+ * requests without PASID only, as PASID 0.
  */
 #include "dma_api/domain.h"
 #include "iommu_model/vtd_spec.h"
@@ -40,6 +42,7 @@ struct vtd_driver {
     uint32_t command;                  /* What GCMD holds on. */
     phys_addr_t root, queue, statuses; /* statuses: a 4-byte slot for each descriptor. */
     phys_addr_t context[CONTEXT_TABLES]; /* By bus; scalable: two of each. */
+    struct device *devices;              /* That are attached. */
     struct lock lock;                    /* Of the queue. */
     uint32_t head, tail, room;
     uint8_t domain_used[DOMAIN_IDS / 8];
@@ -78,15 +81,52 @@ static void let_others_in(struct vtd_driver *v)
     struct cpu *cpu = cpu_this();
     lock_release(cpu, &v->lock);
     cpu_relax(cpu);
-    lock_take(cpu, &v->lock);
+    lock_take_as(cpu, &v->lock, OWNER_inval_lock);
 }
 
 static void wait_for_room(struct vtd_driver *v, uint32_t entries)
 {
+    const enum cpu_owner owner = cpu_own(cpu_this(), OWNER_inval_slot);
     while (v->room < entries) {
         v->kernel->stats.queue_full_turn++;
         let_others_in(v);
     }
+    cpu_own(cpu_this(), owner);
+}
+
+static bool is_aborted(struct vtd_driver *v, uint32_t wait)
+{
+    return cpu_read32(cpu_this(), status_slot(v, wait)) == SLOT_ABORT;
+}
+
+/* Whether the device whose TLB has not answered has been unplugged. */
+static bool is_gone(const struct vtd_driver *v, unsigned requester)
+{
+    for (const struct device *dev = v->devices; dev != NULL; dev = dev->next_attached)
+        if (dev->requester == requester)
+            return dev->gone;
+    return true;
+}
+
+/*
+ * The queue has stopped at a device TLB that does not answer, and what waited has been
+ * dropped by the hardware: from the descriptor before the head back to the tail, every
+ * submission in use is told, and the queue goes on. True: it will never answer.
+ */
+static bool abort_all(struct vtd_driver *v)
+{
+    struct cpu *cpu     = cpu_this();
+    const uint64_t head = mmio_read64(v->registers, VTD_IQH) >> v->entry_lg2;
+    const uint64_t tail = mmio_read64(v->registers, VTD_IQT) >> v->entry_lg2;
+    const uint64_t who  = mmio_read64(v->registers, VTD_IQERCD);
+    mmio_write32(v->registers, VTD_FSTS, VTD_FSTS_ITE);
+    const uint64_t behind = (tail + QUEUE_ENTRIES - head) % QUEUE_ENTRIES;
+    for (uint64_t i = 1; i <= QUEUE_ENTRIES - behind; i++) {
+        const uint32_t at = (uint32_t)(head + QUEUE_ENTRIES - i) % QUEUE_ENTRIES;
+        if (cpu_read32(cpu, status_slot(v, at)) == SLOT_IN_USE)
+            set_status(v, at, SLOT_ABORT);
+    }
+    return is_gone(v, (unsigned)bits_get(who, 47, 32));
 }
 
 /*
@@ -108,6 +148,13 @@ static int check_fault(struct vtd_driver *v, uint32_t first, uint32_t wait)
             return -EINVAL;
         }
     }
+    if (fault & VTD_FSTS_ITE) {
+        const bool gone = abort_all(v);
+        if (gone)
+            return -ETIMEDOUT;
+        if (is_aborted(v, wait))
+            return -EAGAIN;
+    }
     if (fault & VTD_FSTS_ICE)
         mmio_write32(v->registers, VTD_FSTS, VTD_FSTS_ICE);
     return 0;
@@ -118,10 +165,14 @@ static int poll(struct vtd_driver *v, uint32_t first, uint32_t wait)
     struct cpu *cpu            = cpu_this();
     const enum cpu_owner owner = cpu_own(cpu, OWNER_inval_wait);
     int error                  = 0;
-    while (error == 0 && cpu_read32(cpu, status_slot(v, wait)) != SLOT_DONE) {
+    while (error == 0) {
+        const uint32_t status = cpu_read32(cpu, status_slot(v, wait));
+        if (status == SLOT_DONE)
+            break;
         v->kernel->stats.poll_turn++;
         cpu_spend(cpu, v->kernel->cost.poll_cycles);
-        error = check_fault(v, first, wait);
+        /* Another CPU may have seen the time-out first. */
+        error = status == SLOT_ABORT ? -EAGAIN : check_fault(v, first, wait);
         if (error == 0)
             let_others_in(v);
     }
@@ -138,12 +189,11 @@ static void reclaim(struct vtd_driver *v)
     }
 }
 
-static int submit(struct vtd_driver *v, const struct vtd_descriptor *d, uint32_t count)
+/* Writes descriptors and a wait and rings; returns the first one's place. The lock is held.
+ */
+static uint32_t enqueue(struct vtd_driver *v, const struct vtd_descriptor *d,
+                        uint32_t count)
 {
-    struct cpu *cpu            = cpu_this();
-    const enum cpu_owner owner = cpu_own(cpu, OWNER_inval_submit);
-    lock_take(cpu, &v->lock);
-    cpu_irq_disable(cpu); /* Until the end, whatever happens to the lock. */
     wait_for_room(v, count + 2);
     const uint32_t first = v->head, wait = first + count;
     for (uint32_t i = 0; i < count; i++) {
@@ -156,13 +206,37 @@ static int submit(struct vtd_driver *v, const struct vtd_descriptor *d, uint32_t
     v->room -= count + 1;
     v->kernel->stats.submission++;
     mmio_write32(v->registers, VTD_IQT, v->head << v->entry_lg2);
+    return first;
+}
 
-    const int error = poll(v, first, wait);
+/* Gives the places of count descriptors and their wait back. The lock is held. */
+static void dequeue(struct vtd_driver *v, uint32_t first, uint32_t count)
+{
     for (uint32_t i = 0; i <= count; i++)
         set_status(v, first + i, SLOT_FREE);
     reclaim(v);
+}
+
+static int submit_once(struct vtd_driver *v, const struct vtd_descriptor *d, uint32_t count)
+{
+    struct cpu *cpu = cpu_this();
+    lock_take_as(cpu, &v->lock, OWNER_inval_lock);
+    cpu_irq_disable(cpu); /* Until the end, whatever happens to the lock. */
+    const uint32_t first = enqueue(v, d, count);
+    const int error      = poll(v, first, first + count);
+    dequeue(v, first, count);
     lock_release(cpu, &v->lock);
     cpu_irq_enable(cpu);
+    return error;
+}
+
+static int submit(struct vtd_driver *v, const struct vtd_descriptor *d, uint32_t count)
+{
+    struct cpu *cpu            = cpu_this();
+    const enum cpu_owner owner = cpu_own(cpu, OWNER_inval_submit);
+    int error                  = -EAGAIN;
+    while (error == -EAGAIN)
+        error = submit_once(v, d, count);
     cpu_own(cpu, owner);
     return error;
 }
@@ -186,7 +260,10 @@ static void submit_all(struct vtd_driver *v, const struct vtd_descriptor *d, uin
 {
     for (uint32_t i = 0; i < n; i++)
         count(v->kernel, d[i]);
-    if (submit(v, d, n) != 0)
+    const int error = submit(v, d, n);
+    if (error == -ETIMEDOUT)
+        kernel_warn_once(v->kernel, "invalidation queue: a device that is gone");
+    else if (error != 0)
         kernel_warn_once(v->kernel, "invalidation queue: descriptor refused");
 }
 
@@ -246,9 +323,12 @@ static void give_back(struct vtd_driver *v)
     for (unsigned i = 0; i < CONTEXT_TABLES; i++)
         if (v->context[i] != 0)
             kernel_pages_put(v->kernel, v->context[i], 0);
-    kernel_pages_put(v->kernel, v->statuses, 0);
-    kernel_pages_put(v->kernel, v->queue, v->scalable);
-    kernel_pages_put(v->kernel, v->root, 0);
+    if (v->statuses != 0)
+        kernel_pages_put(v->kernel, v->statuses, 0);
+    if (v->queue != 0)
+        kernel_pages_put(v->kernel, v->queue, v->scalable);
+    if (v->root != 0)
+        kernel_pages_put(v->kernel, v->root, 0);
     kernel_host_free(v->kernel, v);
 }
 
@@ -265,8 +345,9 @@ static void *vtd_probe(struct kernel *k, struct mmio_window *registers, struct e
     v->root              = kernel_pages_get_zeroed(k, 0);
     v->queue             = kernel_pages_get_zeroed(k, v->scalable);
     v->statuses          = kernel_pages_get_zeroed(k, 0);
-    CHECK(v->root != 0 && v->queue != 0 && v->statuses != 0);
-    if (has_what_it_takes(v, error) && bring_up(v, error))
+    if (v->root == 0 || v->queue == 0 || v->statuses == 0)
+        error_set(error, "vtd: there is no memory for the root table and the queue");
+    else if (has_what_it_takes(v, error) && bring_up(v, error))
         return v;
     give_back(v);
     return NULL;
@@ -414,11 +495,29 @@ static bool set_pasid(struct vtd_driver *v, struct device *dev, uint64_t low,
     return true;
 }
 
-static bool vtd_attach(void *state, struct dma_domain *d, struct device *dev)
+/* Who is asked when a device TLB does not answer. */
+static bool attached(struct vtd_driver *v, struct device *dev, bool good)
 {
-    struct vtd_driver *v = state;
-    const unsigned aw    = d->table.levels - 2;
-    const bool ats       = has_device_tlb(v, dev);
+    if (good) {
+        dev->next_attached = v->devices;
+        v->devices         = dev;
+    }
+    return good;
+}
+
+static void detached(struct vtd_driver *v, const struct device *dev)
+{
+    struct device **link = &v->devices;
+    while (*link != NULL && *link != dev)
+        link = &(*link)->next_attached;
+    if (*link != NULL)
+        *link = dev->next_attached;
+}
+
+static bool let_in(struct vtd_driver *v, struct dma_domain *d, struct device *dev)
+{
+    const unsigned aw = d->table.levels - 2;
+    const bool ats    = has_device_tlb(v, dev);
     if (first_stage(v))
         return set_pasid(v, dev, vtd_pasid_low(0, VTD_PGTT_FIRST, 0),
                          vtd_pasid_first(d->table.levels, d->table.root), d->id);
@@ -432,15 +531,24 @@ static bool vtd_attach(void *state, struct dma_domain *d, struct device *dev)
         vtd_context_high(aw, d->id), d->id);
 }
 
-static bool vtd_attach_identity(void *state, struct device *dev)
+static bool vtd_attach(void *state, struct dma_domain *d, struct device *dev)
 {
-    struct vtd_driver *v = state;
-    const unsigned aw    = lg2_floor(vtd_cap_sagaw(v->cap));
+    return attached(state, dev, let_in(state, d, dev));
+}
+
+static bool let_through(struct vtd_driver *v, struct device *dev)
+{
+    const unsigned aw = lg2_floor(vtd_cap_sagaw(v->cap));
     if (v->scalable)
         return set_pasid(v, dev, vtd_pasid_low(aw, VTD_PGTT_PASS_THROUGH, 0), 0,
                          IDENTITY_DOMAIN);
     return set_context(v, dev, VTD_CONTEXT_TT((uint64_t)VTD_TT_PASS_THROUGH),
                        vtd_context_high(aw, IDENTITY_DOMAIN), IDENTITY_DOMAIN);
+}
+
+static bool vtd_attach_identity(void *state, struct device *dev)
+{
+    return attached(state, dev, let_through(state, dev));
 }
 
 /* The entry is gone and nothing caches it: the tables behind it are free. */
@@ -467,6 +575,7 @@ static void vtd_detach(void *state, struct dma_domain *d, struct device *dev)
     submit_one(v, whole_domain(v, domain));
     if (d != NULL && has_device_tlb(v, dev))
         submit_one(v, vtd_inv_devtlb(dev->requester, DEVICE_DEPTH, 0, ORDER_EVERYTHING));
+    detached(v, dev);
     if (v->scalable)
         free_pasid(v, context);
 }
@@ -504,7 +613,7 @@ static void flush(struct vtd_driver *v, struct dma_domain *d, uint64_t first, ui
     const unsigned order = covering_order(first, last);
     struct vtd_descriptor batch[QUEUE_BATCH];
     uint32_t n = 0;
-    lock_take(cpu, &d->tag_lock);
+    lock_take_as(cpu, &d->tag_lock, OWNER_inval_lock);
     cpu_spend(cpu, v->kernel->cost.flush_range_cycles);
     batch[n++] = choose(v, d->id, first, order, leaf_only);
     for (unsigned i = 0; devices && i < d->devices; i++) {
@@ -534,6 +643,179 @@ static void vtd_flush_all(void *state, struct dma_domain *d)
     flush(state, d, 0, UINT64_MAX, false, true);
 }
 
+/* ---- At the policy's grain ----------------------------------------------------------- */
+
+/* Descriptors on their way into the queue: one wait for as many as fit a batch. */
+struct vtd_batch {
+    struct vtd_driver *driver;
+    struct vtd_descriptor descriptor[QUEUE_BATCH];
+    uint32_t count;
+};
+
+static void batch_submit(struct vtd_batch *b)
+{
+    if (b->count > 0)
+        submit_all(b->driver, b->descriptor, b->count);
+    b->count = 0;
+}
+
+static void batch_add(struct vtd_batch *b, struct vtd_descriptor descriptor)
+{
+    if (b->count == QUEUE_BATCH)
+        batch_submit(b);
+    b->descriptor[b->count++] = descriptor;
+}
+
+/* The same block in every device that keeps translations. */
+static void batch_add_devices(struct vtd_batch *b, const struct dma_domain *d,
+                              uint64_t first, unsigned order)
+{
+    for (unsigned i = 0; i < d->devices; i++)
+        if (has_device_tlb(b->driver, d->device[i]))
+            batch_add(b, vtd_inv_devtlb(d->device[i]->requester, DEVICE_DEPTH,
+                                        order == ORDER_EVERYTHING
+                                            ? 0
+                                            : align_down(first, PAGE_SHIFT + order),
+                                        order));
+}
+
+static void add_block(struct vtd_batch *b, const struct dma_domain *d, uint64_t first,
+                      uint64_t last, bool leaf_only)
+{
+    const unsigned order = covering_order(first, last);
+    batch_add(b, choose(b->driver, d->id, first, order, leaf_only));
+    batch_add_devices(b, d, first, order);
+}
+
+static void add_pages(struct vtd_batch *b, const struct dma_domain *d,
+                      const struct flush_span *span, const struct flush_how *how)
+{
+    for (uint64_t at = span->first; at <= span->last; at += PAGE_SIZE) {
+        add_block(b, d, at, at, !how->tables);
+        if (how->grain == GRAIN_page_sync)
+            batch_submit(b);
+    }
+}
+
+static void add_everything(struct vtd_batch *b, const struct dma_domain *d, bool global)
+{
+    batch_add(b, global ? vtd_inv_iotlb(VTD_GLOBAL, 0, 0, 0, false)
+                        : whole_domain(b->driver, d->id));
+    batch_add_devices(b, d, 0, ORDER_EVERYTHING);
+}
+
+/* Aligned powers of two of pages that make up exactly the span, the largest first where
+ * they fit; VT-d has no command for any number of pages. */
+static void add_exactly(struct vtd_batch *b, const struct dma_domain *d,
+                        const struct flush_span *span, const struct flush_how *how)
+{
+    uint64_t at = span->first, pages = (span->last - span->first + 1) >> PAGE_SHIFT;
+    while (pages > 0) {
+        unsigned order = lg2_floor(pages);
+        while ((at >> PAGE_SHIFT & mask_lg2(order)) != 0)
+            order--;
+        const uint64_t bytes = PAGE_SIZE << order;
+        add_block(b, d, at, at + bytes - 1, !how->tables);
+        at += bytes;
+        pages -= UINT64_C(1) << order;
+    }
+}
+
+static uint64_t pages_in(const struct flush_span *span, unsigned spans)
+{
+    uint64_t pages = 0;
+    for (unsigned i = 0; i < spans; i++)
+        pages += (span[i].last - span[i].first + 1) >> PAGE_SHIFT;
+    return pages;
+}
+
+static void add_span(struct vtd_batch *b, const struct dma_domain *d,
+                     const struct flush_span *span, const struct flush_how *how)
+{
+    switch (how->grain) {
+    case GRAIN_page:
+    case GRAIN_page_sync:
+    case GRAIN_hybrid:
+        add_pages(b, d, span, how);
+        return;
+    case GRAIN_range:
+        add_exactly(b, d, span, how);
+        return;
+    default:
+        add_block(b, d, span->first, span->last, !how->tables);
+    }
+}
+
+static void add_spans(struct vtd_batch *b, const struct dma_domain *d,
+                      const struct flush_span *span, unsigned spans,
+                      const struct flush_how *how)
+{
+    const bool many =
+        how->grain == GRAIN_hybrid && pages_in(span, spans) > how->hybrid_pages;
+    if (many || how->grain == GRAIN_domain || how->grain == GRAIN_global) {
+        add_everything(b, d, how->grain == GRAIN_global);
+        return;
+    }
+    for (unsigned i = 0; i < spans; i++)
+        add_span(b, d, &span[i], how);
+}
+
+static void vtd_flush_spans(void *state, struct dma_domain *d,
+                            const struct flush_span *span, unsigned spans,
+                            const struct flush_how *how)
+{
+    struct vtd_batch b = { .driver = state };
+    struct cpu *cpu    = cpu_this();
+    lock_take_as(cpu, &d->tag_lock, OWNER_inval_lock);
+    cpu_spend(cpu, b.driver->kernel->cost.flush_range_cycles);
+    add_spans(&b, d, span, spans, how);
+    batch_submit(&b);
+    lock_release(cpu, &d->tag_lock);
+}
+
+/* What does not fit into one batch is waited for, all but its end. */
+static uint64_t vtd_post(void *state, struct dma_domain *d, const struct flush_span *span,
+                         const struct flush_how *how)
+{
+    struct vtd_batch b   = { .driver = state };
+    struct vtd_driver *v = state;
+    struct cpu *cpu      = cpu_this();
+    lock_take_as(cpu, &d->tag_lock, OWNER_inval_lock);
+    cpu_spend(cpu, v->kernel->cost.flush_range_cycles);
+    add_spans(&b, d, span, 1, how);
+    for (uint32_t i = 0; i < b.count; i++)
+        count(v->kernel, b.descriptor[i]);
+    lock_take_as(cpu, &v->lock, OWNER_inval_lock);
+    cpu_irq_disable(cpu);
+    const uint32_t first = enqueue(v, b.descriptor, b.count);
+    lock_release(cpu, &v->lock);
+    cpu_irq_enable(cpu);
+    lock_release(cpu, &d->tag_lock);
+    return first | (uint64_t)b.count << 32;
+}
+
+/* An aborted post is made again, and now somebody waits: its descriptors are still there.
+ */
+static bool vtd_posted_done(void *state, uint64_t ticket)
+{
+    struct vtd_descriptor again[QUEUE_BATCH];
+    struct vtd_driver *v = state;
+    struct cpu *cpu      = cpu_this();
+    const uint32_t first = (uint32_t)ticket, n = (uint32_t)(ticket >> 32);
+    const uint32_t status = cpu_read32(cpu, status_slot(v, first + n));
+    if (status == SLOT_IN_USE)
+        return false;
+    for (uint32_t i = 0; status == SLOT_ABORT && i < n; i++)
+        again[i] = (struct vtd_descriptor){ cpu_read64(cpu, queue_slot(v, first + i)),
+                                            cpu_read64(cpu, queue_slot(v, first + i) + 8) };
+    lock_take_as(cpu, &v->lock, OWNER_inval_lock);
+    dequeue(v, first, n);
+    lock_release(cpu, &v->lock);
+    if (status == SLOT_ABORT)
+        submit_all(v, again, n);
+    return true;
+}
+
 static void vtd_map_sync(void *state, struct dma_domain *d, uint64_t first, uint64_t last)
 {
     struct vtd_driver *v = state;
@@ -557,4 +839,7 @@ const struct backend backend_vtd = {
     .map_sync        = vtd_map_sync,
     .flush_range     = vtd_flush_range,
     .flush_all       = vtd_flush_all,
+    .flush_spans     = vtd_flush_spans,
+    .post            = vtd_post,
+    .posted_done     = vtd_posted_done,
 };

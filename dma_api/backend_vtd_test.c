@@ -307,7 +307,7 @@ static void polls(struct kernel_rig *r, void *state)
         EXPECT_EQUAL(cpu_owner_cycles(cpu, OWNER_inval_wait) - wait,
                      turned * turn + c->llc_cycles);
     }
-    EXPECT_EQUAL(cpu_owner_cycles(cpu, OWNER_lock_wait), 0);
+    EXPECT_EQUAL(cpu_owner_cycles(cpu, OWNER_inval_lock), 0);
     EXPECT_EQUAL(cpu->irq_off, 0);
 }
 
@@ -345,7 +345,7 @@ static void contends(struct kernel_rig *r, void *state)
     }
     EXPECT_EQUAL(mine, EACH);
     EXPECT(switches > EACH);
-    EXPECT(cpu_owner_cycles(cpu_this(), OWNER_lock_wait) > 0);
+    EXPECT(cpu_owner_cycles(cpu_this(), OWNER_inval_lock) > 0);
     kernel_rig_meet(r);
     for (unsigned i = 1; i < r->cpus; i++) {
         if (me == i)

@@ -8,9 +8,26 @@
  * scattered pages and vmap them, so that virt_to_phys holds for it. The atomic pool of
  * devices that are not coherent is ordinary memory.
  */
+#include "dma_api/dma-debug.h"
 #include "dma_api/dma-iommu.h"
 #include "dma_api/vmap.h"
 #include "sim/base/lg2.h"
+
+/* What the checker is told of memory: what the CPU has is a page where memory is one. */
+static struct dma_debug_mapping debugged(enum dma_debug_kind kind, dma_addr_t addr,
+                                         size_t size, enum dma_data_direction dir,
+                                         phys_addr_t phys)
+{
+    return (struct dma_debug_mapping){ kind, addr, size, dir, phys, 0 };
+}
+
+static phys_addr_t phys_of(const struct device *dev, const void *memory,
+                           unsigned long attrs)
+{
+    return attrs & DMA_ATTR_NO_KERNEL_MAPPING && !dev->dma_iommu
+               ? page_to_phys((const struct page *)memory)
+               : virt_to_phys(memory);
+}
 
 static unsigned order_of(size_t size)
 {
@@ -43,6 +60,12 @@ void *dma_alloc_attrs(struct device *dev, size_t size, dma_addr_t *handle, gfp_t
     const struct dma_call call = dma_call_enter(k, PHASE_map);
     void *memory               = dev->dma_iommu ? iommu_dma_alloc(dev, size, handle)
                                                 : direct_alloc(dev, size, handle, attrs);
+    if (memory != NULL && dma_debug_on(dev)) {
+        const struct dma_debug_mapping m =
+            debugged(DMA_DEBUG_COHERENT, *handle, size, DMA_BIDIRECTIONAL,
+                     phys_of(dev, memory, attrs));
+        dma_debug_map(dev, &m);
+    }
     dma_call_leave(call);
     return memory;
 }
@@ -50,10 +73,7 @@ void *dma_alloc_attrs(struct device *dev, size_t size, dma_addr_t *handle, gfp_t
 static void direct_free(struct device *dev, size_t size, void *cpu_addr,
                         unsigned long attrs)
 {
-    const phys_addr_t phys = attrs & DMA_ATTR_NO_KERNEL_MAPPING
-                                 ? page_to_phys((struct page *)cpu_addr)
-                                 : virt_to_phys(cpu_addr);
-    kernel_pages_put(dev->kernel, phys, order_of(size));
+    kernel_pages_put(dev->kernel, phys_of(dev, cpu_addr, attrs), order_of(size));
 }
 
 void dma_free_attrs(struct device *dev, size_t size, void *cpu_addr, dma_addr_t handle,
@@ -63,6 +83,14 @@ void dma_free_attrs(struct device *dev, size_t size, void *cpu_addr, dma_addr_t 
         kernel_warn_once(dev->kernel, "dma_free_attrs: interrupts are off");
     if (cpu_addr == NULL)
         return;
+    if (dma_debug_on(dev)) {
+        struct dma_debug_mapping m =
+            debugged(DMA_DEBUG_COHERENT, handle, size, DMA_BIDIRECTIONAL,
+                     phys_of(dev, cpu_addr, attrs));
+        if (!dma_debug_unmap(dev, &m))
+            return;
+        size = m.size;
+    }
     const struct dma_call call = dma_call_enter(dev->kernel, PHASE_unmap);
     if (dev->dma_iommu)
         iommu_dma_free(dev, size, cpu_addr, handle);
@@ -115,6 +143,11 @@ struct page *dma_alloc_pages(struct device *dev, size_t size, dma_addr_t *handle
     }
     const struct dma_call call = dma_call_enter(k, PHASE_map);
     const phys_addr_t phys     = get_pages(dev, size, handle, dir);
+    if (phys != 0 && dma_debug_on(dev)) {
+        const struct dma_debug_mapping m =
+            debugged(DMA_DEBUG_PAGES, *handle, size, dir, phys);
+        dma_debug_map(dev, &m);
+    }
     dma_call_leave(call);
     return phys == 0 ? NULL : phys_to_page(phys);
 }
@@ -122,6 +155,13 @@ struct page *dma_alloc_pages(struct device *dev, size_t size, dma_addr_t *handle
 void dma_free_pages(struct device *dev, size_t size, struct page *page, dma_addr_t handle,
                     enum dma_data_direction dir)
 {
+    if (dma_debug_on(dev)) {
+        struct dma_debug_mapping m =
+            debugged(DMA_DEBUG_PAGES, handle, size, dir, page_to_phys(page));
+        if (!dma_debug_unmap(dev, &m))
+            return;
+        size = m.size;
+    }
     const struct dma_call call = dma_call_enter(dev->kernel, PHASE_unmap);
     put_pages(dev, size, page_to_phys(page), handle, dir);
     dma_call_leave(call);
@@ -190,11 +230,13 @@ static bool chunks_get(struct kernel *k, struct noncontiguous *n, uint64_t sizes
     return true;
 }
 
-/* One element for each contiguous run of chunks. */
-static void list_chunks(struct kernel *k, struct noncontiguous *n)
+/* One element for each contiguous run of chunks. False: no memory for the list. */
+static bool list_chunks(struct kernel *k, struct noncontiguous *n)
 {
-    struct scatterlist *sgl = kernel_host_alloc(k, n->chunks, sizeof *sgl);
+    struct scatterlist *sgl = kernel_host_try(k, n->chunks, sizeof *sgl);
     unsigned used           = 0;
+    if (sgl == NULL)
+        return false;
     sg_init_table(sgl, n->chunks);
     for (unsigned i = 0; i < n->chunks; i++) {
         const unsigned bytes   = 1U << (n->chunk[i].order + PAGE_SHIFT);
@@ -207,6 +249,7 @@ static void list_chunks(struct kernel *k, struct noncontiguous *n)
     }
     sg_mark_end(&sgl[used - 1]);
     n->table = (struct sg_table){ sgl, 1, used };
+    return true;
 }
 
 /* Maps every element, one behind the other, or nothing. */
@@ -237,8 +280,7 @@ static bool map_chunks(struct device *dev, struct noncontiguous *n, uint64_t byt
     none.iova               = dma_iova_get(dev, bytes, dev->coherent_dma_mask);
     if (none.iova == 0)
         return false;
-    list_chunks(dev->kernel, n);
-    if (!map_list(d, none.iova, &n->table)) {
+    if (!list_chunks(dev->kernel, n) || !map_list(d, none.iova, &n->table)) {
         domain_release(d, &none);
         return false;
     }
@@ -251,11 +293,14 @@ static bool map_chunks(struct device *dev, struct noncontiguous *n, uint64_t byt
 static struct sg_table *iommu_alloc(struct device *dev, uint64_t bytes, unsigned long attrs)
 {
     struct kernel *k        = dev->kernel;
-    struct noncontiguous *n = kernel_host_alloc(k, 1, sizeof *n);
+    struct noncontiguous *n = kernel_host_try(k, 1, sizeof *n);
     const uint64_t sizes =
         attrs & DMA_ATTR_ALLOC_SINGLE_PAGES ? PAGE_SIZE : dev->domain->table.leaf_sizes;
-    n->chunk = kernel_host_alloc(k, bytes >> PAGE_SHIFT, sizeof *n->chunk);
-    if (chunks_get(k, n, sizes, bytes >> PAGE_SHIFT) && map_chunks(dev, n, bytes))
+    if (n == NULL)
+        return NULL;
+    n->chunk = kernel_host_try(k, bytes >> PAGE_SHIFT, sizeof *n->chunk);
+    if (n->chunk != NULL && chunks_get(k, n, sizes, bytes >> PAGE_SHIFT)
+        && map_chunks(dev, n, bytes))
         return &n->table;
     chunks_free(k, n);
     return NULL;
@@ -266,11 +311,15 @@ static struct sg_table *single_alloc(struct device *dev, uint64_t bytes,
                                      enum dma_data_direction dir)
 {
     dma_addr_t handle;
-    const phys_addr_t phys = get_pages(dev, bytes, &handle, dir);
-    if (phys == 0)
+    struct kernel *k        = dev->kernel;
+    struct noncontiguous *n = kernel_host_try(k, 1, sizeof *n);
+    struct scatterlist *sgl = n == NULL ? NULL : kernel_host_try(k, 1, sizeof *sgl);
+    const phys_addr_t phys  = sgl == NULL ? 0 : get_pages(dev, bytes, &handle, dir);
+    if (phys == 0) {
+        kernel_host_free(k, sgl);
+        kernel_host_free(k, n);
         return NULL;
-    struct noncontiguous *n = kernel_host_alloc(dev->kernel, 1, sizeof *n);
-    struct scatterlist *sgl = kernel_host_alloc(dev->kernel, 1, sizeof *sgl);
+    }
     sg_init_table(sgl, 1);
     sg_set_page(sgl, phys_to_page(phys), (unsigned)bytes, 0);
     sgl->dma_address = handle;
@@ -298,6 +347,11 @@ struct sg_table *dma_alloc_noncontiguous(struct device *dev, size_t size,
     const struct dma_call call = dma_call_enter(k, PHASE_map);
     struct sg_table *sgt =
         dev->dma_iommu ? iommu_alloc(dev, bytes, attrs) : single_alloc(dev, bytes, dir);
+    if (sgt != NULL && dma_debug_on(dev)) {
+        const struct dma_debug_mapping m = debugged(
+            DMA_DEBUG_NONCONTIGUOUS, sgt->sgl->dma_address, size, dir, sg_phys(sgt->sgl));
+        dma_debug_map(dev, &m);
+    }
     dma_call_leave(call);
     return sgt;
 }
@@ -305,6 +359,13 @@ struct sg_table *dma_alloc_noncontiguous(struct device *dev, size_t size,
 void dma_free_noncontiguous(struct device *dev, size_t size, struct sg_table *sgt,
                             enum dma_data_direction dir)
 {
+    if (dma_debug_on(dev)) {
+        struct dma_debug_mapping m = debugged(
+            DMA_DEBUG_NONCONTIGUOUS, sgt->sgl->dma_address, size, dir, sg_phys(sgt->sgl));
+        if (!dma_debug_unmap(dev, &m))
+            return;
+        size = m.size;
+    }
     const struct dma_call call = dma_call_enter(dev->kernel, PHASE_unmap);
     struct noncontiguous *n    = (struct noncontiguous *)(void *)sgt;
     if (dev->dma_iommu)

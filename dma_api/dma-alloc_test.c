@@ -205,7 +205,7 @@ static void large(struct kernel_rig *r, void *state)
     expect_bytes(r, sgt, size);
     dma_free_noncontiguous(dev, size, sgt, DMA_TO_DEVICE);
     expect_empty(r);
-    kernel_rig_fail_at(r, 1); /* No large page: small ones do. */
+    kernel_rig_fail_at(r, 3); /* Behind the lists. No large page: small ones do. */
     sgt = dma_alloc_noncontiguous(dev, 2 << 20, DMA_TO_DEVICE, GFP_KERNEL, 0);
     REQUIRE(sgt != NULL);
     EXPECT(r->allocations > 512);
@@ -233,7 +233,7 @@ static void half_mapped(struct kernel_rig *r, void *state)
     kernel_pages_put(&r->kernel, kernel_pages_get(&r->kernel, 0),
                      0); /* Far from the rest. */
     const dma_addr_t iova = TOP - (4 << 20);
-    kernel_rig_fail_at(r, 6); /* Behind both pages, the address node and two tables. */
+    kernel_rig_fail_at(r, 9); /* Behind lists, both pages, the address node, two tables. */
     EXPECT(
         dma_alloc_noncontiguous(&r->device, (2 << 20) + PAGE, DMA_TO_DEVICE, GFP_KERNEL, 0)
         == NULL);
@@ -319,7 +319,8 @@ static unsigned fail_each(enum kernel_rig_hardware hardware,
 TEST_CASE(dma_alloc, no_memory_at_any_place_leaves_nothing_behind)
 {
     EXPECT_EQUAL(fail_each(RIG_FAKE, try_pages), 4); /* The memory, and three tables. */
-    EXPECT_EQUAL(fail_each(RIG_FAKE, try_noncontiguous), 9); /* Five pages, and vmap. */
+    /* Five pages, three tables, three lists, and vmap. */
+    EXPECT_EQUAL(fail_each(RIG_FAKE, try_noncontiguous), 12);
     EXPECT_EQUAL(fail_each(RIG_DIRECT, try_pages), 1);
-    EXPECT_EQUAL(fail_each(RIG_DIRECT, try_noncontiguous), 1);
+    EXPECT_EQUAL(fail_each(RIG_DIRECT, try_noncontiguous), 3);
 }

@@ -30,14 +30,24 @@ static bool writes_around_caches(const struct device *dev, enum dma_data_directi
     return dev->noncoherent && dir != DMA_TO_DEVICE;
 }
 
+/* The flush policy has bounce buffers mapped for good, and moves all data through them. */
+static bool policy_bounces(const struct device *dev, size_t size)
+{
+    const struct dma_domain *d = dev->domain;
+    return d->policy->bounces && d->policy->serves(d->policy_state, size);
+}
+
 bool dma_may_bounce(const struct device *dev, size_t size, enum dma_data_direction dir)
 {
-    return dev->untrusted || (writes_around_caches(dev, dir) && shares_line(size));
+    return dev->untrusted || (writes_around_caches(dev, dir) && shares_line(size))
+           || policy_bounces(dev, size);
 }
 
 bool dma_must_bounce(const struct device *dev, phys_addr_t phys, size_t size,
                      enum dma_data_direction dir)
 {
+    if (policy_bounces(dev, size))
+        return true;
     return dma_may_bounce(dev, size, dir)
            && ((phys | size) & domain_granule_mask(dev->domain)) != 0;
 }
@@ -47,8 +57,10 @@ bool dma_sg_may_bounce(const struct device *dev, struct scatterlist *sgl, int ne
 {
     struct scatterlist *sg;
     int i;
-    if (dev->untrusted || !writes_around_caches(dev, dir))
-        return dev->untrusted;
+    if (dev->untrusted || dev->domain->policy->serves != NULL)
+        return true;
+    if (!writes_around_caches(dev, dir))
+        return false;
     for_each_sg(sgl, sg, nents, i)
     {
         if (shares_line(sg->length))

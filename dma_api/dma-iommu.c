@@ -9,18 +9,39 @@
 #include "dma_api/dma-iommu.h"
 
 #include "dma_api/dma-bounce.h"
+#include "dma_api/dma-debug.h"
 #include "dma_api/dma-sync.h"
 #include "sim/base/lg2.h"
+
+/* Both of the device and of the bus that it is on. */
+static uint64_t reachable(const struct device *dev, uint64_t mask)
+{
+    return dev->bus_dma_limit != 0 && dev->bus_dma_limit < mask ? dev->bus_dma_limit : mask;
+}
+
+static dma_addr_t find_addresses(struct dma_domain *d, struct device *dev, uint64_t bytes,
+                                 uint64_t mask)
+{
+    dma_addr_t iova = 0;
+    if (d->policy->address != NULL)
+        iova = d->policy->address(d, d->policy_state, dev, bytes, reachable(dev, mask));
+    if (iova == 0)
+        iova = iova_alloc_for(&d->iova, dev, bytes, mask, d->aperture_last);
+    if (iova == 0 && domain_make_room(d))
+        iova = iova_alloc_for(&d->iova, dev, bytes, mask, d->aperture_last);
+    return iova;
+}
 
 dma_addr_t dma_iova_get(struct device *dev, uint64_t bytes, uint64_t mask)
 {
     struct cpu *cpu            = cpu_this();
     struct dma_domain *d       = dev->domain;
     const enum cpu_owner owner = cpu_own(cpu, OWNER_iova_alloc);
-    const dma_addr_t iova    = iova_alloc_for(&d->iova, dev, bytes, mask, d->aperture_last);
-    const struct observer *o = &d->kernel->observer;
+    const dma_addr_t iova      = find_addresses(d, dev, bytes, mask);
+    const struct observer *o   = &d->kernel->observer;
     if (iova != 0 && o->handed_out != NULL)
         o->handed_out(o->self, d->id, iova, bytes, cpu->time);
+    batch_reused(d->batch);
     cpu_own(cpu, owner);
     return iova;
 }
@@ -35,6 +56,31 @@ static void free_iova(struct dma_domain *d, dma_addr_t iova, uint64_t bytes)
 
 /* ---- Single ranges
  * -------------------------------------------------------------------------- */
+
+/* Whether the policy keeps mappings of this size itself. */
+static bool policy_serves(const struct dma_domain *d, uint64_t bytes)
+{
+    return d->policy->serves != NULL && d->policy->serves(d->policy_state, bytes);
+}
+
+static dma_addr_t map_by_policy(struct device *dev, phys_addr_t phys, size_t size,
+                                unsigned prot)
+{
+    struct dma_domain *d         = dev->domain;
+    const uint64_t offset        = phys & domain_granule_mask(d);
+    const struct flush_mapping m = {
+        .dev   = dev,
+        .phys  = phys - offset,
+        .bytes = (size + offset + domain_granule_mask(d)) & ~domain_granule_mask(d),
+        .prot  = prot,
+        .mask  = reachable(dev, *dev->dma_mask),
+    };
+    const dma_addr_t iova = d->policy->map(d, d->policy_state, &m);
+    if (iova == 0)
+        return 0;
+    domain_lend(d, iova + offset, size);
+    return iova + offset;
+}
 
 static dma_addr_t map(struct device *dev, phys_addr_t phys, size_t size, unsigned prot,
                       uint64_t mask)
@@ -72,7 +118,11 @@ dma_addr_t iommu_dma_map_phys(struct device *dev, phys_addr_t phys, size_t size,
         dma_cache_for_device(dev, phys, size);
         dma_cache_barrier(dev);
     }
-    const dma_addr_t addr = map(dev, phys, size, dma_prot(dir), *dev->dma_mask);
+    dma_addr_t addr = 0;
+    if (policy_serves(dev->domain, size))
+        addr = map_by_policy(dev, phys, size, dma_prot(dir));
+    if (addr == 0)
+        addr = map(dev, phys, size, dma_prot(dir), *dev->dma_mask);
     if (addr == DMA_MAPPING_ERROR && !in_place)
         swiotlb_unmap(dev, phys, size, dir, attrs);
     return addr;
@@ -93,8 +143,13 @@ void dma_range_unmap(struct dma_domain *d, dma_addr_t addr, size_t size)
     struct flush_range range = { .iova  = addr - offset,
                                  .bytes = (size + offset + domain_granule_mask(d))
                                           & ~domain_granule_mask(d) };
+    if (d->policy->owns != NULL
+        && d->policy->owns(d, d->policy_state, range.iova, range.bytes)) {
+        domain_give_back(d, &range);
+        return;
+    }
     domain_unmap(d, &range);
-    d->policy->unmap(d, d->policy_state, &range);
+    domain_retire(d, &range);
 }
 
 void iommu_dma_unmap_phys(struct device *dev, dma_addr_t addr, size_t size,
@@ -145,7 +200,7 @@ static bool try_alloc(struct device *dev, struct dma_iova_state *state, phys_add
                       size_t size)
 {
     struct kernel *k = dev->kernel;
-    if (!dev->dma_iommu || k->release < LINUX_6_18)
+    if (!dev->dma_iommu || k->release < LINUX_6_18 || policy_serves(dev->domain, size))
         return false;
     if (size == 0 || size & DMA_IOVA_USE_SWIOTLB) {
         kernel_warn_once(k, "dma_iova_try_alloc: no size, or too large");
@@ -170,6 +225,8 @@ bool dma_iova_try_alloc(struct device *dev, struct dma_iova_state *state, phys_a
     *state                     = (struct dma_iova_state){ 0, 0 };
     const struct dma_call call = dma_call_enter(dev->kernel, PHASE_map);
     const bool done            = try_alloc(dev, state, phys, size);
+    if (dma_debug_on(dev))
+        dma_debug_alloc(dev, state);
     dma_call_leave(call);
     return done;
 }
@@ -184,6 +241,8 @@ static void free_whole(struct dma_domain *d, const struct dma_iova_state *state)
 
 void dma_iova_free(struct device *dev, struct dma_iova_state *state)
 {
+    if (dma_debug_on(dev) && !dma_debug_free_range(dev, state))
+        return;
     const struct dma_call call = dma_call_enter(dev->kernel, PHASE_unmap);
     free_whole(dev->domain, state);
     dev->kernel->stats.unmap++;
@@ -231,9 +290,13 @@ int dma_iova_link(struct device *dev, struct dma_iova_state *state, phys_addr_t 
                   size_t offset, size_t size, enum dma_data_direction dir,
                   unsigned long attrs)
 {
+    if (dma_debug_on(dev) && !dma_debug_link(dev, state, offset, size))
+        return -EINVAL;
     const struct dma_call call = dma_call_enter(dev->kernel, PHASE_map);
     const int error            = link(dev, state, phys, offset, size, dir, attrs);
     dev->kernel->stats.link += error == 0;
+    if (error == 0 && dma_debug_on(dev))
+        dma_debug_linked(dev, state, offset, size, dir);
     dma_call_leave(call);
     return error;
 }
@@ -241,6 +304,8 @@ int dma_iova_link(struct device *dev, struct dma_iova_state *state, phys_addr_t 
 int dma_iova_sync(struct device *dev, struct dma_iova_state *state, size_t offset,
                   size_t size)
 {
+    if (dma_debug_on(dev))
+        dma_debug_sync_links(dev, state, offset, size);
     struct dma_domain *d       = dev->domain;
     const uint64_t first       = (state->addr + offset) & ~domain_granule_mask(d);
     const uint64_t last        = (state->addr + offset + size - 1) | domain_granule_mask(d);
@@ -270,6 +335,8 @@ void iommu_dma_unlink(struct device *dev, struct dma_iova_state *state, size_t o
 void dma_iova_unlink(struct device *dev, struct dma_iova_state *state, size_t offset,
                      size_t size, enum dma_data_direction dir, unsigned long attrs)
 {
+    if (dma_debug_on(dev) && !dma_debug_unlink(dev, state, offset, size, dir))
+        return;
     const struct dma_call call = dma_call_enter(dev->kernel, PHASE_unmap);
     iommu_dma_unlink(dev, state, offset, size, dir, attrs);
     dev->kernel->stats.unlink++;
@@ -282,7 +349,7 @@ static void destroy(struct device *dev, struct dma_iova_state *state, size_t map
     struct dma_domain *d = dev->domain;
     if (mapped_len == 0) {
         free_whole(d, state);
-    } else if (d->kernel->release >= LINUX_7_3) {
+    } else if (d->kernel->release >= LINUX_7_3 && d->policy->as_linux) {
         iommu_dma_unlink(dev, state, 0, mapped_len, dir, attrs);
         free_whole(d, state);
     } else {
@@ -294,6 +361,8 @@ static void destroy(struct device *dev, struct dma_iova_state *state, size_t map
 void dma_iova_destroy(struct device *dev, struct dma_iova_state *state, size_t mapped_len,
                       enum dma_data_direction dir, unsigned long attrs)
 {
+    if (dma_debug_on(dev) && !dma_debug_destroy(dev, state, &mapped_len, dir))
+        return;
     const struct dma_call call = dma_call_enter(dev->kernel, PHASE_unmap);
     destroy(dev, state, mapped_len, dir, attrs);
     dev->kernel->stats.unmap++;

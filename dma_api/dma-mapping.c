@@ -8,6 +8,7 @@
 
 #include <limits.h>
 
+#include "dma_api/dma-debug.h"
 #include "dma_api/dma-sync.h"
 #include "dma_api/swiotlb.h"
 #include "sim/base/lg2.h"
@@ -144,9 +145,16 @@ bool dma_need_unmap(struct device *dev)
     return dev->dma_iommu || !dma_skips_sync(dev);
 }
 
+void dma_unmap_batch_end(struct device *dev)
+{
+    if (dev->dma_iommu)
+        batch_driver_done(dev->domain->batch);
+}
+
 int dma_mapping_error(struct device *dev, dma_addr_t addr)
 {
-    (void)dev;
+    if (dev != NULL && dma_debug_on(dev))
+        dma_debug_ask_error(dev, addr);
     return addr == DMA_MAPPING_ERROR ? -ENOMEM : 0;
 }
 
@@ -205,6 +213,9 @@ dma_addr_t dma_map_phys(struct device *dev, phys_addr_t phys, size_t size,
     } else {
         k->stats.map++;
         k->stats.map_single++;
+        if (dma_debug_on(dev))
+            dma_debug_map(dev, &(struct dma_debug_mapping){ DMA_DEBUG_SINGLE, addr, size,
+                                                            dir, phys, attrs });
     }
     dma_call_leave(call);
     return addr;
@@ -215,6 +226,12 @@ void dma_unmap_phys(struct device *dev, dma_addr_t addr, size_t size,
 {
     if (attrs & DMA_ATTR_CC_SHARED && dev->dma_iommu)
         return; /* It was never mapped. */
+    if (dma_debug_on(dev)) {
+        struct dma_debug_mapping m = { DMA_DEBUG_SINGLE, addr, size, dir, 0, attrs };
+        if (!dma_debug_unmap(dev, &m))
+            return;
+        size = m.size;
+    }
     const struct dma_call call = dma_call_enter(dev->kernel, PHASE_unmap);
     if (dev->dma_iommu)
         iommu_dma_unmap_phys(dev, addr, size, dir, attrs);
@@ -323,6 +340,8 @@ static int map_sg(struct device *dev, struct scatterlist *sgl, int nents,
     } else {
         k->stats.map++;
         k->stats.map_sg++;
+        if (dma_debug_on(dev))
+            dma_debug_map_sg(dev, sgl, nents, mapped, dir, attrs);
     }
     dma_call_leave(call);
     return mapped;
@@ -348,6 +367,8 @@ int dma_map_sgtable(struct device *dev, struct sg_table *sgt, enum dma_data_dire
 void dma_unmap_sg_attrs(struct device *dev, struct scatterlist *sgl, int nents,
                         enum dma_data_direction dir, unsigned long attrs)
 {
+    if (dma_debug_on(dev) && !dma_debug_unmap_sg(dev, sgl, &nents, dir))
+        return;
     const struct dma_call call = dma_call_enter(dev->kernel, PHASE_unmap);
     if (dev->dma_iommu)
         iommu_dma_unmap_sg(dev, sgl, nents, dir, attrs);

@@ -93,6 +93,8 @@ struct device {
     bool dac_first; /* 32-bit addresses ran out: it starts with the full mask. */
     bool ats;       /* It asks for translations ahead and keeps them (PCIe ATS). */
     struct dma_domain *domain;
+    struct device *next_attached; /* Behind the same IOMMU; its driver's. */
+    bool gone;                    /* Unplugged: nothing of it answers any more. */
     bool untrusted; /* Behind an external port: strict, and never a page beside its data. */
     bool noncoherent; /* Its accesses pass the CPUs' caches by. */
     bool bounced;     /* A bounce buffer was used: from then on syncs have work to do. */
@@ -169,6 +171,13 @@ size_t dma_opt_mapping_size(struct device *dev);
 size_t dma_max_mapping_size(struct device *dev);
 /* Whether dma_unmap_* has anything to do, so that the driver must keep what it takes. */
 bool dma_need_unmap(struct device *dev);
+
+/*
+ * Not of Linux: the driver has ended a batch of unmaps on this CPU, e.g. at the end of an
+ * interrupt that completed several requests. Free, except under flush policies that wait
+ * for it (`iovasim policies`, xsmmu).
+ */
+void dma_unmap_batch_end(struct device *dev);
 /* Whether dma_sync_* of this mapping has anything to do. */
 bool dma_need_sync(struct device *dev, dma_addr_t addr);
 
@@ -257,6 +266,16 @@ static inline struct page *sg_page(const struct scatterlist *sg)
 {
     return (struct page *)(uintptr_t)(sg->page_link & ~3UL);
 }
+static inline void *sg_virt(struct scatterlist *sg)
+{
+    return (char *)phys_to_virt(page_to_phys(sg_page(sg))) + sg->offset;
+}
+/* buf is of memory that is mapped for the CPU as it lies. */
+static inline void sg_set_buf(struct scatterlist *sg, const void *buf, unsigned int buflen)
+{
+    const phys_addr_t phys = virt_to_phys(buf);
+    sg_set_page(sg, phys_to_page(phys), buflen, (unsigned int)(phys & ~PAGE_MASK));
+}
 static inline phys_addr_t sg_phys(const struct scatterlist *sg)
 {
     return page_to_phys(sg_page(sg)) + sg->offset;
@@ -266,6 +285,9 @@ static inline phys_addr_t sg_phys(const struct scatterlist *sg)
 #define sg_dma_len(sg)     ((sg)->dma_length)
 #define for_each_sg(sgl, sg, nr, i)                                                        \
     for ((i) = 0, (sg) = (sgl); (i) < (nr); (i)++, (sg) = sg_next(sg))
+/* The elements as the CPU has them, and the segments as the device does. */
+#define for_each_sgtable_sg(sgt, sg, i)     for_each_sg((sgt)->sgl, sg, (sgt)->orig_nents, i)
+#define for_each_sgtable_dma_sg(sgt, sg, i) for_each_sg((sgt)->sgl, sg, (sgt)->nents, i)
 
 /* The number of mapped segments, 0 on any error. */
 unsigned int dma_map_sg_attrs(struct device *dev, struct scatterlist *sgl, int nents,
@@ -353,6 +375,22 @@ void dma_free_noncontiguous(struct device *dev, size_t size, struct sg_table *sg
 void *dma_vmap_noncontiguous(struct device *dev, size_t size, struct sg_table *sgt);
 void dma_vunmap_noncontiguous(struct device *dev, void *vaddr);
 
+/* ---- Pools of small blocks (linux/dmapool.h)
+ * ------------------------------------------------------------------------ */
+
+struct dma_pool;
+
+/* Coherent blocks of size bytes at multiples of align (a power of two; 0: any), none across
+ * a multiple of boundary (a power of two, at least size; 0: it does not matter). NULL: not
+ * these, or no memory. */
+struct dma_pool *dma_pool_create(const char *name, struct device *dev, size_t size,
+                                 size_t align, size_t boundary);
+/* Every block must have come back. NULL is nothing. */
+void dma_pool_destroy(struct dma_pool *pool);
+void *dma_pool_alloc(struct dma_pool *pool, gfp_t gfp, dma_addr_t *handle);  /* Or NULL. */
+void *dma_pool_zalloc(struct dma_pool *pool, gfp_t gfp, dma_addr_t *handle); /* Cleared. */
+void dma_pool_free(struct dma_pool *pool, void *vaddr, dma_addr_t addr);
+
 /* ---- The IOVA API
  * ------------------------------------------------------------------------ */
 
@@ -400,5 +438,7 @@ void dma_iova_destroy(struct device *dev, struct dma_iova_state *state, size_t m
 #ifdef __cplusplus
 }
 #endif
+
+#include "dma_api/dma-sites.h"
 
 #endif

@@ -7,6 +7,7 @@
 #include "dma_api/dma-sync.h"
 
 #include "dma_api/dma-bounce.h"
+#include "dma_api/dma-debug.h"
 #include "sim/base/lg2.h"
 
 /* ---- Caches -------------------------------------------------------------------------- */
@@ -100,6 +101,8 @@ static void sync_leave(struct device *dev, struct dma_call call)
 void dma_sync_single_for_cpu(struct device *dev, dma_addr_t addr, size_t size,
                              enum dma_data_direction dir)
 {
+    if (dma_debug_on(dev))
+        dma_debug_sync(dev, addr, size, dir);
     if (dma_skips_sync(dev))
         return;
     const struct dma_call call = sync_enter(dev, dir);
@@ -110,6 +113,8 @@ void dma_sync_single_for_cpu(struct device *dev, dma_addr_t addr, size_t size,
 void dma_sync_single_for_device(struct device *dev, dma_addr_t addr, size_t size,
                                 enum dma_data_direction dir)
 {
+    if (dma_debug_on(dev))
+        dma_debug_sync(dev, addr, size, dir);
     if (dma_skips_sync(dev))
         return;
     const struct dma_call call = sync_enter(dev, dir);
@@ -124,6 +129,8 @@ void dma_sync_sg_for_cpu(struct device *dev, struct scatterlist *sgl, int nents,
 {
     struct scatterlist *sg;
     int i;
+    if (dma_debug_on(dev))
+        dma_debug_sync_sg(dev, sgl, nents, dir);
     if (dma_skips_sync(dev))
         return;
     const struct dma_call call = sync_enter(dev, dir);
@@ -142,6 +149,8 @@ void dma_sync_sg_for_device(struct device *dev, struct scatterlist *sgl, int nen
 {
     struct scatterlist *sg;
     int i;
+    if (dma_debug_on(dev))
+        dma_debug_sync_sg(dev, sgl, nents, dir);
     if (dma_skips_sync(dev))
         return;
     const struct dma_call call = sync_enter(dev, dir);

@@ -24,14 +24,40 @@ const struct flush_policy *flush_for_device(const struct device *dev,
     return dev->untrusted ? &flush_strict : wanted;
 }
 
-static bool is_safe_for(const struct device *dev, const struct flush_policy *policy)
+struct flush_rules flush_policy_rules(const struct flush_policy *policy, const void *config,
+                                      const struct policy_config *moves)
 {
-    return !dev->untrusted || policy->promise == PROMISE_NOTHING_STALE;
+    struct flush_rules rules = { .batch = BATCH_each };
+    if (policy->rules != NULL)
+        policy->rules(config, &rules);
+    flush_rules_move(&rules, moves);
+    return rules;
 }
 
-static bool may_bounce(const struct device *dev)
+enum flush_promise flush_policy_promise(const struct flush_policy *policy,
+                                        const void *config,
+                                        const struct policy_config *moves, uint64_t *bound)
 {
-    return dev->untrusted || dev->noncoherent;
+    const struct flush_rules rules   = flush_policy_rules(policy, config, moves);
+    const enum flush_promise promise = flush_rules_promise(&rules, bound);
+    if (policy->bound != NULL)
+        *bound = policy->bound(config);
+    /* Rules never promise more than the verbs beside them. */
+    const bool verbs = policy->unmap != NULL || policy->map != NULL || !policy->translates;
+    return promise == PROMISE_NOTHING_STALE || verbs ? policy->promise : promise;
+}
+
+static bool is_safe_for(const struct dma_domain *d, const struct device *dev)
+{
+    uint64_t bound;
+    return !dev->untrusted
+           || (d->policy->promise == PROMISE_NOTHING_STALE
+               && flush_rules_promise(&d->rules, &bound) == PROMISE_NOTHING_STALE);
+}
+
+static bool may_bounce(const struct dma_domain *d, const struct device *dev)
+{
+    return dev->untrusted || dev->noncoherent || d->policy->bounces;
 }
 
 const char *flush_promise_text(enum flush_promise promise)
@@ -74,15 +100,26 @@ static void reserve_windows(struct dma_domain *d)
                      d->kernel->window[i].last >> lg2);
 }
 
+/* As Linux: a domain without memory for a flush queue is strict, and says nothing. */
+static const struct flush_policy *policy_with_memory(struct kernel *k,
+                                                     const struct flush_policy *policy)
+{
+    if (policy == &flush_strict || !kernel_no_memory(k, "flush queue"))
+        return policy;
+    return &flush_strict;
+}
+
 struct dma_domain *domain_new(struct kernel *k, const struct backend *backend,
                               void *backend_state, const struct flush_policy *policy,
                               const void *policy_config)
 {
-    struct dma_domain *d = kernel_host_alloc(k, 1, sizeof *d);
+    struct dma_domain *d = kernel_host_try(k, 1, sizeof *d);
     const struct pt_format *format;
     unsigned levels;
     uint64_t leaf_sizes;
     CHECK(policy->translates);
+    if (d == NULL)
+        return NULL;
     d->kernel        = k;
     d->backend       = backend;
     d->backend_state = backend_state;
@@ -100,8 +137,18 @@ struct dma_domain *domain_new(struct kernel *k, const struct backend *backend,
     d->table.leaf_prot   = backend->leaf_prot;
     const unsigned width = pt_input_lg2(format, levels);
     d->aperture_last     = mask_lg2(format->sign_extended ? width - 1 : width);
-    iova_init(&d->iova, k, format->page_lg2, 0);
+    if (!iova_init(&d->iova, k, format->page_lg2, 0)) {
+        pagetable_free(&d->table);
+        backend->domain_exit(backend_state, d);
+        kernel_host_free(k, d);
+        return NULL;
+    }
     reserve_windows(d);
+    policy                = policy_with_memory(k, policy);
+    d->policy             = policy;
+    d->rules              = flush_policy_rules(policy, policy_config, k->policy);
+    d->batch              = batch_new(d, &d->rules);
+    d->table.keeps_tables = d->rules.keep_tables;
     if (policy->state_bytes > 0)
         d->policy_state = kernel_host_alloc(k, 1, policy->state_bytes);
     if (policy->init != NULL)
@@ -112,6 +159,7 @@ struct dma_domain *domain_new(struct kernel *k, const struct backend *backend,
 void domain_free(struct dma_domain *d)
 {
     CHECK(d->devices == 0);
+    batch_free(d->batch); /* What waits there is released through the policy. */
     if (d->policy->exit != NULL)
         d->policy->exit(d, d->policy_state);
     iova_free_domain(&d->iova);
@@ -125,9 +173,9 @@ bool domain_attach(struct dma_domain *d, struct device *dev)
 {
     CHECK(dev->domain == NULL);
     CHECK(d->devices < DOMAIN_DEVICES_MAX);
-    if (!is_safe_for(dev, d->policy) || !d->backend->attach(d->backend_state, d, dev))
+    if (!is_safe_for(d, dev) || !d->backend->attach(d->backend_state, d, dev))
         return false;
-    if (may_bounce(dev))
+    if (may_bounce(d, dev))
         swiotlb_user_add(d->kernel);
     d->device[d->devices++] = dev;
     dev->domain             = d;
@@ -140,7 +188,7 @@ void domain_detach(struct dma_domain *d, struct device *dev)
     unsigned kept = 0;
     CHECK(dev->domain == d);
     d->backend->detach(d->backend_state, d, dev);
-    if (may_bounce(dev))
+    if (may_bounce(d, dev))
         swiotlb_user_remove(d->kernel);
     for (unsigned i = 0; i < d->devices; i++)
         if (d->device[i] != dev)
@@ -196,6 +244,17 @@ void domain_map_sync(struct dma_domain *d, dma_addr_t iova, uint64_t bytes)
     cpu_own(cpu, owner);
 }
 
+/* The range's addresses are used again although nothing was invalidated. */
+static void plant_reuse(struct dma_domain *d, const struct flush_range *range)
+{
+    const struct observer *o = &d->kernel->observer;
+    if (d->policy->map != NULL) /* What is unmapped is part of a pool no more. */
+        domain_pool(d, range->iova, range->bytes, false);
+    domain_give_back(d, range);
+    if (o->handed_out != NULL)
+        o->handed_out(o->self, d->id, range->iova, range->bytes, cpu_this()->time);
+}
+
 bool domain_unmap(struct dma_domain *d, struct flush_range *range)
 {
     struct cpu *cpu            = cpu_this();
@@ -204,17 +263,66 @@ bool domain_unmap(struct dma_domain *d, struct flush_range *range)
                                                  &range->tables, &range->leaf_lg2);
     if (unmapped != range->bytes)
         kernel_warn_once(d->kernel, "unmap: not what was mapped");
+    if (d->kernel->plant_reuse != 0 && --d->kernel->plant_reuse == 0)
+        plant_reuse(d, range);
     cpu_own(cpu, owner);
     return unmapped == range->bytes;
+}
+
+void domain_retire(struct dma_domain *d, struct flush_range *range)
+{
+    if (d->policy->unmap != NULL)
+        d->policy->unmap(d, d->policy_state, range);
+    else
+        batch_unmap(d->batch, range);
+}
+
+static struct flush_how how_to_flush(const struct dma_domain *d, bool tables)
+{
+    return (struct flush_how){ d->rules.grain, d->rules.hybrid_pages, tables };
+}
+
+void domain_flush_spans(struct dma_domain *d, const struct flush_span *span, unsigned spans,
+                        bool tables)
+{
+    const struct flush_how how = how_to_flush(d, tables);
+    struct cpu *cpu            = cpu_this();
+    const enum cpu_owner owner = cpu_own(cpu, OWNER_inval_submit);
+    d->backend->flush_spans(d->backend_state, d, span, spans, &how);
+    cpu_own(cpu, owner);
+}
+
+uint64_t domain_post(struct dma_domain *d, const struct flush_range *range)
+{
+    const struct flush_how how   = how_to_flush(d, range->tables.first != NULL);
+    const struct flush_span span = { range->iova, range->iova + range->bytes - 1,
+                                     range->leaf_lg2 };
+    struct cpu *cpu              = cpu_this();
+    const enum cpu_owner owner   = cpu_own(cpu, OWNER_inval_submit);
+    const uint64_t ticket        = d->backend->post(d->backend_state, d, &span, &how);
+    cpu_own(cpu, owner);
+    return ticket;
+}
+
+static void flush_one(struct dma_domain *d, const struct flush_range *range)
+{
+    const bool tables            = range->tables.first != NULL;
+    const struct flush_span span = { range->iova, range->iova + range->bytes - 1,
+                                     range->leaf_lg2 };
+    const struct flush_how how   = how_to_flush(d, tables);
+    /* The grain of a ring is that of its flushes; who cannot wait for one does as usual. */
+    if (how.grain == GRAIN_usual || d->rules.batch != BATCH_each)
+        d->backend->flush_range(d->backend_state, d, span.first, span.last, tables,
+                                span.leaf_lg2);
+    else
+        d->backend->flush_spans(d->backend_state, d, &span, 1, &how);
 }
 
 void domain_flush_range(struct dma_domain *d, struct flush_range *range)
 {
     struct cpu *cpu            = cpu_this();
     const enum cpu_owner owner = cpu_own(cpu, OWNER_inval_submit);
-    d->backend->flush_range(d->backend_state, d, range->iova,
-                            range->iova + range->bytes - 1, range->tables.first != NULL,
-                            range->leaf_lg2);
+    flush_one(d, range);
     cpu_own(cpu, OWNER_pt_unmap);
     table_list_free(d->kernel, &range->tables);
     cpu_own(cpu, owner);
@@ -226,6 +334,16 @@ void domain_flush_all(struct dma_domain *d)
     const enum cpu_owner owner = cpu_own(cpu, OWNER_inval_submit);
     d->backend->flush_all(d->backend_state, d);
     cpu_own(cpu, owner);
+}
+
+bool domain_make_room(struct dma_domain *d)
+{
+    return batch_make_room(d->batch);
+}
+
+void domain_expire(struct dma_domain *d, enum flush_stage stage)
+{
+    batch_expire(d->batch, stage);
 }
 
 void domain_give_back_held(struct dma_domain *d, const struct flush_range *range)
@@ -270,6 +388,7 @@ void domain_release(struct dma_domain *d, struct flush_range *range)
     const enum cpu_owner owner = cpu_own(cpu, OWNER_iova_free);
     const unsigned lg2         = d->table.format->page_lg2;
     table_list_free(d->kernel, &range->tables);
-    iova_free_fast(&d->iova, range->iova >> lg2, range->bytes >> lg2);
+    if (d->policy->take_back == NULL || !d->policy->take_back(d, d->policy_state, range))
+        iova_free_fast(&d->iova, range->iova >> lg2, range->bytes >> lg2);
     cpu_own(cpu, owner);
 }

@@ -9,6 +9,7 @@
 #define DMA_API_DOMAIN_H
 
 #include "dma_api/backend.h"
+#include "dma_api/batch.h"
 #include "dma_api/flush.h"
 #include "dma_api/iova.h"
 
@@ -20,6 +21,8 @@ struct dma_domain {
     void *backend_state;
     const struct flush_policy *policy;
     void *policy_state;
+    struct flush_rules rules; /* The policy's, moved along kernel.policy. */
+    struct batch *batch;
     uint32_t id; /* In the IOMMU's tags and in the observer's space. */
     struct pagetable table;
     struct iova_domain iova;
@@ -72,9 +75,24 @@ void domain_map_sync(struct dma_domain *d, dma_addr_t iova, uint64_t bytes);
 /* Clears the range's entries; false, after a warning, when not exactly they were mapped. */
 bool domain_unmap(struct dma_domain *d, struct flush_range *range);
 
+/* The range is unmapped; the policy sees to caches and addresses. */
+void domain_retire(struct dma_domain *d, struct flush_range *range);
+
 /* Invalidates the range everywhere and frees its tables: the strict way. */
 void domain_flush_range(struct dma_domain *d, struct flush_range *range);
 void domain_flush_all(struct dma_domain *d);
+/* Several spans; tables: some of their tables were taken out. */
+void domain_flush_spans(struct dma_domain *d, const struct flush_span *span, unsigned spans,
+                        bool tables);
+/* The range, without a wait; a ticket for backend.posted_done. Its tables are the
+ * caller's. */
+uint64_t domain_post(struct dma_domain *d, const struct flush_range *range);
+
+/* Before an allocation that failed is given up: true if it may succeed now. */
+bool domain_make_room(struct dma_domain *d);
+
+/* A stage of the policy's timer, in place of the timer itself (batch_expire). */
+void domain_expire(struct dma_domain *d, enum flush_stage stage);
 
 /* What the observer is told. give_back: from now on the memory behind the range is no
  * longer the device's, and may hold other data. give_back_held: it is software's, but keeps

@@ -11,6 +11,8 @@
 #define DMA_API_FLUSH_H
 
 #include "dma_api/pagetable.h"
+#include "dma_api/rules.h"
+#include "iommu_model/extension_spec.h"
 #include "sim/base/param.h"
 
 struct dma_domain;
@@ -35,19 +37,44 @@ struct flush_range {
     unsigned leaf_lg2;        /* The span of the smallest entries that it cleared; or 0. */
 };
 
-/* The two halves of what a policy's timer does. */
-enum flush_stage { FLUSH_INVALIDATE, FLUSH_RELEASE };
+/* A part of an address space, bytes, inclusive; leaf_lg2 as in struct flush_range. */
+struct flush_span {
+    uint64_t first, last;
+    unsigned leaf_lg2;
+};
+enum { FLUSH_SPANS_MAX = 16 }; /* In one flush. */
 
+/* What a mapping policy is asked to map: whole granules. */
+struct flush_mapping {
+    struct device *dev;
+    phys_addr_t phys;
+    uint64_t bytes;
+    unsigned prot; /* PT_READ, PT_WRITE */
+    uint64_t mask; /* The device's. */
+};
+
+/*
+ * A policy is its rules (dma_api/rules.h), which dma_api/batch.c carries out, and those of
+ * the verbs below that it needs beside them; each may be NULL. Verbs are called with
+ * interrupts in any state, on any CPU, by several CPUs at a time.
+ */
 struct flush_policy {
     const char *name, *summary, *source;
     enum flush_promise promise;
     /* How far a bounded promise goes, under this configuration: in ps, in unmaps or in
-     * bytes. NULL: the promise has no bound. */
+     * bytes. NULL: as far as the rules' does. */
     uint64_t (*bound)(const void *config);
     bool translates; /* False: the device is not behind page tables at all. */
+    uint64_t needs;  /* Hardware: EXT_CAP_* of iommu_model/extension_spec.h. */
     bool negative;   /* A negative control: breaks the invariants, and must be caught. */
+    /* dma_iova_destroy does what the followed release does; of other policies it is an
+     * unmap like any other. */
+    bool as_linux;
     const struct param_table *params; /* NULL: none. The prefix is the policy's name. */
     size_t state_bytes;
+
+    /* Where on the axes it stands; NULL: in the corner of strict. */
+    void (*rules)(const void *config, struct flush_rules *rules);
 
     /* Called once, when a domain begins to use the policy and when it ends. After exit
      * every range that unmap took has been released. On CPU 0. */
@@ -58,14 +85,27 @@ struct flush_policy {
      * The range's addresses come back: sooner or later domain_release must be called for
      * it, once no cache can hold a translation of it. The policy owns range->tables from
      * here on. Before it returns, and before anything can release the range, it calls
-     * domain_give_back: from then on the memory belongs to software again. Called with
-     * interrupts in any state, on any CPU, by several CPUs at a time.
+     * domain_give_back: from then on the memory belongs to software again. NULL: as the
+     * rules say.
      */
     void (*unmap)(struct dma_domain *d, void *state, struct flush_range *range);
 
-    /* A stage of the policy's timer, now and on this CPU, in place of the timer itself: for
-     * replays, whose recordings say when it fired. NULL: there is no timer. */
-    void (*expire)(struct dma_domain *d, void *state, enum flush_stage stage);
+    /*
+     * Mappings that the policy keeps itself. serves: whether it maps so many bytes; of
+     * those dma_iova_try_alloc refuses, and lists are mapped one by one. map: an address
+     * for them, or 0: it has none, map as usual. owns: whether the address is of map, and
+     * if so the mapping has ended. bounces: what it maps are bounce buffers.
+     */
+    bool (*serves)(const void *state, uint64_t bytes);
+    dma_addr_t (*map)(struct dma_domain *d, void *state, const struct flush_mapping *m);
+    bool (*owns)(struct dma_domain *d, void *state, dma_addr_t iova, uint64_t bytes);
+    bool bounces;
+
+    /* Addresses of the policy's own choice, in place of the allocator's; 0: ask that.
+     * take_back: true if the range's addresses were such. */
+    dma_addr_t (*address)(struct dma_domain *d, void *state, struct device *dev,
+                          uint64_t bytes, uint64_t mask);
+    bool (*take_back)(struct dma_domain *d, void *state, const struct flush_range *range);
 };
 
 extern const struct flush_policy flush_strict;
@@ -76,5 +116,14 @@ const struct flush_policy *flush_find(const char *name); /* NULL when there is n
 const struct flush_policy *flush_for_device(const struct device *dev,
                                             const struct flush_policy *wanted);
 const char *flush_member(unsigned index);
+
+/* Its rules under this configuration, moved along the axes (moves NULL: not). */
+struct flush_rules flush_policy_rules(const struct flush_policy *policy, const void *config,
+                                      const struct policy_config *moves);
+
+/* What it guarantees with them, and how far: in ps, in unmaps or in bytes. */
+enum flush_promise flush_policy_promise(const struct flush_policy *policy,
+                                        const void *config,
+                                        const struct policy_config *moves, uint64_t *bound);
 
 #endif

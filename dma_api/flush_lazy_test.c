@@ -445,16 +445,16 @@ static void in_halves(struct kernel_rig *r, void *state)
     (void)state;
     const dma_addr_t a = map(r), b = map(r), c = map(r);
     unmap(r, a);
-    r->policy->expire(r->domain, r->domain->policy_state, FLUSH_INVALIDATE);
+    domain_expire(r->domain, FLUSH_INVALIDATE);
     EXPECT_EQUAL(flushes(r), 1);
     EXPECT_EQUAL(released(r), 0);
     unmap(r, b); /* A call in between finds the first range covered. */
     EXPECT_EQUAL(released(r), 1);
-    r->policy->expire(r->domain, r->domain->policy_state, FLUSH_RELEASE);
+    domain_expire(r->domain, FLUSH_RELEASE);
     EXPECT_EQUAL(released(r), 1); /* The second was queued after the flush. */
     unmap(r, c);
-    r->policy->expire(r->domain, r->domain->policy_state, FLUSH_INVALIDATE);
-    r->policy->expire(r->domain, r->domain->policy_state, FLUSH_RELEASE);
+    domain_expire(r->domain, FLUSH_INVALIDATE);
+    domain_expire(r->domain, FLUSH_RELEASE);
     EXPECT_EQUAL(released(r), 3);
     EXPECT_EQUAL(flushes(r), 2);
     kernel_rig_sleep_until(cpu_this()->time + 3 * TIMEOUT);

@@ -5,15 +5,7 @@
  * Follows __iommu_dma_unmap of drivers/iommu/dma-iommu.c without a flush queue
  * (iommu.strict=1): clear the entries, flush the range, free tables, free the addresses.
  */
-#include "dma_api/domain.h"
-
-static void strict_unmap(struct dma_domain *d, void *state, struct flush_range *range)
-{
-    (void)state;
-    domain_flush_range(d, range); /* Before the release: a reused address must miss. */
-    domain_give_back(d, range);
-    domain_release(d, range);
-}
+#include "dma_api/flush.h"
 
 const struct flush_policy flush_strict = {
     .name       = "strict",
@@ -21,5 +13,5 @@ const struct flush_policy flush_strict = {
     .source     = "Linux iommu.strict=1, drivers/iommu/dma-iommu.c",
     .promise    = PROMISE_NOTHING_STALE,
     .translates = true,
-    .unmap      = strict_unmap,
+    .as_linux   = true,
 };

@@ -36,7 +36,7 @@ static struct iova_node *node_get(struct iova_domain *d)
 {
     struct iova_node *node = d->spare;
     cpu_spend(cpu_this(), d->kernel->cost.slab_cycles);
-    if (d->fails != NULL && d->fails(d->fails_self))
+    if (kernel_no_memory(d->kernel, "address node"))
         return NULL;
     if (node != NULL)
         d->spare = RB_LEFT(node, entry);
@@ -63,10 +63,12 @@ static void visit(struct iova_domain *d, struct iova_node *node)
 /* ---- Set-up
  * -------------------------------------------------------------------------------- */
 
-void iova_init(struct iova_domain *d, struct kernel *k, unsigned granule_lg2,
+bool iova_init(struct iova_domain *d, struct kernel *k, unsigned granule_lg2,
                uint64_t start)
 {
     memset(d, 0, sizeof *d);
+    if (kernel_no_memory(k, "magazines of a domain"))
+        return false;
     RB_INIT(&d->tree);
     d->kernel       = k;
     d->granule_lg2  = granule_lg2;
@@ -77,6 +79,7 @@ void iova_init(struct iova_domain *d, struct kernel *k, unsigned granule_lg2,
     d->hint = d->hint32 = &d->anchor;
     RB_INSERT(iova_tree, &d->tree, &d->anchor);
     iova_caches_init(d);
+    return true;
 }
 
 void iova_free_domain(struct iova_domain *d)
@@ -98,13 +101,26 @@ void iova_free_domain(struct iova_domain *d)
     iova_caches_free(d);
 }
 
-void iova_reserve(struct iova_domain *d, uint64_t first, uint64_t last)
+static void reserve_gap(struct iova_domain *d, uint64_t first, uint64_t last)
 {
     struct iova_node *node = kernel_host_alloc(d->kernel, 1, sizeof *node);
-    CHECK(first <= last);
-    node->first = first;
-    node->last  = last;
+    node->first            = first;
+    node->last             = last;
     CHECK(RB_INSERT(iova_tree, &d->tree, node) == NULL);
+}
+
+void iova_reserve(struct iova_domain *d, uint64_t first, uint64_t last)
+{
+    CHECK(first <= last);
+    for (struct iova_node *n = RB_MIN(iova_tree, &d->tree); first <= last;
+         n                   = RB_NEXT(iova_tree, &d->tree, n)) {
+        CHECK(n != NULL); /* The anchor lies above everything. */
+        if (n->last < first)
+            continue;
+        if (first < n->first)
+            reserve_gap(d, first, last < n->first ? last : n->first - 1);
+        first = n->last < last ? n->last + 1 : last + 1;
+    }
 }
 
 /* ---- Search

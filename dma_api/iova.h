@@ -105,18 +105,17 @@ struct iova_domain {
     uint64_t live; /* Ranges handed out and not given back. */
     struct iova_stats stats;
     const struct iova_watch *watch; /* NULL: nobody. */
-    /* Tests make allocations fail: called before each; NULL: none fails. */
-    bool (*fails)(void *self);
-    void *fails_self;
 };
 
-void iova_init(struct iova_domain *d, struct kernel *k, unsigned granule_lg2,
+/* False: no memory for the magazines. */
+bool iova_init(struct iova_domain *d, struct kernel *k, unsigned granule_lg2,
                uint64_t start);
 
 /* Empties all magazines, then the tree. Every range must have been given back. */
 void iova_free_domain(struct iova_domain *d);
 
-/* first .. last are never handed out. Before any allocation. */
+/* first .. last are never handed out; parts of it may have been reserved already. Before
+ * any allocation. */
 void iova_reserve(struct iova_domain *d, uint64_t first, uint64_t last);
 
 /*

@@ -24,7 +24,7 @@ static struct iova_magazine *magazine_new(struct iova_domain *d)
 {
     struct iova_magazine *m = d->spare_magazine;
     cpu_spend(cpu_this(), d->kernel->cost.slab_cycles);
-    if (d->fails != NULL && d->fails(d->fails_self))
+    if (kernel_no_memory(d->kernel, "magazine"))
         return NULL;
     if (m != NULL)
         d->spare_magazine = m->next;

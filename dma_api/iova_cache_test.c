@@ -391,8 +391,9 @@ TEST_CASE(iova_cache, without_room_it_is_0_and_a_retry_empties_the_magazines_of_
     kernel_rig_free(r);
 }
 
-static bool fail_next(void *self)
+static bool fail_next(void *self, const char *what)
 {
+    (void)what;
     unsigned *left = self;
     return (*left)-- == 0;
 }
@@ -403,19 +404,19 @@ static void no_memory(struct kernel_rig *r, void *state)
     unsigned left = 0;
     (void)state;
     begin(r, 12);
-    d.fails_self = &left;
-    d.fails      = fail_next;
+    r->kernel.fails_self = &left;
+    r->kernel.fails      = fail_next;
     EXPECT_EQUAL(take(1), 0); /* No node. */
-    d.fails = NULL;
+    r->kernel.fails = NULL;
     for (unsigned i = 0; i < 2 * M + 1; i++)
         pfn[i] = take(1);
     EXPECT_EQUAL(pfn[0], LIMIT);
     for (unsigned i = 0; i < 2 * M; i++)
         iova_free_fast(&d, pfn[i], 1);
-    left    = 0;
-    d.fails = fail_next;
+    left            = 0;
+    r->kernel.fails = fail_next;
     iova_free_fast(&d, pfn[2 * M], 1); /* No magazine: the address goes to the tree. */
-    d.fails = NULL;
+    r->kernel.fails = NULL;
     EXPECT_EQUAL(d.stats.release_tree, 1);
     EXPECT_EQUAL(d.stats.depot_push, 0);
     EXPECT_EQUAL(d.stats.allocation_failed, 1);

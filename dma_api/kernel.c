@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dma_api/dma-debug.h"
 #include "sim/base/lg2.h"
 
 static const char *const releases[] = { "6.12", "6.18", "7.3", NULL };
@@ -64,12 +65,15 @@ void kernel_init(struct kernel *k, const struct linux_config *config,
     k->cpus    = cpus;
     for (unsigned i = 0; i < cpus; i++)
         cpu[i]->software = k;
+    if (config->dma_debug)
+        k->debug = dma_debug_new(k);
     k->pages.next = REGION_FIRST;
     k->pages.end  = REGION_FIRST + (UINT64_C(1) << (REGION_PAGES_LG2 + PAGE_SHIFT));
 }
 
 void kernel_free(struct kernel *k)
 {
+    dma_debug_free(k->debug);
     for (unsigned i = 0; i < KERNEL_ORDERS; i++)
         free(k->pages.free[i]);
     hostheap_release(&k->heap);
@@ -94,6 +98,14 @@ void kernel_add_device(struct kernel *k, struct device *dev, const char *name,
     dev->dma_mask          = &dev->dma_mask_bits;
     dev->coherent_dma_mask = DMA_BIT_MASK(32);
     dev->dac_first         = k->config.forcedac;
+    if (k->config.bus_limit_mib != 0)
+        dev->bus_dma_limit = ((uint64_t)k->config.bus_limit_mib << 20) - 1;
+}
+
+void kernel_remove_device(struct device *dev)
+{
+    if (dma_debug_on(dev))
+        dma_debug_release(dev);
 }
 
 /* ---- Pages
@@ -117,7 +129,7 @@ phys_addr_t kernel_pages_get(struct kernel *k, unsigned order)
     struct cpu *cpu = cpu_this();
     cpu_spend(cpu, k->cost.page_cycles);
     cpu_sync(cpu); /* The pool is shared: in the order of simulated time. */
-    if (k->fails != NULL && k->fails(k->fails_self))
+    if (kernel_no_memory(k, "pages"))
         return 0;
     const phys_addr_t phys = take_pages(&k->pages, order);
     if (phys != 0)

@@ -30,6 +30,10 @@
       "drivers/iommu/riscv takes them for granted; no capability tells")                            \
     P(flag, untrusted,  0, 0, 1, ANY, "", "The device is behind an external port: strict, and bounced where not aligned", \
       "pci_dev.untrusted (ExternalFacingPort, e.g. Thunderbolt)")                                   \
+    P(u32,  bus_limit_mib, 0, 0, 4194304, ANY, "MiB", "The device reaches addresses below this only; 0: all of its mask", \
+      "bus_dma_limit (dma-ranges of a host bridge)")                                                \
+    P(flag, dma_debug,  0, 0, 1, ANY, "", "Check what drivers ask of the DMA API; costs no simulated time", \
+      "CONFIG_DMA_API_DEBUG, kernel/dma/debug.c; the IOVA API by core-api/dma-api, part Ie")        \
     P(u32,  swiotlb_mib, 64, 0, 4096, ANY, "MiB", "Memory for bounce buffers; 0: there is none",    \
       "swiotlb= and its default, kernel/dma/swiotlb.c")
 
@@ -102,6 +106,7 @@
     S(descriptor_global, descriptor, "descriptors", "Global IOTLB invalidations")                   \
     S(descriptor_device, descriptor, "descriptors", "Device TLB invalidations")                     \
     S(descriptor_context, descriptor, "descriptors", "Context-cache invalidations")                 \
+    S(extension,        extension, "commands", "Operations and commands of the extension block")     \
     S(poll_turn,        poll_turn, "turns", "Turns of the wait for an invalidation")                \
     S(queue_full_turn,  queue_full_turn, "turns", "Turns of the wait for room in the queue")        \
     S(deferred,         deferred, "ranges", "Ranges put into a flush queue")                        \
@@ -111,7 +116,8 @@
     S(bounce_full,      bounce_full, "buffers", "Bounce buffers that were not to be had")           \
     S(bounce_byte,      bounce_byte, "bytes", "Copied into and out of bounce buffers")              \
     S(sync,             sync,    "calls", "dma_sync_* calls that had work to do")                   \
-    S(warning,          warning, "warnings", "One-time warnings")
+    S(warning,          warning, "warnings", "One-time warnings")                                   \
+    S(finding,          finding, "findings", "What linux.dma_debug has found wrong")
 /* clang-format on */
 
 struct linux_config {
@@ -146,11 +152,16 @@ struct page_pool {
 
 struct swiotlb;
 struct vmap_area;
+struct policy_config;
+struct mmio_window;
+struct dma_debug;
 
 struct kernel {
     struct linux_config config;
     enum linux_release release;
     struct cost_config cost;
+    struct mmio_window *extension;      /* Hardware beside the IOMMU; NULL: none. */
+    const struct policy_config *policy; /* Where flush policies are moved; NULL: not. */
     struct memory *memory;
     struct cpu *const *cpu;
     unsigned cpus;
@@ -168,8 +179,16 @@ struct kernel {
     struct observer observer;
     struct kernel_stats stats;
     const char *last_warning; /* Text of the newest one-time warning, for tests. */
-    /* Tests make page allocations fail: called before each; NULL: none fails. */
-    bool (*fails)(void *self);
+    struct dma_debug *debug;  /* NULL: off. */
+    /* Is told each finding of it, one line; may be NULL. */
+    void (*finding)(void *self, const char *text);
+    void *finding_self;
+    /* Tests plant a fault: so many unmaps from now, an address is used again before
+     * anything is invalidated; 0: never. */
+    uint64_t plant_reuse;
+    /* Fault injection: asked before each allocation that can fail in Linux, with what it is
+     * for; true makes it fail. NULL: none does. See kernel_no_memory. */
+    bool (*fails)(void *self, const char *what);
     void *fails_self;
 };
 
@@ -192,9 +211,25 @@ void kernel_reserve(struct kernel *k, uint64_t first, uint64_t last);
 void kernel_add_device(struct kernel *k, struct device *dev, const char *name,
                        uint16_t requester);
 
+/* It has left its domain, or never had one, and maps nothing any more. */
+void kernel_remove_device(struct device *dev);
+
+/*
+ * Whether an allocation is to fail, by kernel.fails: asked once, in the place of the call
+ * to the page, slab, vmap, bounce-buffer or kmalloc allocator that could return nothing in
+ * Linux. Nothing else in the software can run out of memory.
+ */
+static inline bool kernel_no_memory(struct kernel *k, const char *what)
+{
+    return k->fails != NULL && k->fails(k->fails_self, what);
+}
+
 /* Host memory for what the software knows of its objects; what they cost is told apart. */
 #define kernel_host_alloc(k, count, bytes)                                                 \
     hostheap_take(&(k)->heap, (count), (bytes), __func__)
+/* The same in the place of an allocation that can fail: NULL when it is to. */
+#define kernel_host_try(k, count, bytes)                                                   \
+    (kernel_no_memory((k), __func__) ? NULL : kernel_host_alloc(k, count, bytes))
 static inline void kernel_host_free(struct kernel *k, void *memory)
 {
     hostheap_give_back(&k->heap, memory);

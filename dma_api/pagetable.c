@@ -355,7 +355,7 @@ static void unmap_table(struct unmap *u, phys_addr_t table, unsigned level)
         } else if (item.kind == PT_TABLE) {
             cpu_spend(cpu_this(), u->t->kernel->cost.table_level_cycles);
             unmap_table(u, item.pa, level - 1);
-            if (whole && !u->stuck) {
+            if (whole && !u->stuck && !u->t->keeps_tables) {
                 cpu_write64(cpu_this(), entry, 0);
                 list_add(u->t->kernel, u->freed, item.pa);
             }

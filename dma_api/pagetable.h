@@ -30,6 +30,7 @@ struct pagetable {
     unsigned levels;
     uint64_t leaf_sizes; /* A subset of the format's. */
     phys_addr_t root;
+    bool keeps_tables; /* An unmap never takes tables out, however empty. */
     uint8_t leaf_prot; /* What every leaf allows beside what a map asks for. */
 };
 

@@ -73,6 +73,15 @@ void swiotlb_user_remove(struct kernel *k)
     k->swiotlb = NULL;
 }
 
+bool swiotlb_pool(const struct kernel *k, phys_addr_t *start, uint64_t *bytes)
+{
+    if (k->swiotlb == NULL)
+        return false;
+    *start = k->swiotlb->start;
+    *bytes = (uint64_t)k->swiotlb->slots << SWIOTLB_SLOT_LG2;
+    return true;
+}
+
 bool swiotlb_holds(const struct kernel *k, phys_addr_t phys)
 {
     const struct swiotlb *p = k->swiotlb;
@@ -284,7 +293,7 @@ static uint32_t take_slots(struct kernel *k, const struct wanted *w)
 {
     struct cpu *cpu   = cpu_this();
     struct swiotlb *p = k->swiotlb;
-    if (k->fails != NULL && k->fails(k->fails_self))
+    if (kernel_no_memory(k, "bounce buffer"))
         return NO_SLOT;
     for (uint32_t i = 0; i < p->areas; i++) {
         const uint32_t area = (cpu->id + i) % p->areas;

@@ -23,6 +23,9 @@ enum { SWIOTLB_SLOT_LG2 = 11, SWIOTLB_SEGMENT_SLOTS = 128 };
 void swiotlb_user_add(struct kernel *k);
 void swiotlb_user_remove(struct kernel *k);
 
+/* Where the pool lies; false: there is none. */
+bool swiotlb_pool(const struct kernel *k, phys_addr_t *start, uint64_t *bytes);
+
 /* Whether the address is in a bounce buffer. */
 bool swiotlb_holds(const struct kernel *k, phys_addr_t phys);
 

@@ -49,10 +49,10 @@ void *vmap_list(struct kernel *k, struct scatterlist *sgl, unsigned nents)
     unsigned i;
     for_each_sg(sgl, sg, nents, i) pages += sg->length >> PAGE_SHIFT;
     spend(k, pages);
-    if (k->fails != NULL && k->fails(k->fails_self))
-        return NULL;
     struct vmap_area *area =
-        kernel_host_alloc(k, 1, sizeof *area + pages * sizeof area->phys[0]);
+        kernel_host_try(k, 1, sizeof *area + pages * sizeof area->phys[0]);
+    if (area == NULL)
+        return NULL;
     for_each_sg(sgl, sg, nents, i) for (uint64_t j = 0; j < sg->length >> PAGE_SHIFT; j++)
         area->phys[at++] = sg_phys(sg) + (j << PAGE_SHIFT);
     area->start          = VMAP_FIRST + k->vmap_bytes;

@@ -42,6 +42,7 @@ struct iommu_arch {
     const struct param_table *params;
     uint32_t window_bytes; /* Of the registers. */
     uint32_t command_bytes;
+    uint32_t requester_lg2, pasid_lg2; /* How wide they are. */
 
     /* The space that a driver knows by this number (sim/base/observer.h). */
     space_t (*space)(const struct iommu *m, uint32_t number);

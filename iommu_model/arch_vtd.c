@@ -196,6 +196,7 @@ static void enable_queue(struct iommu *m, bool on)
         q->entries          = UINT32_C(1) << (bits_get(v->iqa, 2, 0) + 8 - wide);
         q->entry_bytes      = VTD_IQ_ENTRY_BYTES << wide;
         q->head             = 0;
+        q->tail &= q->entries - 1; /* It was written when no size was known. */
     }
     q->enabled = on;
 }
@@ -211,6 +212,8 @@ static void write_gcmd(struct iommu *m, uint32_t value)
     }
     status |= value & (VTD_G_TE | VTD_G_QI);
     enable_queue(m, value & VTD_G_QI);
+    if ((value & VTD_G_RTP) || ((status ^ v->status) & VTD_G_TE))
+        iommu_tell_invalidated(m, NULL);
     set_status(m, status);
     v->changing |= value & VTD_G_WBF; /* Shown while the flush runs. */
     invq_kick(m, iommu_cycle(m, v->now));
@@ -568,6 +571,8 @@ const struct iommu_arch arch_vtd = {
     .params        = &vtd_param_table,
     .window_bytes  = VTD_WINDOW_BYTES,
     .command_bytes = VTD_IQ_ENTRY_BYTES,
+    .requester_lg2 = 16,
+    .pasid_lg2     = 20,
     .space         = vtd_space,
     .init          = vtd_init,
     .free          = vtd_free,

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "iommu_model/iommu.h"
 #include "iommu_model/vtd_spec.h"
 
 static bool atc_config_check(const void *config, struct error *error)
@@ -150,9 +151,22 @@ static uint8_t right_of(const struct atc_slot *s)
     return s->request.kind == PORT_READ ? PT_READ : PT_WRITE;
 }
 
+/* A transaction that is not passed on yet has a translation that software has given back;
+ * whether its page is one of those. */
+static bool hold(const struct atc *t, space_t space, uint64_t iova)
+{
+    return t->referee == NULL || t->referee->held(t->referee->self, space, iova);
+}
+
+static void let_go(const struct atc *t, space_t space, uint64_t iova)
+{
+    if (t->referee != NULL)
+        t->referee->let_go(t->referee->self, space, iova, t->now);
+}
+
 /* Goes by a page of 2^page_lg2 bytes at pa. */
-static void make_ready(struct atc_slot *s, uint64_t pa, unsigned page_lg2, uint64_t space,
-                       bool stale)
+static void make_ready(const struct atc *t, struct atc_slot *s, uint64_t pa,
+                       unsigned page_lg2, uint64_t space, bool stale)
 {
     const uint64_t iova  = s->request.iova;
     s->passed            = s->request;
@@ -161,11 +175,11 @@ static void make_ready(struct atc_slot *s, uint64_t pa, unsigned page_lg2, uint6
     s->passed.has_pasid  = false; /* It is in the translation. */
     s->passed.privileged = false;
     s->passed.pasid      = 0;
-    s->passed.origin     = (struct port_origin){ iova, space, stale };
-    s->first             = align_down(iova, page_lg2);
-    s->last              = s->first | mask_lg2(page_lg2);
-    s->asked             = ATC_NONE;
-    s->state             = ATC_READY;
+    s->passed.origin = (struct port_origin){ iova, space, stale && hold(t, space, iova) };
+    s->first         = align_down(iova, page_lg2);
+    s->last          = s->first | mask_lg2(page_lg2);
+    s->asked         = ATC_NONE;
+    s->state         = ATC_READY;
 }
 
 static bool serves(const struct atc_request *r, const struct atc_slot *s)
@@ -222,7 +236,7 @@ static void look_up(struct atc *t, struct atc_slot *s)
     s->looked = true;
     if (hit) {
         iotlb_use(&t->cache, e);
-        make_ready(s, e->pa, e->page_lg2, e->guest, e->stale_since != TIME_NEVER);
+        make_ready(t, s, e->pa, e->page_lg2, e->guest, e->stale_since != TIME_NEVER);
         return;
     }
     s->asked = ask(t, s);
@@ -291,7 +305,8 @@ static void settle(struct atc *t, uint16_t request, const struct port_response *
         if (s->state != ATC_ASKED || s->asked != request)
             continue;
         if (answer->entry & right_of(s)) {
-            make_ready(s, ats_entry_pa(answer->entry), lg2, answer->space, answer->stale);
+            make_ready(t, s, ats_entry_pa(answer->entry), lg2, answer->space,
+                       answer->stale);
             continue;
         }
         t->stats.transaction_refused++;
@@ -308,7 +323,7 @@ static bool overtaken(const struct atc_request *r, uint64_t entry)
            && (first | mask_lg2(lg2)) >= r->flush_first;
 }
 
-static void translated(struct atc *t, uint16_t index, const struct port_response *answer)
+static void use_answer(struct atc *t, uint16_t index, const struct port_response *answer)
 {
     struct atc_request *r      = &t->request[index];
     struct port_response valid = *answer;
@@ -329,6 +344,13 @@ static void translated(struct atc *t, uint16_t index, const struct port_response
     r->in_use = false;
     t->requests--;
     settle(t, index, &valid);
+}
+
+static void translated(struct atc *t, uint16_t index, const struct port_response *answer)
+{
+    use_answer(t, index, answer);
+    if (answer->stale) /* By now, whoever uses it holds it. */
+        let_go(t, answer->space, t->request[index].page << 12);
 }
 
 /* ---- Invalidations
@@ -376,6 +398,8 @@ static void take_back(struct atc *t, const struct port_invalidation *i)
         struct atc_slot *s = &t->slot[n];
         if (s->state != ATC_READY || !goes_by(s, i))
             continue;
+        if (s->passed.origin.stale)
+            let_go(t, s->passed.origin.space, s->request.iova);
         s->state  = ATC_LOOKUP;
         s->due    = t->now;
         s->looked = false;
@@ -584,8 +608,8 @@ void atc_mark_stale(struct atc *t, space_t space, uint64_t first, uint64_t last)
     for (uint16_t n = t->first; n != ATC_NONE; n = t->slot[n].next) {
         struct atc_slot *s = &t->slot[n];
         if (s->state == ATC_READY && s->passed.type == PORT_TRANSLATED
-            && s->passed.origin.space == space && s->request.iova >= first
-            && s->request.iova <= last)
-            s->passed.origin.stale = true;
+            && !s->passed.origin.stale && (s->passed.origin.space & SPACE_MASK) == space
+            && s->request.iova >= first && s->request.iova <= last)
+            s->passed.origin.stale = hold(t, space, s->request.iova);
     }
 }

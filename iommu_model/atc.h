@@ -153,6 +153,8 @@ struct atc {
     uint32_t invalidations;
     struct atc_ring done;
     struct atc_stats stats;
+    /* Told who holds a translation that software has given back; NULL: nobody cares. */
+    const struct iommu_referee *referee;
 };
 
 /* A block of engine, in front of lower; all transactions are of one requester. */

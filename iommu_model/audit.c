@@ -7,10 +7,17 @@
 
 #include "iommu_model/arch.h"
 
-#define STAT_OWNER struct audit_stats
-static const struct stat_def audit_stats[] = { AUDIT_STATS(STAT_ROW) STAT_END };
-const struct stat_table audit_stat_table   = { "audit", "Exposure and invariants",
-                                               audit_stats, sizeof(struct audit_stats) };
+#define PARAM_OWNER struct audit_config
+#define STAT_OWNER  struct audit_stats
+static const struct param_def audit_params[] = { AUDIT_PARAMS(PARAM_ROW) PARAM_END };
+static const struct stat_def audit_stats[]   = { AUDIT_STATS(STAT_ROW) STAT_END };
+const struct param_table audit_param_table   = { "audit", "Exposure and invariants",
+                                                 audit_params, sizeof(struct audit_config),
+                                                 NULL };
+const struct stat_table audit_stat_table     = { "audit", "Exposure and invariants",
+                                                 audit_stats, sizeof(struct audit_stats) };
+
+enum { ENTRY_GHOSTS_LG2 = 14, POINTER_GHOSTS_LG2 = 8, PAGES_REMEMBERED_MAX = 1 << 20 };
 
 __attribute__((format(printf, 3, 4))) static void broken(struct audit *a, uint64_t *counter,
                                                          const char *format, ...)
@@ -24,87 +31,270 @@ __attribute__((format(printf, 3, 4))) static void broken(struct audit *a, uint64
     va_end(args);
 }
 
-static uint64_t pages_of(const struct iotlb_entry *e)
+static space_t ledger_space(space_t space)
 {
-    return UINT64_C(1) << (e->page_lg2 - 12);
+    return space & SPACE_MASK;
 }
 
-/* ---- Marks in the caches
- * ---------------------------------------------------------------------- */
+/* ---- Time sums ----------------------------------------------------------------------- */
 
-static bool is_measured(const struct audit *a, const struct iotlb_entry *e)
+/* Before a number of pages changes: the time up to now belongs to the old one. */
+static void sum_up(struct audit *a, sim_time_t now)
 {
-    return e->stale_since > a->began;
-}
-
-static void exposure_ends(struct audit *a, const struct iotlb_entry *e, sim_time_t now)
-{
-    const uint64_t pages = pages_of(e), ps = now - e->stale_since;
-    CHECK(now >= e->stale_since);
-    CHECK(a->stale_now >= pages);
-    a->stale_now -= pages;
-    if (!is_measured(a, e))
+    if (a->over || now <= a->summed)
         return;
-    CHECK(a->exposed_now >= pages);
-    a->exposed_now -= pages;
-    a->stats.exposed_page_ps += pages * ps;
+    a->stats.partial_page_ps += a->partial_now * (now - a->summed);
+    a->stats.pool_page_ps += a->pool_now * (now - a->summed);
+    a->summed = now;
+}
+
+/* ---- The exposure of a page ------------------------------------------------------------
+ */
+
+static void expose(struct audit *a, struct ledger_note *n, sim_time_t since)
+{
+    CHECK(n->since == TIME_NEVER);
+    n->since    = since;
+    n->reusable = TIME_NEVER;
+    n->renewed  = false;
+    n->cpu      = a->cpu;
+    n->unmap    = a->unmaps[a->cpu];
+    n->bytes    = a->given_bytes[a->cpu];
+    n->counted  = since > a->began && !a->over;
+    a->stale_pages++;
+    if (!n->counted)
+        return;
+    a->stats.page_exposed++;
+    a->exposed_now++;
+    a->exposed_most = a->exposed_now > a->exposed_most ? a->exposed_now : a->exposed_most;
+}
+
+/* The exposure so far goes into the figures, and no further. */
+static void measure(struct audit *a, struct ledger_note *n, sim_time_t now)
+{
+    const uint64_t ps   = now - n->since;
+    const uint64_t free = n->reusable >= now ? 0 : now - n->reusable;
+    if (!n->counted)
+        return;
+    CHECK(now >= n->since);
+    CHECK(a->exposed_now > 0);
+    a->exposed_now--;
+    a->stats.exposed_page_ps += ps;
+    a->stats.exposed_page_ps_reusable += free;
+    a->stats.exposed_page_ps_held += ps - free;
+    a->stats.exposed_partial_page_ps += n->lent != LEDGER_ALL_LENT ? ps : 0;
     a->exposure_ps_max = ps > a->exposure_ps_max ? ps : a->exposure_ps_max;
-    for (uint64_t i = 0; i < pages; i++)
-        histogram_record(&a->exposure_ns, ps / TIME_NS);
+    histogram_record(&a->exposure_ns, ps / TIME_NS);
+    n->counted = false;
+}
+
+static bool is_late(const struct audit *a, const struct ledger_note *n, sim_time_t now)
+{
+    return a->promise.kind == AUDIT_BOUNDED_TIME
+           && now - n->since > a->promise.bound + a->promise.grace_ps;
+}
+
+static void check_time(struct audit *a, const struct ledger_note *n, sim_time_t now)
+{
+    if (is_late(a, n, now))
+        broken(a, &a->stats.broken_time,
+               "invariant 1: 0x%" PRIx64 " stayed reachable for %" PRIu64
+               " ps after its unmap; the policy promises %" PRIu64 " ps",
+               n->page << LEDGER_PAGE_LG2, now - n->since, a->promise.bound);
+}
+
+static void cover(struct audit *a, struct ledger_note *n, sim_time_t now)
+{
+    check_time(a, n, now);
+    measure(a, n, now);
+    n->since = TIME_NEVER;
+    CHECK(a->stale_pages > 0);
+    a->stale_pages--;
+    ledger_tidy(&a->ledger, n);
+}
+
+/* ---- Who holds it
+ * ------------------------------------------------------------------------ */
+
+struct other_holder {
+    const struct iotlb_entry *than;
+    space_t space; /* Of what a device's TLB holds. */
+    bool found;
+};
+
+static void find_other(void *self, struct iotlb_entry *e)
+{
+    struct other_holder *o = self;
+    o->found |= e != o->than && e->stale_since != TIME_NEVER;
+}
+
+static void find_in_device(void *self, struct iotlb_entry *e)
+{
+    const struct other_holder *o = self;
+    if (ledger_space(e->guest) == o->space)
+        find_other(self, e);
+}
+
+/* Devices know the space by another name, and its addresses by the same. */
+static void visit_devices(const struct audit *a, const struct inv_selector *s,
+                          void (*visit)(void *self, struct iotlb_entry *e), void *self)
+{
+    const struct inv_selector range = { .first = s->first, .last = s->last };
+    for (unsigned i = 0; i < a->devices; i++)
+        iotlb_visit(&a->device[i].atc->cache, &range, visit, self);
+}
+
+static struct inv_selector select_pages(space_t space, uint64_t first, uint64_t last)
+{
+    return (struct inv_selector){ .mask  = SPACE_MASK,
+                                  .value = space,
+                                  .first = first << LEDGER_PAGE_LG2,
+                                  .last =
+                                      last << LEDGER_PAGE_LG2 | mask_lg2(LEDGER_PAGE_LG2) };
+}
+
+static bool is_cached(const struct audit *a, const struct ledger_note *n,
+                      const struct iotlb_entry *except)
+{
+    const struct inv_selector s = select_pages(n->space, n->page, n->page);
+    struct other_holder o       = { .than = except, .space = n->space };
+    if (a->stale_entries > 0)
+        iotlb_visit(&a->iommu->iotlb, &s, find_other, &o);
+    if (a->stale_entries > 0 && !o.found)
+        visit_devices(a, &s, find_in_device, &o);
+    return o.found;
+}
+
+static uint64_t first_page(const struct iotlb_entry *e)
+{
+    return e->page << (e->page_lg2 - LEDGER_PAGE_LG2);
+}
+
+static uint64_t last_page(const struct iotlb_entry *e)
+{
+    return first_page(e) | mask_lg2(e->page_lg2 - LEDGER_PAGE_LG2);
+}
+
+static void entry_gone(struct audit *a, const struct iotlb_entry *e, space_t space,
+                       sim_time_t now)
+{
+    CHECK(a->stale_entries > 0);
+    a->stale_entries--;
+    for (uint64_t page = first_page(e); page <= last_page(e); page++) {
+        struct ledger_note *n = ledger_find(&a->ledger, space, page);
+        if (n != NULL && n->since != TIME_NEVER && n->in_flight == 0 && !is_cached(a, n, e))
+            cover(a, n, now);
+    }
 }
 
 static void stale_entry_gone(void *self, const struct iotlb_entry *e)
 {
     struct audit *a = self;
-    exposure_ends(a, e, a->iommu->asked_time);
+    entry_gone(a, e, ledger_space(e->space), a->iommu->asked_time);
 }
 
 static void device_entry_gone(void *self, const struct iotlb_entry *e)
 {
-    struct audit_device *d = self;
-    exposure_ends(d->audit, e, d->atc->now);
+    const struct audit_device *d = self;
+    entry_gone(d->audit, e, ledger_space(e->guest), d->atc->now);
 }
 
-static void exposure_begins(struct audit *a, const struct iotlb_entry *e)
+/* A walk that began before the unmap fills it; or the unmap has left the entry in the
+ * table.
+ */
+static void fill_stale(struct audit *a, const struct iotlb_entry *e, space_t space)
 {
-    a->stale_now += pages_of(e);
-    if (!is_measured(a, e))
-        return;
-    a->stats.page_exposed += pages_of(e);
-    a->exposed_now += pages_of(e);
-    a->exposed_most = a->exposed_now > a->exposed_most ? a->exposed_now : a->exposed_most;
+    a->stale_entries++;
+    for (uint64_t page = first_page(e); page <= last_page(e); page++) {
+        const sim_time_t at   = ledger_given_back(&a->ledger, space, page);
+        struct ledger_note *n = at == 0 ? NULL : ledger_make(&a->ledger, space, page);
+        if (n == NULL || n->since != TIME_NEVER)
+            continue;
+        expose(a, n, at);
+        n->reusable = at; /* At the latest by now, as far as anyone knows. */
+    }
 }
 
-static void entry_filled(void *self, const struct iotlb_entry *e)
+static void stale_entry_filled(void *self, const struct iotlb_entry *e)
 {
-    exposure_begins(self, e); /* By a walk that began before the unmap. */
+    fill_stale(self, e, ledger_space(e->space));
 }
 
+/* From a translation that was given back on its way to the device. */
 static void device_entry_filled(void *self, const struct iotlb_entry *e)
 {
-    struct audit_device *d = self;
-    exposure_begins(d->audit, e);
+    const struct audit_device *d = self;
+    fill_stale(d->audit, e, ledger_space(e->guest));
 }
+
+/* A walk or a transaction has the stale translation. */
+static bool held(void *self, space_t space, uint64_t iova)
+{
+    struct audit *a       = self;
+    const uint64_t page   = iova >> LEDGER_PAGE_LG2;
+    struct ledger_note *n = ledger_find(&a->ledger, ledger_space(space), page);
+    if (n == NULL || n->since == TIME_NEVER) {
+        const sim_time_t at = ledger_given_back(&a->ledger, ledger_space(space), page);
+        if (at == 0)
+            return false; /* Another page of the same entry. */
+        n = ledger_make(&a->ledger, ledger_space(space), page);
+        expose(a, n, at);
+    }
+    n->in_flight++;
+    return true;
+}
+
+static void let_go(void *self, space_t space, uint64_t iova, sim_time_t now)
+{
+    struct audit *a = self;
+    struct ledger_note *n =
+        ledger_find(&a->ledger, ledger_space(space), iova >> LEDGER_PAGE_LG2);
+    CHECK(n != NULL);
+    CHECK(n->in_flight > 0);
+    if (--n->in_flight == 0 && !is_cached(a, n, NULL))
+        cover(a, n, now);
+}
+
+static sim_time_t given_back_at(void *self, space_t space, uint64_t iova)
+{
+    struct audit *a = self;
+    const sim_time_t at =
+        ledger_given_back(&a->ledger, ledger_space(space), iova >> LEDGER_PAGE_LG2);
+    return at == 0 ? TIME_NEVER : at;
+}
+
+/* ---- An unmap has returned -------------------------------------------------------------
+ */
 
 struct marking {
     struct audit *a;
+    uint64_t first, last; /* Pages. */
     sim_time_t now;
-    space_t space; /* Of what a device's TLB holds, of which this is to be marked. */
+    space_t space;
 };
 
 static void mark(void *self, struct iotlb_entry *e)
 {
-    struct marking *m = self;
-    if (e->stale_since != TIME_NEVER || e->denied != 0)
-        return;
-    e->stale_since = m->now;
-    exposure_begins(m->a, e);
+    const struct marking *m = self;
+    if (e->denied != 0)
+        return; /* That there is no translation. */
+    const uint64_t first = first_page(e) > m->first ? first_page(e) : m->first;
+    const uint64_t last  = last_page(e) < m->last ? last_page(e) : m->last;
+    if (e->stale_since == TIME_NEVER) {
+        e->stale_since = m->now;
+        m->a->stale_entries++;
+    }
+    for (uint64_t page = first; page <= last; page++) {
+        struct ledger_note *n = ledger_make(&m->a->ledger, m->space, page);
+        if (n->since == TIME_NEVER)
+            expose(m->a, n, m->now);
+    }
 }
 
 static void mark_device(void *self, struct iotlb_entry *e)
 {
     const struct marking *m = self;
-    if (e->guest == m->space)
+    if (ledger_space(e->guest) == m->space)
         mark(self, e);
 }
 
@@ -113,95 +303,232 @@ static bool inside(uint64_t iova, const struct inv_selector *s)
     return iova >= s->first && iova <= s->last;
 }
 
-static void mark_port(struct rootport *r, const struct inv_selector *s)
+/* The address that software knows. */
+static uint64_t iova_of(const struct dma_slot *slot)
+{
+    return slot->request.type == PORT_TRANSLATED ? slot->request.origin.iova
+                                                 : slot->request.iova;
+}
+
+/* It has a translation, from the IOMMU or from the device. */
+static bool goes_by_page(const struct dma_slot *slot)
+{
+    return slot->request.type == PORT_TRANSLATED
+           || (slot->translated && slot->request.type != PORT_INVALIDATED);
+}
+
+static void mark_port(struct audit *a, struct rootport *r, const struct inv_selector *s)
 {
     for (uint32_t i = 0; i < r->slots_used; i++) {
         struct dma_slot *slot = &r->slot[i];
-        const bool by_device  = slot->request.type == PORT_TRANSLATED;
-        const uint64_t iova   = by_device ? slot->request.origin.iova : slot->request.iova;
-        if (slot->in_use && (slot->translated || by_device)
-            && inv_selects_space(s, slot->space) && inside(iova, s))
-            slot->stale = true;
+        if (slot->in_use && goes_by_page(slot) && !slot->fault && !slot->accessed
+            && !slot->stale && inv_selects_space(s, slot->space)
+            && inside(iova_of(slot), s))
+            slot->stale = held(a, slot->space, iova_of(slot));
     }
 }
 
-static struct inv_selector select_range(const struct audit *a, uint32_t space,
-                                        uint64_t iova, uint64_t bytes)
+/* The 64-byte lines of a page that lie in first .. last. */
+static uint64_t lines_in(uint64_t page, uint64_t first, uint64_t last)
 {
-    return (struct inv_selector){ .mask  = SPACE_MASK,
-                                  .value = a->iommu->arch->space(a->iommu, space),
-                                  .first = iova,
-                                  .last  = iova + bytes - 1 };
+    const uint64_t start = page << LEDGER_PAGE_LG2;
+    const uint64_t end   = start | mask_lg2(LEDGER_PAGE_LG2);
+    const uint64_t low   = first > start ? first - start : 0;
+    const uint64_t high  = (last < end ? last : end) - start;
+    return mask_lg2((unsigned)(high >> LEDGER_LINE_LG2) + 1)
+           & ~mask_lg2((unsigned)(low >> LEDGER_LINE_LG2));
 }
 
-/* ---- What the software says
- * ----------------------------------------------------------------------- */
+/* The notes of pages that are mapped in part are not needed any more, unless stale. */
+static void end_partial(struct audit *a, space_t space, uint64_t first, uint64_t last,
+                        sim_time_t now)
+{
+    sum_up(a, now);
+    for (uint64_t page = first; page <= last && a->partial_now > 0; page++) {
+        struct ledger_note *n = ledger_find(&a->ledger, space, page);
+        if (n == NULL || !n->partial)
+            continue;
+        n->partial = false;
+        a->partial_now--;
+        ledger_tidy(&a->ledger, n);
+    }
+}
 
-static void given_back(void *self, uint32_t space, uint64_t iova, uint64_t bytes,
+/* Who has what of a pool's pages matters to those who look at each access only. */
+static void back_to_pool(struct audit *a, space_t space, uint64_t iova, uint64_t bytes)
+{
+    const uint64_t last = iova + bytes - 1;
+    for (uint64_t page = iova >> LEDGER_PAGE_LG2;
+         a->hostile && page <= last >> LEDGER_PAGE_LG2; page++) {
+        struct ledger_note *n = ledger_find(&a->ledger, space, page);
+        if (n == NULL || !n->loan)
+            continue;
+        n->lent &= ~lines_in(page, iova, last);
+        n->loan = n->lent != 0;
+        ledger_tidy(&a->ledger, n);
+    }
+}
+
+static void mark_range(struct audit *a, space_t space, uint64_t iova, uint64_t bytes,
                        sim_time_t now)
 {
-    struct audit *a             = self;
-    const struct inv_selector s = select_range(a, space, iova, bytes);
-    struct marking m            = { a, now, s.value };
-    a->stats.page_given_back += bytes >> 12;
+    const struct inv_selector s =
+        select_pages(space, iova >> LEDGER_PAGE_LG2, (iova + bytes - 1) >> LEDGER_PAGE_LG2);
+    struct marking m = { a, s.first >> LEDGER_PAGE_LG2, s.last >> LEDGER_PAGE_LG2, now,
+                         space };
+    if (m.last - m.first < PAGES_REMEMBERED_MAX) /* No mapping is larger, but a pool. */
+        ledger_give_back(&a->ledger, space, m.first, m.last - m.first + 1, now);
+    ghosts_forget(&a->entries, space, s.first, s.last);
     iotlb_visit(&a->iommu->iotlb, &s, mark, &m);
     iommu_mark_stale(a->iommu, &s, now);
     for (unsigned i = 0; i < a->ports; i++)
-        mark_port(a->port[i], &s);
-    for (unsigned i = 0; i < a->devices; i++) {
-        const struct inv_selector range = { .first = s.first, .last = s.last };
-        iotlb_visit(&a->device[i].atc->cache, &range, mark_device, &m);
-        atc_mark_stale(a->device[i].atc, s.value, s.first, s.last);
+        mark_port(a, a->port[i], &s);
+    visit_devices(a, &s, mark_device, &m);
+    for (unsigned i = 0; i < a->devices; i++)
+        atc_mark_stale(a->device[i].atc, space, s.first, s.last);
+    end_partial(a, space, m.first, m.last, now);
+}
+
+static void given_back(void *self, uint32_t space_number, uint64_t iova, uint64_t bytes,
+                       sim_time_t now)
+{
+    struct audit *a     = self;
+    const space_t space = ledger_space(a->iommu->arch->space(a->iommu, space_number));
+    CHECK(bytes > 0);
+    a->stats.page_given_back += bytes >> LEDGER_PAGE_LG2;
+    a->cpu = cpu_running() == NULL ? 0 : (uint8_t)cpu_running()->id;
+    a->unmaps[a->cpu]++;
+    a->given_bytes[a->cpu] += bytes;
+    if (ledger_in_pool(&a->ledger, space, iova >> LEDGER_PAGE_LG2))
+        back_to_pool(a, space, iova, bytes); /* It stays mapped, by design. */
+    else
+        mark_range(a, space, iova, bytes, now);
+}
+
+static void reusable(void *self, uint32_t space_number, uint64_t iova, uint64_t bytes,
+                     sim_time_t now)
+{
+    struct audit *a     = self;
+    const space_t space = ledger_space(a->iommu->arch->space(a->iommu, space_number));
+    const uint64_t last = (iova + bytes - 1) >> LEDGER_PAGE_LG2;
+    for (uint64_t page = iova >> LEDGER_PAGE_LG2; a->stale_pages > 0 && page <= last;
+         page++) {
+        struct ledger_note *n = ledger_find(&a->ledger, space, page);
+        if (n != NULL && n->since != TIME_NEVER && n->reusable == TIME_NEVER)
+            n->reusable = now;
     }
 }
 
-static void find_stale(void *self, struct iotlb_entry *e)
+/* ---- A mapping
+ * ----------------------------------------------------------------------------
+ */
+
+/* Bytes of one page have been lent. */
+static void lend_page(struct audit *a, space_t space, uint64_t page, uint64_t lines)
 {
-    uint64_t *stale = self;
-    *stale += e->stale_since != TIME_NEVER;
+    struct ledger_note *n = ledger_find(&a->ledger, space, page);
+    if (n == NULL && lines == LEDGER_ALL_LENT)
+        return;
+    if (n == NULL)
+        n = ledger_make(&a->ledger, space, page);
+    n->lent = n->partial ? n->lent | lines : lines;
+    a->partial_now += !n->partial;
+    n->partial = true;
+    if (n->lent == LEDGER_ALL_LENT) {
+        n->partial = false;
+        a->partial_now--;
+        ledger_tidy(&a->ledger, n);
+    }
 }
 
-struct finding {
-    space_t space;
-    uint64_t stale;
-};
-
-static void find_stale_of_device(void *self, struct iotlb_entry *e)
+static void lend_of_pool(struct audit *a, space_t space, uint64_t page, uint64_t lines)
 {
-    struct finding *f = self;
-    f->stale += e->guest == f->space && e->stale_since != TIME_NEVER;
+    struct ledger_note *n = ledger_make(&a->ledger, space, page);
+    n->lent               = n->loan ? n->lent | lines : lines;
+    n->loan               = true;
 }
 
-static uint64_t stale_in_devices(const struct audit *a, const struct inv_selector *s)
+static void lent(void *self, uint32_t space_number, uint64_t iova, uint64_t bytes,
+                 sim_time_t now)
 {
-    const struct inv_selector range = { .first = s->first, .last = s->last };
-    struct finding f                = { .space = s->value };
-    for (unsigned i = 0; i < a->devices; i++)
-        iotlb_visit(&a->device[i].atc->cache, &range, find_stale_of_device, &f);
-    return f.stale;
+    struct audit *a      = self;
+    const space_t space  = ledger_space(a->iommu->arch->space(a->iommu, space_number));
+    const uint64_t first = iova >> LEDGER_PAGE_LG2;
+    const uint64_t last  = (iova + bytes - 1) >> LEDGER_PAGE_LG2;
+    const bool pool      = ledger_in_pool(&a->ledger, space, first);
+    CHECK(bytes > 0);
+    sum_up(a, now);
+    ledger_give_back(&a->ledger, space, first, last - first + 1, 0);
+    for (uint64_t page = first; page <= last; page++) {
+        const uint64_t lines = lines_in(page, iova, iova + bytes - 1);
+        if (pool && a->hostile)
+            lend_of_pool(a, space, page, lines);
+        else if (!pool && (lines != LEDGER_ALL_LENT || a->ledger.notes > 0))
+            lend_page(a, space, page, lines);
+    }
+}
+
+/* What a pool gives up must not be cached any more; if it is, it is as stale as any page.
+ */
+static void pooled(void *self, uint32_t space_number, uint64_t iova, uint64_t bytes,
+                   bool grows, sim_time_t now)
+{
+    struct audit *a      = self;
+    const space_t space  = ledger_space(a->iommu->arch->space(a->iommu, space_number));
+    const uint64_t first = iova >> LEDGER_PAGE_LG2;
+    const uint64_t last  = (iova + bytes - 1) >> LEDGER_PAGE_LG2;
+    CHECK(bytes > 0);
+    sum_up(a, now);
+    if (grows) {
+        ledger_give_back(&a->ledger, space, first, last - first + 1, 0);
+        a->pool_now += ledger_pool_add(&a->ledger, space, first, last);
+        a->pool_most = a->pool_now > a->pool_most ? a->pool_now : a->pool_most;
+        return;
+    }
+    a->pool_now -= ledger_pool_remove(&a->ledger, space, first, last);
+    mark_range(a, space, iova, bytes, now);
+    reusable(a, space_number, iova, bytes, now);
+}
+
+/* ---- Invariants
+ * --------------------------------------------------------------------------- */
+
+static void renew(struct audit *a, const struct inv_selector *s)
+{
+    const uint64_t first = s->first >> LEDGER_PAGE_LG2, last = s->last >> LEDGER_PAGE_LG2;
+    for (uint64_t page = first; a->stale_pages > 0 && page <= last; page++) {
+        struct ledger_note *n = ledger_find(&a->ledger, s->value, page);
+        if (n != NULL && n->since != TIME_NEVER)
+            n->renewed = true;
+    }
+    ledger_give_back(&a->ledger, s->value, first, last - first + 1, 0);
 }
 
 static void handed_out(void *self, uint32_t space, uint64_t iova, uint64_t bytes,
                        sim_time_t now)
 {
-    struct audit *a             = self;
-    const struct inv_selector s = select_range(a, space, iova, bytes);
-    uint64_t stale              = 0;
-    if (a->stale_now > 0)
-        iotlb_visit(&a->iommu->iotlb, &s, find_stale, &stale);
-    if (a->stale_now > 0)
-        stale += stale_in_devices(a, &s);
-    if (stale > 0 || walker_may_fill_stale(a->iommu, &s))
+    struct audit *a = self;
+    const struct inv_selector s =
+        select_pages(ledger_space(a->iommu->arch->space(a->iommu, space)),
+                     iova >> LEDGER_PAGE_LG2, (iova + bytes - 1) >> LEDGER_PAGE_LG2);
+    struct other_holder o = { .space = s.value };
+    if (a->stale_entries > 0) {
+        iotlb_visit(&a->iommu->iotlb, &s, find_other, &o);
+        visit_devices(a, &s, find_in_device, &o);
+    }
+    if (o.found || walker_may_fill_stale(a->iommu, &s))
         broken(a, &a->stats.broken_reuse,
                "invariant 2: 0x%" PRIx64 " of space %" PRIu32
                " was handed out again at %" PRIu64 " ps while the IOTLB held a stale "
                "translation of it, or a device did, or a walk was about to fill one",
                iova, space, now);
+    renew(a, &s);
 }
 
 static void table_freed(void *self, uint64_t pa, sim_time_t now)
 {
     struct audit *a = self;
+    ghosts_forget_target(&a->pointers, pa);
     if (walkcache_holds(&a->iommu->walkcache, pa) || walker_holds(a->iommu, pa))
         broken(a, &a->stats.broken_table,
                "invariant 3: the table page at 0x%" PRIx64 " was freed at %" PRIu64
@@ -209,40 +536,204 @@ static void table_freed(void *self, uint64_t pa, sim_time_t now)
                pa, now);
 }
 
+/* ---- Device accesses
+ * ---------------------------------------------------------------------- */
+
+/* Whether the promise allows an access through this stale translation. */
+static bool is_allowed(const struct audit *a, const struct ledger_note *n, sim_time_t now)
+{
+    switch (a->promise.kind) {
+    case AUDIT_NOTHING_STALE:
+    case AUDIT_POOL_ONLY:
+        return false;
+    case AUDIT_BOUNDED_TIME:
+        return !is_late(a, n, now);
+    case AUDIT_BOUNDED_COUNT:
+        return a->unmaps[n->cpu] - n->unmap <= a->promise.bound;
+    case AUDIT_BOUNDED_BYTES:
+        return a->given_bytes[n->cpu] - n->bytes <= a->promise.bound;
+    case AUDIT_NONE:
+        return true;
+    }
+    UNREACHABLE("a promise is one of these");
+}
+
+static void break_access(struct audit *a, const struct dma_slot *slot,
+                         const struct ledger_note *n, sim_time_t now)
+{
+    broken(a, &a->stats.broken_access,
+           "invariant 1: device %04x reached 0x%" PRIx64 " at %" PRIu64
+           " ps through a translation whose unmap had returned %" PRIu64 " ps and %" PRIu64
+           " unmaps before, against the policy's promise",
+           slot->request.requester, iova_of(slot), now, now - n->since,
+           a->unmaps[n->cpu] - n->unmap);
+}
+
+static bool outside_lent(const struct ledger_note *n, const struct dma_slot *slot)
+{
+    const uint64_t iova = iova_of(slot);
+    return (lines_in(n->page, iova, iova + slot->request.bytes - 1) & ~n->lent) != 0;
+}
+
 static void stale_access(void *self, const struct dma_slot *slot, sim_time_t now)
 {
-    struct audit *a = self;
+    struct audit *a             = self;
+    const uint64_t page         = iova_of(slot) >> LEDGER_PAGE_LG2;
+    const struct ledger_note *n = ledger_find(&a->ledger, ledger_space(slot->space), page);
+    CHECK(n != NULL);
     a->stats.stale_access++;
-    if (a->promises_nothing_stale)
-        broken(a, &a->stats.broken_access,
-               "invariant 1: device %04x reached 0x%" PRIx64 " at %" PRIu64
-               " ps through a translation whose unmap had returned",
-               slot->request.requester,
-               slot->request.type == PORT_TRANSLATED ? slot->request.origin.iova
-                                                     : slot->request.iova,
-               now);
+    if (n->renewed)
+        a->stats.stale_access_renewed++;
+    else if (n->reusable > now)
+        a->stats.stale_access_held++;
+    else
+        a->stats.stale_access_reusable++;
+    a->stats.stale_other_bytes += outside_lent(n, slot);
+    if (!is_allowed(a, n, now))
+        break_access(a, slot, n, now);
+}
+
+static void hostile_stale(struct audit *a, const struct ledger_note *n, sim_time_t now)
+{
+    if (n->renewed)
+        a->stats.hostile_access_renewed++;
+    else if (n->reusable > now)
+        a->stats.hostile_access_held++;
+    else
+        a->stats.hostile_access_reusable++;
+    histogram_record(&a->attack_ns, (now - n->since) / TIME_NS);
+}
+
+/* Told of every access of a hostile device, of the stale ones before they are let go. */
+static void hostile_access(void *self, const struct dma_slot *slot, sim_time_t now)
+{
+    struct audit *a             = self;
+    const uint64_t page         = iova_of(slot) >> LEDGER_PAGE_LG2;
+    const struct ledger_note *n = ledger_find(&a->ledger, ledger_space(slot->space), page);
+    a->stats.hostile_access++;
+    if (slot->bypassed)
+        a->stats.hostile_access_untranslated++;
+    else if (slot->stale)
+        hostile_stale(a, n, now);
+    else if (ledger_in_pool(&a->ledger, ledger_space(slot->space), page))
+        *(n != NULL && n->loan && !outside_lent(n, slot) ? &a->stats.hostile_access_lent
+                                                         : &a->stats.hostile_access_pool) +=
+            1;
+    else if (n != NULL && n->partial && outside_lent(n, slot))
+        a->stats.hostile_access_other++;
+    else
+        a->stats.hostile_access_lent++;
+}
+
+static void carried_out(void *self, const struct dma_slot *slot, sim_time_t now)
+{
+    if (slot->stale) {
+        stale_access(self, slot, now);
+        let_go(self, slot->space, iova_of(slot), now);
+    }
+}
+
+static void hostile_carried_out(void *self, const struct dma_slot *slot, sim_time_t now)
+{
+    hostile_access(self, slot, now);
+    carried_out(self, slot, now);
+}
+
+/* ---- Collateral -------------------------------------------------------------------------
+ */
+
+/* Software clears an entry before it invalidates: one that stands still serves its page. */
+static bool still_stands(const struct audit *a, uint64_t entry_pa)
+{
+    return entry_pa != 0 && memory_read64(a->iommu->memory, entry_pa) != 0;
+}
+
+static void entry_dropped(void *self, const struct iotlb_entry *e, uint64_t leaf_pa)
+{
+    struct audit *a = self;
+    if (e->stale_since != TIME_NEVER || !still_stands(a, leaf_pa))
+        return;
+    const struct ghost ghost = { .first  = e->page << e->page_lg2,
+                                 .space  = ledger_space(e->space),
+                                 .target = e->pa,
+                                 .lg2    = e->page_lg2 };
+    a->stats.collateral_entry++;
+    a->stats.collateral_forgotten += ghosts_add(&a->entries, &ghost);
+}
+
+/* What a walk costs that need not have been counts once: whole, or its pointers alone. */
+static void entry_filled(void *self, const struct iotlb_entry *e, uint64_t waited,
+                         uint64_t pointers)
+{
+    struct audit *a   = self;
+    const bool refill = ghosts_take(&a->entries, ledger_space(e->space),
+                                    e->page << e->page_lg2, e->page_lg2, e->pa);
+    a->stats.collateral_refill += refill;
+    a->stats.refill_cycles += refill ? waited : pointers;
+}
+
+static void pointer_dropped(void *self, const struct walkcache_entry *e, uint64_t entry_pa)
+{
+    struct audit *a = self;
+    if (!still_stands(a, entry_pa))
+        return;
+    const struct ghost ghost = { .first  = e->prefix << e->span_lg2,
+                                 .space  = e->space,
+                                 .target = e->table,
+                                 .lg2    = e->span_lg2 };
+    a->stats.collateral_pointer++;
+    ghosts_add(&a->pointers, &ghost);
+}
+
+static bool pointer_filled(void *self, const struct walkcache_entry *e)
+{
+    struct audit *a   = self;
+    const bool refill = ghosts_take(&a->pointers, e->space, e->prefix << e->span_lg2,
+                                    e->span_lg2, e->table);
+    a->stats.pointer_refill += refill;
+    return refill;
 }
 
 /* ---- Set-up
  * ------------------------------------------------------------------------------------------
  */
 
-void audit_init(struct audit *a, struct iommu *iommu, bool promises_nothing_stale)
+void audit_init(struct audit *a, struct iommu *iommu, const struct audit_promise *promise)
 {
     memset(a, 0, sizeof *a);
-    a->iommu                  = iommu;
-    a->promises_nothing_stale = promises_nothing_stale;
-    iommu->iotlb.stale_gone   = stale_entry_gone;
-    iommu->iotlb.stale_filled = entry_filled;
-    iommu->iotlb.stale_self   = a;
+    ghosts_init(&a->entries, ENTRY_GHOSTS_LG2);
+    ghosts_init(&a->pointers, POINTER_GHOSTS_LG2);
+    a->iommu                   = iommu;
+    a->promise                 = *promise;
+    a->referee                 = (struct iommu_referee){ .self           = a,
+                                                         .held           = held,
+                                                         .let_go         = let_go,
+                                                         .given_back_at  = given_back_at,
+                                                         .entry_filled   = entry_filled,
+                                                         .pointer_filled = pointer_filled };
+    iommu->referee             = &a->referee;
+    iommu->iotlb.stale_gone    = stale_entry_gone;
+    iommu->iotlb.stale_filled  = stale_entry_filled;
+    iommu->iotlb.dropped       = entry_dropped;
+    iommu->iotlb.hook_self     = a;
+    iommu->walkcache.dropped   = pointer_dropped;
+    iommu->walkcache.hook_self = a;
+}
+
+void audit_free(struct audit *a)
+{
+    ledger_free(&a->ledger);
+    ghosts_free(&a->entries);
+    ghosts_free(&a->pointers);
 }
 
 void audit_watch(struct audit *a, struct rootport *port)
 {
     CHECK(a->ports < AUDIT_PORTS_MAX);
-    a->port[a->ports++] = port;
-    port->stale_access  = stale_access;
-    port->stale_self    = a;
+    a->port[a->ports++]                     = port;
+    port->carried_out                       = carried_out;
+    port->carried_out_self                  = a;
+    a->iommu->client[port->client].refereed = true;
 }
 
 void audit_watch_device(struct audit *a, struct atc *atc)
@@ -252,42 +743,67 @@ void audit_watch_device(struct audit *a, struct atc *atc)
     *d                      = (struct audit_device){ a, atc };
     atc->cache.stale_gone   = device_entry_gone;
     atc->cache.stale_filled = device_entry_filled;
-    atc->cache.stale_self   = d;
+    atc->cache.hook_self    = d;
+    atc->referee            = &a->referee;
+}
+
+void audit_watch_hostile(struct audit *a, struct rootport *port)
+{
+    audit_watch(a, port);
+    port->carried_out  = hostile_carried_out;
+    port->tells_always = true;
+    a->hostile         = true;
 }
 
 struct observer audit_observer(struct audit *a)
 {
     return (struct observer){ .self        = a,
                               .given_back  = given_back,
+                              .reusable    = reusable,
+                              .lent        = lent,
+                              .pooled      = pooled,
                               .handed_out  = handed_out,
                               .table_freed = table_freed };
 }
 
-void audit_begin(struct audit *a, sim_time_t now)
+static void forget_measured(void *self, struct ledger_note *n)
 {
-    a->began       = now;
-    a->exposed_now = a->exposed_most = a->exposure_ps_max = 0;
-    memset(&a->exposure_ns, 0, sizeof a->exposure_ns);
+    (void)self;
+    n->counted = false;
 }
 
-static void still_exposed(void *self, struct iotlb_entry *e)
+void audit_begin(struct audit *a, sim_time_t now)
 {
-    struct marking *m = self;
-    if (e->stale_since == TIME_NEVER)
+    a->began = a->summed = now;
+    a->exposed_now = a->exposed_most = a->exposure_ps_max = 0;
+    a->pool_most                                          = a->pool_now;
+    memset(&a->exposure_ns, 0, sizeof a->exposure_ns);
+    memset(&a->attack_ns, 0, sizeof a->attack_ns);
+    ledger_visit(&a->ledger, forget_measured, a);
+}
+
+static void still_exposed(void *self, struct ledger_note *n)
+{
+    const struct marking *m = self;
+    if (n->since == TIME_NEVER)
         return;
-    exposure_ends(m->a, e, m->now);
-    e->stale_since = TIME_NEVER;
+    if (n->counted)
+        check_time(m->a, n, m->now);
+    measure(m->a, n, m->now);
 }
 
 void audit_finish(struct audit *a, sim_time_t now)
 {
-    const struct inv_selector all = { .last = UINT64_MAX };
-    struct marking m              = { a, now, 0 };
-    iotlb_visit(&a->iommu->iotlb, &all, still_exposed, &m);
-    for (unsigned i = 0; i < a->devices; i++)
-        iotlb_visit(&a->device[i].atc->cache, &all, still_exposed, &m);
-    CHECK(a->stale_now == 0);
+    struct marking m = { .a = a, .now = now };
+    ledger_visit(&a->ledger, still_exposed, &m);
+    sum_up(a, now);
+    a->over = true;
     CHECK(a->exposed_now == 0);
+}
+
+uint64_t audit_broken(const struct audit_stats *s)
+{
+    return s->broken_access + s->broken_time + s->broken_reuse + s->broken_table;
 }
 
 bool audit_check(const struct audit *a, struct error *error)

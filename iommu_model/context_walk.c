@@ -75,15 +75,21 @@ static void count_read(struct iommu *m)
         }
 }
 
-static void read_words(struct iommu *m, uint64_t pa, uint32_t words, cycle_t presented)
+/* There is no memory where the table should be. */
+static void fail_access(struct iommu *m)
 {
-    if (pa <= m->pa_last) {
-        count_read(m);
-        iommu_read(m, MEMPORT_CONTEXT, pa, words, presented);
-        return;
-    }
     m->arch->context_next(m, &m->context_walk, NULL);
     fail(m, false);
+}
+
+static void read_words(struct iommu *m, uint64_t pa, uint32_t words, cycle_t presented)
+{
+    if (pa > m->pa_last) {
+        fail_access(m);
+        return;
+    }
+    count_read(m);
+    iommu_read(m, MEMPORT_CONTEXT, pa, words, presented);
 }
 
 /* The entry of the present level of the second stage. */
@@ -320,8 +326,7 @@ static void guest_leaf(struct iommu *m, const struct pt_item *leaf, uint64_t ent
     }
     cycle_t next = now + m->config.context.step_cycles;
     if (bits != 0) {
-        const uint64_t entry = memory_read64(m->memory, entry_pa) | bits;
-        memory_device_write(m->memory, entry_pa, &entry, sizeof entry);
+        iommu_set_bits(m, entry_pa, bits);
         next += m->config.walker.update_cycles;
     }
     w->nested = false;
@@ -360,6 +365,10 @@ void context_walk_run(struct iommu *m, cycle_t now)
     }
     const uint64_t *data = memport_arrived(&m->memport, MEMPORT_CONTEXT, now);
     iommu_schedule(m, ITEM_MEMPORT, memport_due(&m->memport, m->asked_cycle));
+    if (m->memport.read[MEMPORT_CONTEXT].failed) {
+        fail_access(m);
+        return;
+    }
     if (w->nested) {
         guest_entry(m, *data, now);
         return;

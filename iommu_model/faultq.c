@@ -36,6 +36,33 @@ static uint32_t in_cycles(const struct iommu *m, uint64_t ps)
     return (uint32_t)cycle_at_or_after(ps, m->config.iommu.period_ps);
 }
 
+/* A remote memory takes the record now and says when it holds it (faultq_written); what
+ * finds no room is not sent. */
+static void start_remote(struct iommu *m, cycle_t issued)
+{
+    struct faultq *q                    = &m->faultq;
+    const struct memport_remote *remote = m->config.remote;
+    q->unwritten                        = ((q->tail + 1) & (q->entries - 1)) == q->head;
+    q->pop_to                           = CYCLE_NEVER - 1;
+    if (!m->config.faultq.drops)
+        q->pop_at = CYCLE_NEVER;
+    if (q->unwritten)
+        faultq_written(m, issued);
+    else
+        remote->write(remote->self, MEMPORT_FAULT_RECORD,
+                      q->base + (uint64_t)q->tail * sizeof q->writing, q->writing,
+                      sizeof q->writing, cycle_time(issued, m->config.iommu.period_ps));
+}
+
+void faultq_written(struct iommu *m, cycle_t now)
+{
+    struct faultq *q = &m->faultq;
+    q->pop_to        = now;
+    if (!m->config.faultq.drops)
+        q->pop_at = now;
+    iommu_schedule(m, ITEM_FAULTQ, now + m->config.faultq.complete_cycles);
+}
+
 /* Writes the oldest, which came in this cycle or has waited until now. */
 static void start(struct iommu *m, cycle_t now)
 {
@@ -48,6 +75,10 @@ static void start(struct iommu *m, cycle_t now)
     q->pop_at               = first_pop;
     q->pop_to               = acked;
     memcpy(q->writing, q->record[q->first], sizeof q->writing);
+    if (m->config.remote != NULL) {
+        start_remote(m, issued);
+        return;
+    }
     if (m->watcher != NULL && m->watcher->write_issued != NULL)
         m->watcher->write_issued(m->watcher->self,
                                  q->base + (uint64_t)q->tail * sizeof q->writing,
@@ -81,17 +112,18 @@ static void write_record(struct iommu *m, cycle_t now)
 {
     struct faultq *q    = &m->faultq;
     const uint32_t next = (q->tail + 1) & (q->entries - 1);
-    const bool lost     = next == q->head;
+    const bool lost     = m->config.remote != NULL ? q->unwritten : next == q->head;
     if (lost) {
         q->overflow = true;
         m->stats.fault_lost++;
     } else {
-        memory_device_write(m->memory, q->base + (uint64_t)q->tail * sizeof q->writing,
-                            q->writing, sizeof q->writing);
+        if (m->config.remote == NULL)
+            memory_device_write(m->memory, q->base + (uint64_t)q->tail * sizeof q->writing,
+                                q->writing, sizeof q->writing);
         q->tail = next;
         m->stats.fault_recorded++;
     }
-    if (m->watcher != NULL && !lost)
+    if (m->watcher != NULL && m->watcher->fault_written != NULL && !lost)
         m->watcher->fault_written(m->watcher->self, q->tail, now);
     q->written(m, lost, now);
 }

@@ -57,14 +57,14 @@ static void move_head(struct iommu *m, cycle_t now)
 {
     struct invq *q = &m->invq;
     q->head        = (q->head + 1) & (q->entries - 1);
-    if (m->watcher != NULL)
+    if (m->watcher != NULL && m->watcher->head_moved != NULL)
         m->watcher->head_moved(m->watcher->self, q->head, now);
 }
 
 static void complete(struct iommu *m, const struct iommu_command *c, cycle_t now)
 {
     struct invq *q = &m->invq;
-    if (m->watcher != NULL)
+    if (m->watcher != NULL && m->watcher->command_done != NULL)
         m->watcher->command_done(m->watcher->self, q->current, now);
     if (!m->config.invq.early_head)
         move_head(m, now);
@@ -95,8 +95,17 @@ bool invq_invalidates(struct iommu *m, cycle_t now)
 /* ---- Effects
  * ----------------------------------------------------------------------------- */
 
+void iommu_tell_invalidated(struct iommu *m, const struct inv_selector *selector)
+{
+    if (m->watcher != NULL && m->watcher->invalidated != NULL)
+        m->watcher->invalidated(m->watcher->self, selector);
+}
+
 void iommu_invalidate_translations(struct iommu *m, const struct inv_selector *selector)
 {
+    if (iotlb_is_deaf(&m->iotlb, selector))
+        return;
+    iommu_tell_invalidated(m, selector);
     iotlb_invalidate(&m->iotlb, selector);
     if (!selector->leaf_only)
         walkcache_invalidate(&m->walkcache, selector);
@@ -133,6 +142,7 @@ static void invalidate_contexts(struct iommu *m, const struct iommu_command *c, 
     if (!c->device_only)
         context_cache_invalidate(&m->process_contexts, c->drop_context, c->context_arg);
     context_walk_flush(m);
+    iommu_tell_invalidated(m, NULL);
     m->contexts_dropped++;
     if (m->config.context.refetch)
         walker_refetch(m, now);
@@ -152,8 +162,13 @@ static void issue_write(struct iommu *m, const struct iommu_command *c, cycle_t 
         issued + cycle_at_or_after(m->config.write_ps, m->config.iommu.period_ps);
     if (m->watcher != NULL && m->watcher->write_issued != NULL)
         m->watcher->write_issued(m->watcher->self, c->status_pa, 1, issued, due);
+    const struct memport_remote *remote = m->config.remote;
     *write_ring_push(&m->invq.writes) =
-        (struct invq_write){ due, c->status_pa, c->status, c->status_bytes };
+        (struct invq_write){ remote == NULL ? due : CYCLE_NEVER, c->status_pa, c->status,
+                             c->status_bytes };
+    if (remote != NULL)
+        remote->write(remote->self, MEMPORT_STATUS, c->status_pa, &c->status,
+                      c->status_bytes, cycle_time(issued, m->config.iommu.period_ps));
     iommu_schedule(m, ITEM_WRITE, write_ring_front(&m->invq.writes)->due);
 }
 
@@ -356,12 +371,26 @@ static void execute(struct iommu *m, cycle_t now)
     go_on(m, now);
 }
 
+/* There is no memory where the queue should be. */
+static void fetch_failed(struct iommu *m, cycle_t now)
+{
+    static const struct iommu_command none = { .kind       = COMMAND_ILLEGAL,
+                                               .unwritable = true };
+    m->invq.halted                         = true;
+    m->invq.state                          = INVQ_IDLE;
+    m->arch->illegal(m, &none, now);
+}
+
 void invq_run(struct iommu *m, cycle_t now)
 {
     struct invq *q = &m->invq;
     if (q->state == INVQ_FETCHING) {
         memcpy(q->data, memport_arrived(&m->memport, MEMPORT_INVQ, now), sizeof q->data);
         iommu_schedule(m, ITEM_MEMPORT, memport_due(&m->memport, m->asked_cycle));
+        if (m->memport.read[MEMPORT_INVQ].failed) {
+            fetch_failed(m, now);
+            return;
+        }
         q->current = q->head;
         if (m->config.invq.early_head)
             move_head(m, now + 1);
@@ -384,12 +413,23 @@ void invq_retired(struct iommu *m, cycle_t now)
         iommu_schedule(m, ITEM_INVQ, now);
 }
 
+void invq_written(struct iommu *m, cycle_t now)
+{
+    struct write_ring *r = &m->invq.writes;
+    uint32_t i           = 0;
+    while (write_ring_at(r, i)->due != CYCLE_NEVER)
+        i++;
+    write_ring_at(r, i)->due = now;
+    iommu_schedule(m, ITEM_WRITE, write_ring_front(r)->due);
+}
+
 void invq_write_done(struct iommu *m, cycle_t now)
 {
     struct write_ring *r      = &m->invq.writes;
     const struct invq_write w = *write_ring_front(r);
     CHECK(w.due == now);
-    memory_device_write(m->memory, w.pa, &w.data, w.bytes);
+    if (m->config.remote == NULL)
+        memory_device_write(m->memory, w.pa, &w.data, w.bytes);
     write_ring_pop(r);
     if (!write_ring_empty(r))
         iommu_schedule(m, ITEM_WRITE, write_ring_front(r)->due);

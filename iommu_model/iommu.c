@@ -125,6 +125,7 @@ void iommu_init(struct iommu *m, const struct iommu_settings *config, struct eng
     iotlb_init(&m->iotlb, &config->iotlb, rng_make(seed, "iotlb"));
     walkcache_init(&m->walkcache, &config->walkcache, seed);
     memport_init(&m->memport, &config->memport, memory, channel, config->iommu.period_ps);
+    m->memport.remote = config->remote;
     write_ring_init(&m->invq.writes, INVQ_WRITES_MAX);
     m->invq.entry_bytes = m->arch->command_bytes;
     m->arch->init(m);
@@ -212,18 +213,24 @@ static void tell_watcher(const struct iommu *m, unsigned place, cycle_t now)
         w->command_fetched(w->self, m->invq.head, now);
 }
 
-static void arbitrate(struct iommu *m, cycle_t now)
+static void expect(struct iommu *m, unsigned place, cycle_t arrives)
 {
-    cycle_t arrives;
-    const unsigned place = memport_arbitrate(&m->memport, now, &arrives);
-    if (m->watcher != NULL && place != MEMPORT_PLACES)
-        tell_watcher(m, place, now);
     if (place == MEMPORT_INVQ)
         iommu_schedule(m, ITEM_INVQ, arrives);
     else if (place == MEMPORT_CONTEXT)
         iommu_schedule(m, ITEM_CONTEXT, arrives);
-    else if (place != MEMPORT_PLACES)
+    else
         wheel_put(&m->wheel, item_walk(m, m->walker_walk[place - MEMPORT_WALKER]), arrives);
+}
+
+static void arbitrate(struct iommu *m, cycle_t now)
+{
+    cycle_t arrives;
+    const unsigned place = memport_arbitrate(&m->memport, now, &arrives);
+    if (m->watcher != NULL && m->watcher->read_accepted != NULL && place != MEMPORT_PLACES)
+        tell_watcher(m, place, now);
+    if (place != MEMPORT_PLACES && arrives != CYCLE_NEVER)
+        expect(m, place, arrives);
     iommu_schedule(m, ITEM_MEMPORT, memport_due(&m->memport, m->asked_cycle));
 }
 
@@ -281,6 +288,36 @@ void iommu_step(void *self, sim_time_t time)
     if (wheel_any(&m->wheel))
         run_wheel(m, now);
     publish_due(m);
+}
+
+/* ---- Memory that is elsewhere
+ * ------------------------------------------------------------- */
+
+void iommu_arrived(struct iommu *m, unsigned place, const uint64_t *data, sim_time_t now)
+{
+    memport_deliver(&m->memport, place, data);
+    expect(m, place, iommu_cycle(m, now));
+    publish_due(m);
+}
+
+void iommu_written(struct iommu *m, enum memport_write kind, sim_time_t now)
+{
+    if (kind == MEMPORT_STATUS)
+        invq_written(m, iommu_cycle(m, now));
+    else
+        faultq_written(m, iommu_cycle(m, now));
+    publish_due(m);
+}
+
+void iommu_set_bits(struct iommu *m, uint64_t pa, uint64_t bits)
+{
+    const struct memport_remote *remote = m->config.remote;
+    if (remote != NULL) {
+        remote->set_bits(remote->self, pa, bits);
+        return;
+    }
+    const uint64_t entry = memory_read64(m->memory, pa) | bits;
+    memory_device_write(m->memory, pa, &entry, sizeof entry);
 }
 
 /* ---- Clients
@@ -411,22 +448,25 @@ static bool concerns(const struct inv_selector *s, space_t space, uint64_t iova)
     return inv_selects_space(s, space) && iova >= s->first && iova <= s->last;
 }
 
-static void mark_answers(struct response_ring *r, const struct inv_selector *s)
+static void mark_answer(const struct iommu *m, struct iommu_response *a,
+                        const struct inv_selector *s)
 {
-    for (uint32_t i = 0; i < response_ring_count(r); i++) {
-        struct iommu_response *a = response_ring_at(r, i);
-        if (a->outcome != XLATE_faulted && concerns(s, a->space, a->iova))
-            a->stale = true;
-    }
+    if (!a->stale && a->outcome != XLATE_faulted && concerns(s, a->space, a->iova))
+        a->stale = iommu_holds_stale(m, a->client, a->space, a->iova);
+}
+
+static void mark_answers(const struct iommu *m, struct response_ring *r,
+                         const struct inv_selector *s)
+{
+    for (uint32_t i = 0; i < response_ring_count(r); i++)
+        mark_answer(m, response_ring_at(r, i), s);
 }
 
 static void mark_slots(struct iommu *m, const struct inv_selector *s)
 {
     for (uint32_t i = 0; i < m->config.iommu.inflight; i++) {
-        struct xlate *x = &m->xlate[i];
-        if (x->step == XLATE_RESPOND && x->response.outcome != XLATE_faulted
-            && concerns(s, x->response.space, x->request.iova))
-            x->response.stale = true;
+        if (m->xlate[i].step == XLATE_RESPOND)
+            mark_answer(m, &m->xlate[i].response, s);
     }
 }
 
@@ -437,16 +477,20 @@ static void mark_walks(struct iommu *m, const struct inv_selector *s, sim_time_t
         if (w->phase == WALK_FREE)
             continue;
         left--;
-        if (concerns(s, w->space, w->page << 12) && w->stale_since == TIME_NEVER)
-            w->stale_since = now;
+        if (w->stale_since != TIME_NEVER || !concerns(s, w->space, w->page << 12)
+            || !walker_knows_leaf(m, w))
+            continue;
+        w->stale_since = now;
+        if (m->referee != NULL)
+            m->referee->held(m->referee->self, w->space, w->page << 12);
     }
 }
 
 void iommu_mark_stale(struct iommu *m, const struct inv_selector *s, sim_time_t now)
 {
     for (uint32_t i = 0; i < m->client_count; i++) {
-        mark_answers(&m->client[i].prompt, s);
-        mark_answers(&m->client[i].late, s);
+        mark_answers(m, &m->client[i].prompt, s);
+        mark_answers(m, &m->client[i].late, s);
     }
     if (m->late_count == 0)
         return;

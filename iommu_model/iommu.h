@@ -152,6 +152,8 @@ struct iommu_settings {
     struct faultq_config faultq;
     const void *arch;
     uint64_t write_ps; /* From issuing a status write until memory holds it. */
+    const struct memport_remote *remote; /* Memory that is elsewhere: then memory of
+                                            iommu_init is NULL, and write_ps without use. */
 };
 
 /* A request between its submission and its first look-up. */
@@ -177,6 +179,7 @@ struct iommu_client {
     bool retires, blocked; /* Says when a DMA is over; was refused and waits for room. */
     bool (*invalidate)(void *self, const struct port_invalidation *i, sim_time_t now);
     void *invalidate_self;
+    bool refereed; /* Tells the referee when a stale answer is of no use any more. */
 };
 
 /* A list of translations, first in first out. */
@@ -213,6 +216,8 @@ struct walk {
     uint64_t entry_pa;                /* Where the entry that was read last lies. */
     struct pt_item updated;           /* A leaf whose bits are being written back, */
     bool is_update;                   /* if this is set. */
+    cycle_t read_cycles;              /* That the read which has just arrived took. */
+    cycle_t refill_cycles;            /* Of reads of pointers that had been dropped. */
     uint64_t flush_first, flush_last; /* Covers what was invalidated, when flushed. */
 };
 
@@ -311,6 +316,7 @@ struct faultq {
     uint32_t count, first;
     uint64_t record[FAULTQ_DEPTH_MAX][FAULTQ_WORDS];
     uint64_t writing[FAULTQ_WORDS];
+    bool unwritten; /* With a remote memory: there is no room for writing. */
     /* It was written, or found no room (lost). */
     void (*written)(struct iommu *m, bool lost, cycle_t now);
 };
@@ -347,7 +353,8 @@ struct iommu_fault {
 };
 
 /* For tests and recordings: told about what happens in the queues and at the memory port.
- * It must not change anything. */
+ * It must not change anything. Verbs of no interest are NULL; who has read_accepted has
+ * command_fetched, too. */
 struct iommu_watcher {
     void (*command_fetched)(void *self, uint32_t index, cycle_t accepted);
     void (*command_done)(void *self, uint32_t index, cycle_t cycle);
@@ -356,10 +363,36 @@ struct iommu_watcher {
     void (*read_accepted)(void *self, unsigned place, uint64_t pa, uint32_t words,
                           cycle_t presented, cycle_t accepted);
     /* Of a status word or a fault record: its last word is on the way to memory, and memory
-     * has acknowledged it. NULL: not of interest. */
+     * has acknowledged it. */
     void (*write_issued)(void *self, uint64_t pa, uint32_t words, cycle_t issued,
                          cycle_t acknowledged);
+    /* Translations that the selector says are void from now on; NULL: all, since contexts
+     * or registers have changed. */
+    void (*invalidated)(void *self, const struct inv_selector *selector);
     void *self;
+};
+
+/*
+ * For the audit, which follows what software has given back: it must not change anything
+ * but the marks. A page is held while a walk has read its entry, or an answer for a client
+ * that is refereed is on its way or in use.
+ */
+struct iommu_referee {
+    void *self;
+    /* Another walk or answer holds the page at iova, which was given back; false: it was
+     * not, another page of the same entry was. */
+    bool (*held)(void *self, space_t space, uint64_t iova);
+    void (*let_go)(void *self, space_t space, uint64_t iova, sim_time_t now);
+    /* When the page was given back, if it was and has not been handed out since;
+     * TIME_NEVER: it is a device's to use. */
+    sim_time_t (*given_back_at)(void *self, space_t space, uint64_t iova);
+    /* A walk has read a pointer into a walk cache; true: an invalidation had dropped it
+     * although it was of use. */
+    bool (*pointer_filled)(void *self, const struct walkcache_entry *entry);
+    /* A walk has filled this entry. Translations have waited so long for it, and its own
+     * one so long of that for pointers that had been dropped. */
+    void (*entry_filled)(void *self, const struct iotlb_entry *entry, uint64_t waited,
+                         uint64_t pointers);
 };
 
 struct iommu_arch;
@@ -418,6 +451,7 @@ struct iommu {
     void (*interrupt)(void *self, uint64_t address, uint32_t data, sim_time_t now);
     void *interrupt_self;
     const struct iommu_watcher *watcher; /* NULL: nobody watches. */
+    const struct iommu_referee *referee; /* NULL: nobody follows stale translations. */
     bool counts_events;                  /* The architecture wants to hear of events. */
     struct iommu_stats stats;
 };
@@ -462,6 +496,18 @@ void iommu_retire(struct iommu *m, uint32_t epoch, sim_time_t now);
 
 /* Does everything due now. */
 void iommu_step(void *self, sim_time_t now);
+
+/* A remote memory has answered the read of this place (NULL: with an error), or has
+ * carried out the oldest write of that kind. */
+void iommu_arrived(struct iommu *m, unsigned place, const uint64_t *data, sim_time_t now);
+void iommu_written(struct iommu *m, enum memport_write kind, sim_time_t now);
+
+/* What a request would be answered now, without any effect on caches, statistics, faults
+ * or memory. A cached translation is used as it is; else the tables are walked from their
+ * roots. In *response count outcome, pa, page_lg2, prot, space and cause. *marks: the walk
+ * would have to set accessed or dirty bits. */
+void iommu_probe(struct iommu *m, const struct iommu_request *request,
+                 struct iommu_response *response, bool *marks);
 
 /* For the audit: translations under way that could still answer with what the selector says
  * are marked stale, and so will be their answers and what they fill. */
@@ -532,6 +578,13 @@ void xlate_answer(const struct iommu *m, const struct iommu_request *request,
                   struct iommu_response *response);
 /* The answer to one that asks for a translation, and there is none. */
 void xlate_answer_nothing(struct iommu_response *response);
+/* The answer for a client comes from what software has given back. */
+static inline bool iommu_holds_stale(const struct iommu *m, unsigned client, space_t space,
+                                     uint64_t iova)
+{
+    return m->referee == NULL || !m->client[client].refereed
+           || m->referee->held(m->referee->self, space, iova);
+}
 
 void walker_init(struct iommu *m);
 /* Joins or begins a walk for x, which missed; false when there is no slot for one. */
@@ -541,6 +594,9 @@ void walker_offer_slot(struct iommu *m, cycle_t now);
 void walker_data(struct iommu *m, unsigned walk, cycle_t now);
 /* Walks under way that an invalidation selects will not fill what it covers. */
 void walker_flush(struct iommu *m, const struct inv_selector *selector);
+/* Whether the entry that maps a walk's page has been read: what software does to it from
+ * now on, this walk does not see. */
+bool walker_knows_leaf(const struct iommu *m, const struct walk *w);
 /* Whether a walk under way will fill what software has given back, where the selector says:
  * marked stale, not overtaken by an invalidation, and its leaf has been read. */
 bool walker_may_fill_stale(const struct iommu *m, const struct inv_selector *selector);
@@ -568,13 +624,21 @@ void invq_write_done(struct iommu *m, cycle_t now);
 void invq_devices_run(struct iommu *m, cycle_t now);
 void invq_answered(struct iommu *m, uint16_t requester, uint32_t itags,
                    unsigned completions, cycle_t now);
+/* A remote memory holds the oldest status word that it did not. */
+void invq_written(struct iommu *m, cycle_t now);
 /* Earlier DMA has finished: a drain may be over. */
 void invq_retired(struct iommu *m, cycle_t now);
 
 /* Takes a record at the cycle of its fault. */
 void faultq_push(struct iommu *m, const uint64_t record[FAULTQ_WORDS], cycle_t cycle);
 void faultq_run(struct iommu *m, cycle_t now);
+/* A remote memory holds the record that is being written. */
+void faultq_written(struct iommu *m, cycle_t now);
 
 void iommu_invalidate_translations(struct iommu *m, const struct inv_selector *selector);
+/* Tells the watcher; selector as there. */
+void iommu_tell_invalidated(struct iommu *m, const struct inv_selector *selector);
+/* Sets bits of a table's entry. */
+void iommu_set_bits(struct iommu *m, uint64_t pa, uint64_t bits);
 
 #endif

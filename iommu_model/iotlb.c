@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "iommu_model/iotlb.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static bool iotlb_config_check(const void *config, struct error *error)
@@ -32,11 +33,14 @@ void iotlb_init(struct iotlb *t, const struct iotlb_config *config, struct rng r
                                           config->prefer_invalid, config->touch_on_fill };
     memset(t, 0, sizeof *t);
     iotlb_array_init(&t->array, &shape, rng);
+    t->leaf_pa = calloc(iotlb_array_entries(&t->array), sizeof *t->leaf_pa);
+    CHECK(t->leaf_pa != NULL);
 }
 
 void iotlb_free(struct iotlb *t)
 {
     iotlb_array_free(&t->array);
+    free(t->leaf_pa);
 }
 
 /* The one place where a set is chosen: look-up, fill and invalidation agree. */
@@ -95,7 +99,7 @@ static void leave(struct iotlb *t, const struct iotlb_entry *e)
     if (--t->size_count[e->page_lg2] == 0)
         t->sizes &= ~(UINT64_C(1) << e->page_lg2);
     if (e->stale_since != TIME_NEVER && t->stale_gone != NULL)
-        t->stale_gone(t->stale_self, e);
+        t->stale_gone(t->hook_self, e);
 }
 
 struct iotlb_entry *iotlb_fill(struct iotlb *t, const struct iotlb_entry *fresh)
@@ -116,8 +120,11 @@ struct iotlb_entry *iotlb_fill(struct iotlb *t, const struct iotlb_entry *fresh)
     t->sizes |= UINT64_C(1) << e->page_lg2;
     t->size_count[e->page_lg2]++;
     t->stats.entry_filled++;
+    t->leaf_pa[e - t->array.entry] = 0;
     if (e->stale_since != TIME_NEVER && t->stale_filled != NULL)
-        t->stale_filled(t->stale_self, e);
+        t->stale_filled(t->hook_self, e);
+    if (t->filled != NULL)
+        t->filled(t->filled_self, e);
     return e;
 }
 
@@ -181,10 +188,27 @@ struct dropping {
 static void drop(void *self, struct iotlb_entry *e)
 {
     struct dropping *d = self;
+    if (d->t->dropped != NULL)
+        d->t->dropped(d->t->hook_self, e, d->t->leaf_pa[e - d->t->array.entry]);
     leave(d->t, e);
     iotlb_array_drop(&d->t->array, e);
     d->t->stats.entry_invalidated++;
     d->count++;
+}
+
+static void count_one(void *self, struct iotlb_entry *entry)
+{
+    (void)entry;
+    ++*(uint32_t *)self;
+}
+
+bool iotlb_is_deaf(struct iotlb *t, const struct inv_selector *s)
+{
+    uint32_t count = 0;
+    if (t->plant_deaf == 0)
+        return false;
+    iotlb_visit(t, s, count_one, &count);
+    return count > 0 && --t->plant_deaf == 0;
 }
 
 uint32_t iotlb_invalidate(struct iotlb *t, const struct inv_selector *s)

@@ -74,7 +74,17 @@ struct iotlb {
      * cares. */
     void (*stale_gone)(void *self, const struct iotlb_entry *entry);
     void (*stale_filled)(void *self, const struct iotlb_entry *entry);
-    void *stale_self;
+    /* Told about every entry that an invalidation drops, and where the table entry lies
+     * that it was made from (0: not known). */
+    void (*dropped)(void *self, const struct iotlb_entry *entry, uint64_t leaf_pa);
+    void *hook_self;
+    uint64_t *leaf_pa; /* Of each entry of the array. */
+    /* Told about every entry that is installed; NULL: nobody cares. */
+    void (*filled)(void *self, const struct iotlb_entry *entry);
+    void *filled_self;
+    /* Tests plant a fault: so many invalidations that would drop something from now, one
+     * has no effect; 0: none. */
+    uint64_t plant_deaf;
 };
 
 void iotlb_init(struct iotlb *t, const struct iotlb_config *config, struct rng rng);
@@ -98,6 +108,16 @@ static inline uint64_t iotlb_guest(const struct iotlb_entry *e, uint64_t iova)
 /* Installs a translation: page, space, sizes, prot, pa, global of *fresh count. Replaces an
  * entry for the same page; returns where it lies now. */
 struct iotlb_entry *iotlb_fill(struct iotlb *t, const struct iotlb_entry *fresh);
+
+/* For the hooks: the table entry that this one was made from lies there. */
+static inline void iotlb_note_leaf(struct iotlb *t, const struct iotlb_entry *entry,
+                                   uint64_t pa)
+{
+    t->leaf_pa[entry - t->array.entry] = pa;
+}
+
+/* Whether the planted fault's turn has come, in who is about to invalidate. */
+bool iotlb_is_deaf(struct iotlb *t, const struct inv_selector *selector);
 
 /* Drops what the selector says; returns how many entries went. */
 uint32_t iotlb_invalidate(struct iotlb *t, const struct inv_selector *selector);

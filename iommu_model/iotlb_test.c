@@ -520,7 +520,7 @@ TEST_CASE(iotlb, whoever_counts_stale_entries_hears_of_each_way_to_come_and_go)
     make(1, 3);
     tlb.stale_gone   = count_gone;
     tlb.stale_filled = count_filled;
-    tlb.stale_self   = &marks;
+    tlb.hook_self   = &marks;
     fill(1, 0, 0x1000, KB4, 1);
     fill(1, 0, 0x2000, KB4, 2);
     fill(1, 0, 0x3000, KB4, 3);

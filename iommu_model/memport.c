@@ -181,12 +181,27 @@ unsigned memport_arbitrate(struct memport *p, cycle_t now, cycle_t *arrives)
     p->accepted     = now;
     p->any_accepted = true;
     p->inflight++;
+    if (p->remote != NULL) {
+        *arrives = CYCLE_NEVER;
+        p->remote->read(p->remote->self, place, r->pa, r->words,
+                        cycle_time(now, p->period_ps));
+        return place;
+    }
     for (uint32_t i = 0; i < r->words; i++)
         r->data[i] = memory_read64(p->memory, r->pa + 8 * i);
     const struct mem_access_times t =
         mem_channel_access(p->channel, cycle_time(now, p->period_ps), 8 * r->words);
     *arrives = cycle_at_or_after(t.last, p->period_ps);
     return place;
+}
+
+void memport_deliver(struct memport *p, unsigned place, const uint64_t *data)
+{
+    struct memport_read *r = &p->read[place];
+    CHECK(p->remote != NULL);
+    r->failed = data == NULL;
+    if (data != NULL)
+        memcpy(r->data, data, r->words * sizeof *data);
 }
 
 const uint64_t *memport_peek(const struct memport *p, unsigned place)

@@ -8,6 +8,8 @@
  * way. The data is what memory holds in the cycle of acceptance, and arrives when the
  * memory channel says. Writes (status words, fault records) go their own way and are not
  * arbitrated.
+ *
+ * Where memory is somebody else's (struct memport_remote), a read ends when that says so.
  */
 #ifndef IOMMU_MODEL_MEMPORT_H
 #define IOMMU_MODEL_MEMPORT_H
@@ -53,10 +55,29 @@ extern const struct param_table memport_param_table;
 extern const struct stat_table memport_stat_table;
 const char *memport_arbiter_member(unsigned index);
 
+/* The IOMMU's own writes: of each kind they end in the order in which they began. */
+enum memport_write { MEMPORT_STATUS, MEMPORT_FAULT_RECORD };
+
+/*
+ * Memory that is not simulated here: it answers in its own time, and every verb may only
+ * take note. read is ended by iommu_arrived, write by iommu_written; a write begins at the
+ * given time, which may be ahead. set_bits changes an entry at once, as a locked access.
+ * peek has no effect; it and set_bits return false where there is no memory.
+ */
+struct memport_remote {
+    void (*read)(void *self, unsigned place, uint64_t pa, uint32_t words, sim_time_t now);
+    void (*write)(void *self, enum memport_write kind, uint64_t pa, const void *data,
+                  uint32_t bytes, sim_time_t at);
+    bool (*set_bits)(void *self, uint64_t pa, uint64_t bits);
+    bool (*peek)(void *self, uint64_t pa, uint32_t words, uint64_t *data);
+    void *self;
+};
+
 struct memport_read {
     uint64_t pa;
     cycle_t presented;
     uint32_t words;
+    bool failed; /* Only of a remote memory: there is nothing at pa. */
     uint64_t data[MEMPORT_WORDS_MAX];
 };
 
@@ -64,6 +85,7 @@ struct memport {
     struct memport_config config;
     struct memory *memory;
     struct mem_channel *channel;
+    const struct memport_remote *remote; /* NULL: memory and channel are there. */
     uint64_t period_ps;
     uint64_t ready; /* Bit p: place p has presented a read. */
     uint64_t
@@ -94,8 +116,12 @@ cycle_t memport_due(const struct memport *p, cycle_t now);
  * winner's. fixed: the lowest place. tree: halves the places until one is left, by the bits
  * of a turn that moves on at each acceptance; late comers do not change a choice that
  * memory has not taken yet. Returns its place and sets *arrives to the cycle
- * of its last beat, or returns MEMPORT_PLACES. */
+ * of its last beat, CYCLE_NEVER while a remote memory has not said; or returns
+ * MEMPORT_PLACES. */
 unsigned memport_arbitrate(struct memport *p, cycle_t now, cycle_t *arrives);
+
+/* A remote memory has answered a read; data NULL: it has no such place. */
+void memport_deliver(struct memport *p, unsigned place, const uint64_t *data);
 
 /* The last beat has arrived: the data, and the place may present again. */
 const uint64_t *memport_arrived(struct memport *p, unsigned place, cycle_t now);

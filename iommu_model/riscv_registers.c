@@ -209,6 +209,7 @@ static void write_ddtp(struct iommu *m, uint64_t value)
 {
     if (RISCV_DDTP_MODE(value) <= RISCV_DDTP_3LVL)
         riscv_front(m)->ddtp = legal_ppn(m, value) | RISCV_DDTP_MODE(value);
+    iommu_tell_invalidated(m, NULL);
 }
 
 enum { QUEUE_LG2_MAX = 31 };

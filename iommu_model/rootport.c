@@ -61,9 +61,13 @@ static bool is_transaction(const struct dma_slot *s)
 
 static void count_time(struct rootport *r, const struct dma_slot *s, sim_time_t now)
 {
-    for (unsigned p = 0; p < DMA_PART_COUNT; p++)
+    sim_time_t whole = 0;
+    for (unsigned p = 0; p < DMA_PART_COUNT; p++) {
         (&r->stats.link_up_ps)[p] += s->part[p];
-    r->stats.whole_ps += s->since - s->submitted;
+        whole += s->part[p];
+    }
+    CHECK(whole == s->since - s->submitted);
+    r->stats.whole_ps += whole;
     histogram_record(s->request.kind == PORT_READ ? &r->read_ps : &r->write_ps,
                      now - s->submitted);
 }
@@ -245,13 +249,14 @@ static void respond(struct rootport *r, uint16_t index, sim_time_t now)
     *dma_ring_push(read ? &r->down : &r->credits) = (struct dma_timed){ arrives, index };
 }
 
-static void note_stale(struct rootport *r, const struct dma_slot *s, sim_time_t now)
+static void note_access(struct rootport *r, struct dma_slot *s, sim_time_t now)
 {
-    if (!s->stale)
+    s->accessed = true;
+    if (!s->stale && !r->tells_always)
         return;
-    r->stats.stale++;
-    if (r->stale_access != NULL)
-        r->stale_access(r->stale_self, s, now);
+    r->stats.stale += s->stale;
+    if (r->carried_out != NULL)
+        r->carried_out(r->carried_out_self, s, now);
 }
 
 /* What the port has written but memory does not hold yet: a read behind it sees it. */
@@ -283,7 +288,7 @@ static void issue(struct rootport *r, uint16_t index, sim_time_t now)
         return;
     }
     if (s->request.kind == PORT_READ) {
-        note_stale(r, s, now);
+        note_access(r, s, now);
         if (s->request.data != NULL) {
             memory_read(r->memory, s->pa, s->request.data, s->request.bytes);
             read_own_writes(r, s);
@@ -307,11 +312,13 @@ static void carried_out(struct rootport *r, uint16_t index, sim_time_t now)
         iommu_invalidated(r->iommu, s->request.requester, s->request.itags,
                           s->request.completions, now);
     } else if (s->request.kind == PORT_WRITE) {
-        note_stale(r, s, now);
+        note_access(r, s, now);
         memory_device_write(r->memory, s->pa, s->request.data, s->request.bytes);
     }
     if (s->epoch != 0)
         iommu_retire(r->iommu, s->epoch, now);
+    if (r->used != NULL && s->translated && s->request.type == PORT_UNTRANSLATED)
+        r->used(r->used_self, s, now);
     respond(r, index, now);
 }
 
@@ -380,22 +387,51 @@ static uint64_t entry_of(const struct dma_slot *s, const struct iommu_response *
                      a->prot & (ATS_READ | ATS_WRITE));
 }
 
+/* The IOMMU's cycles, and before them the way to the edge of the first, are all the time
+ * that it had the transaction. */
+static void account_translation(struct rootport *r, struct dma_slot *s,
+                                const struct iommu_response *a, sim_time_t now)
+{
+    const uint64_t period_ps = r->iommu->config.iommu.period_ps;
+    uint64_t cycles          = 0;
+    for (unsigned p = 0; p < XLATE_PART_COUNT; p++) {
+        r->xlate_cycles[p] += a->part[p];
+        cycles += a->part[p];
+    }
+    const uint64_t edge_ps = now - s->since - cycles * period_ps;
+    CHECK(now - s->since >= cycles * period_ps);
+    CHECK(edge_ps < period_ps);
+    r->stats.edge_ps += edge_ps;
+    account(s, DMA_PART_translate, now);
+}
+
+/* What a device translated and the IOMMU refuses goes nowhere. */
+static void let_go(struct rootport *r, struct dma_slot *s, sim_time_t now)
+{
+    const struct iommu_referee *referee = r->iommu->referee;
+    if (s->stale && referee != NULL && r->iommu->client[r->client].refereed)
+        referee->let_go(referee->self, s->space, s->request.origin.iova, now);
+    s->stale = false;
+}
+
 static void take_translations(struct rootport *r, sim_time_t now)
 {
     const struct iommu_response *a;
     sim_time_t next = TIME_NEVER;
     while (r->iommu != NULL && (a = iommu_take(r->iommu, r->client, now, &next)) != NULL) {
         struct dma_slot *s = &r->slot[a->id];
-        account(s, DMA_PART_translate, now);
-        for (unsigned p = 0; p < XLATE_PART_COUNT; p++)
-            r->xlate_cycles[p] += a->part[p];
-        s->pa    = a->pa;
-        s->entry = entry_of(s, a);
-        if (s->request.type != PORT_TRANSLATED)
+        account_translation(r, s, a, now);
+        s->pa       = a->pa;
+        s->entry    = entry_of(s, a);
+        s->fault    = a->outcome == XLATE_faulted;
+        s->epoch    = s->fault ? 0 : a->epoch;
+        s->bypassed = a->outcome == XLATE_bypassed;
+        if (s->request.type != PORT_TRANSLATED) {
             s->space = a->space;
-        s->fault = a->outcome == XLATE_faulted;
-        s->epoch = s->fault ? 0 : a->epoch;
-        s->stale = s->stale || a->stale;
+            s->stale = a->stale;
+        } else if (s->fault) {
+            let_go(r, s, now);
+        }
         r->stats.fault += s->fault;
         translated(r, (uint16_t)a->id, now);
     }

@@ -11,7 +11,9 @@
  * Express Base Specification 2.4.1). A transaction lives in a slot from its submission to
  * its response.
  *
- * Every picosecond of a transaction's life belongs to one part; the parts sum to the whole.
+ * Every picosecond of a transaction's life belongs to one part; the parts of each sum to
+ * its whole, and the IOMMU's cycles, with the way to their first edge, to its time in
+ * there.
  *
  * A device with a TLB of its own (atc.h) also sends translation requests, which only the
  * IOMMU answers, translated addresses, which the IOMMU lets pass, and answers to
@@ -66,7 +68,8 @@
     S(order_ps,         order_ps,   "ps",   "Waiting for earlier writes of the device")             \
     S(memory_ps,        memory_ps,  "ps",   "In memory")                                            \
     S(link_down_ps,     link_down_ps, "ps", "Serialisation and flight back")                        \
-    S(whole_ps,         whole_ps,   "ps",   "From submission to response")
+    S(whole_ps,         whole_ps,   "ps",   "From submission to response")                          \
+    S(edge_ps,          translate_ps, "ps", "Of the time in the IOMMU: up to its clock's next edge")
 /* clang-format on */
 
 #define DMA_PART(name, text) DMA_PART_##name,
@@ -95,6 +98,8 @@ struct dma_slot {
     uint32_t epoch;
     uint16_t next;
     bool translated, fault, interrupt, stale, in_use;
+    bool bypassed; /* The IOMMU let it pass as it was. */
+    bool accessed; /* Memory has been read or written: the translation has done its work. */
 };
 
 struct dma_timed {
@@ -145,9 +150,14 @@ struct rootport {
     uint64_t xlate_cycles[XLATE_PART_COUNT]; /* Where the time in the IOMMU went. */
     struct histogram read_ps, write_ps;      /* Submission to response. */
     /* Told about every transaction that is carried out although software has given its page
-     * back; NULL: nobody cares. */
-    void (*stale_access)(void *self, const struct dma_slot *slot, sim_time_t now);
-    void *stale_self;
+     * back, or (tells_always) about every one; NULL: nobody cares. */
+    void (*carried_out)(void *self, const struct dma_slot *slot, sim_time_t now);
+    void *carried_out_self;
+    bool tells_always;
+    /* Told about every transaction that the IOMMU translated and that is over; NULL: nobody
+     * cares. */
+    void (*used)(void *self, const struct dma_slot *slot, sim_time_t now);
+    void *used_self;
 };
 
 /* A block of engine. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "iommu_model/walkcache.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static bool walkcache_config_check(const void *config, struct error *error)
@@ -58,15 +59,19 @@ void walkcache_init(struct walkcache *w, const struct walkcache_config *c, uint6
                                               repl_find(c->replacement), true, true };
         char name[16]                     = { 'w', 'a', 'l', 'k', (char)('0' + i), '\0' };
         walkcache_array_init(&w->level[i], &shape, rng_make(seed, name));
-        w->present[i] = true;
+        w->present[i]  = true;
+        w->entry_pa[i] = calloc(entries[i], sizeof *w->entry_pa[i]);
+        CHECK(w->entry_pa[i] != NULL);
     }
 }
 
 void walkcache_free(struct walkcache *w)
 {
     for (unsigned i = 0; i < WALKCACHE_LEVELS; i++)
-        if (w->present[i])
+        if (w->present[i]) {
             walkcache_array_free(&w->level[i]);
+            free(w->entry_pa[i]);
+        }
 }
 
 /* What all addresses below one table of this level have in common. */
@@ -121,11 +126,13 @@ unsigned walkcache_lookup(struct walkcache *w, const struct pt_format *f, space_
     return top;
 }
 
-void walkcache_fill(struct walkcache *w, const struct pt_format *f, space_t space,
-                    uint64_t address, unsigned level, uint64_t table, uint8_t prot)
+const struct walkcache_entry *walkcache_fill(struct walkcache *w, const struct pt_format *f,
+                                             space_t space, uint64_t address,
+                                             unsigned level, uint64_t table, uint8_t prot,
+                                             uint64_t entry_pa)
 {
     if (level >= WALKCACHE_LEVELS || !w->present[level])
-        return;
+        return NULL;
     struct walkcache_array *a = &w->level[level];
     const uint64_t prefix     = prefix_of(f, address, level);
     struct walkcache_entry *e = find(a, space, prefix);
@@ -142,6 +149,8 @@ void walkcache_fill(struct walkcache *w, const struct pt_format *f, space_t spac
                                    .prot     = prot,
                                    .valid    = true };
     w->stats.entry_filled++;
+    w->entry_pa[level][e - a->entry] = entry_pa;
+    return e;
 }
 
 /* By which guest-physical addresses the tables of both stages were found, an entry does not
@@ -163,6 +172,8 @@ uint32_t walkcache_invalidate(struct walkcache *w, const struct inv_selector *s)
         struct walkcache_array *a = &w->level[level];
         for (uint32_t i = 0; w->present[level] && i < walkcache_array_entries(a); i++)
             if (selects(s, &a->entry[i])) {
+                if (w->dropped != NULL)
+                    w->dropped(w->hook_self, &a->entry[i], w->entry_pa[level][i]);
                 walkcache_array_drop(a, &a->entry[i]);
                 count++;
             }

@@ -72,6 +72,11 @@ struct walkcache {
     struct walkcache_array level[WALKCACHE_LEVELS];
     bool present[WALKCACHE_LEVELS];
     struct walkcache_stats stats;
+    /* Told about every entry that an invalidation drops, and where the table entry lies
+     * that it is a copy of (0: not known); NULL: nobody cares. */
+    void (*dropped)(void *self, const struct walkcache_entry *entry, uint64_t entry_pa);
+    void *hook_self;
+    uint64_t *entry_pa[WALKCACHE_LEVELS]; /* Of each entry of the arrays. */
 };
 
 void walkcache_init(struct walkcache *w, const struct walkcache_config *config,
@@ -86,9 +91,13 @@ void walkcache_free(struct walkcache *w);
 unsigned walkcache_lookup(struct walkcache *w, const struct pt_format *f, space_t space,
                           uint64_t address, unsigned top, uint64_t *table, uint8_t *prot);
 
-/* Remembers where the table of this level on the way to address lies. */
-void walkcache_fill(struct walkcache *w, const struct pt_format *f, space_t space,
-                    uint64_t address, unsigned level, uint64_t table, uint8_t prot);
+/* Remembers where the table of this level on the way to address lies. entry_pa, for the
+ * hooks: where the entry that says so does; 0: not known. Returns the entry, NULL when the
+ * level is not cached. */
+const struct walkcache_entry *walkcache_fill(struct walkcache *w, const struct pt_format *f,
+                                             space_t space, uint64_t address,
+                                             unsigned level, uint64_t table, uint8_t prot,
+                                             uint64_t entry_pa);
 
 /* Drops what lies in the selected space and on the way to the selected addresses. */
 uint32_t walkcache_invalidate(struct walkcache *w, const struct inv_selector *selector);

@@ -26,7 +26,7 @@ static const space_t home                         = SPACE_STAGE_2 | 1;
 
 static void fill(uint64_t iova, unsigned level, uint64_t table)
 {
-    walkcache_fill(&cache, format, home, iova, level, table, PT_READ | PT_WRITE);
+    walkcache_fill(&cache, format, home, iova, level, table, PT_READ | PT_WRITE, 0);
 }
 
 /* The level and, in *table, the table that a walk of so many levels begins with. */
@@ -122,7 +122,7 @@ TEST_CASE(walkcache, rights_come_back_with_the_pointer)
     uint64_t table = 0;
     uint8_t prot   = PT_ALL;
     make(four_each, 4);
-    walkcache_fill(&cache, format, home, 0, 1, 0x1000, PT_READ);
+    walkcache_fill(&cache, format, home, 0, 1, 0x1000, PT_READ, 0);
     EXPECT_EQUAL(walkcache_lookup(&cache, format, home, 0, 3, &table, &prot), 1);
     EXPECT_EQUAL(prot, PT_READ);
     EXPECT_EQUAL(
@@ -206,7 +206,7 @@ static void both_fill(unsigned domain, uint64_t iova, unsigned level, uint64_t t
     *k = (struct known){ level, domain,        first, first + ((UINT64_C(1) << lg2) - 1),
                          table, ++oracle.clock };
     walkcache_fill(&cache, format, space_make(domain, 0, STAGE_2), iova, level, table,
-                   PT_READ);
+                   PT_READ, 0);
 }
 
 static bool both_look_up(unsigned domain, uint64_t iova, unsigned levels)

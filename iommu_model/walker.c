@@ -278,6 +278,8 @@ void walker_offer_slot(struct iommu *m, cycle_t now)
 static void release(struct iommu *m, struct walk *w, cycle_t now)
 {
     const unsigned walker = w->walker;
+    if (w->stale_since != TIME_NEVER && m->referee != NULL)
+        m->referee->let_go(m->referee->self, w->space, w->page << 12, m->asked_time);
     m->walkers_free |= UINT64_C(1) << walker;
     w->phase     = WALK_FREE;
     w->next      = m->walk_free;
@@ -458,6 +460,15 @@ static bool usable(const struct iommu *m, uint16_t index, const struct iotlb_ent
     return m->arch->serves == NULL || m->arch->serves(m, &x->request, &x->context, e);
 }
 
+/* What a translation has spent on walks of its own. */
+static uint64_t walked_cycles(const struct iommu_response *r)
+{
+    uint64_t sum = 0;
+    for (unsigned p = XLATE_PART_walker; p <= XLATE_PART_guest; p++)
+        sum += r->part[p];
+    return sum;
+}
+
 static void finish(struct iommu *m, struct walk *w, const struct iotlb_entry *e,
                    cycle_t now)
 {
@@ -475,12 +486,16 @@ static void finish(struct iommu *m, struct walk *w, const struct iotlb_entry *e,
     m->stats.walk_filled += fills;
     m->stats.walk_unfilled += !fills;
     if (fills)
-        iotlb_fill(&m->iotlb, e);
+        iotlb_note_leaf(&m->iotlb, iotlb_fill(&m->iotlb, e), w->entry_pa);
+    uint64_t waited = walked_cycles(&m->xlate[w->owner].response);
     settle(m, w->owner, c, e, again, now);
     while (w->joined.first != XLATE_NONE) {
+        waited += now - m->xlate[w->joined.first].since;
         const uint16_t index = next_joined(m, w, now);
         settle(m, index, c, e, again || !usable(m, index, e), now);
     }
+    if (fills && m->referee != NULL)
+        m->referee->entry_filled(m->referee->self, e, waited, w->refill_cycles);
     release(m, w, now);
 }
 
@@ -521,21 +536,32 @@ static void combine(struct iommu *m, struct walk *w, const struct pt_item *leaf2
     e.page  = iova >> e.page_lg2;
     e.pa    = align_down(pa, e.page_lg2);
     e.guest = leaf2 != NULL ? align_down(w->guest, e.page_lg2) : 0;
+    if (e.stale_since == TIME_NEVER && m->referee != NULL)
+        e.stale_since = m->referee->given_back_at(m->referee->self, w->space, iova);
     finish(m, w, &e, now);
 }
 
 /* ---- One entry has arrived --------------------------------------------------------------
  */
 
-static void account_read(struct iommu *m, const struct walk *w, cycle_t now)
+static void account_read(struct iommu *m, struct walk *w, cycle_t now)
 {
     const struct xlate_context *c = context_of(m, w);
     const bool guest =
         w->phase == WALK_MSI || (w->phase == WALK_STAGE2 && c->stage1.format != NULL);
     CHECK(w->level <= 4 || guest);
+    CHECK(now >= m->xlate[w->owner].since);
+    w->read_cycles = now - m->xlate[w->owner].since;
     xlate_account(&m->xlate[w->owner],
                   guest ? XLATE_PART_guest : (enum xlate_part)(XLATE_PART_walk0 + w->level),
                   now);
+}
+
+static void tell_filled(const struct iommu *m, struct walk *w,
+                        const struct walkcache_entry *e)
+{
+    if (e != NULL && m->referee != NULL && m->referee->pointer_filled(m->referee->self, e))
+        w->refill_cycles += w->read_cycles;
 }
 
 static void descend(struct iommu *m, struct walk *w, const struct pt_item *item,
@@ -555,9 +581,11 @@ static void descend(struct iommu *m, struct walk *w, const struct pt_item *item,
     w->table = item->pa;
     if (!w->tables_flushed || m->config.walker.fill_after_flush) {
         const bool guest = w->phase == WALK_STAGE2 && nested(c);
-        walkcache_fill(&m->walkcache, walked_stage(m, w)->format,
-                       guest ? guest_space(w->space) : w->space, walked_address(m, w),
-                       w->level, w->table, w->above);
+        const struct walkcache_entry *e =
+            walkcache_fill(&m->walkcache, walked_stage(m, w)->format,
+                           guest ? guest_space(w->space) : w->space, walked_address(m, w),
+                           w->level, w->table, w->above, w->entry_pa);
+        tell_filled(m, w, e);
     }
     read_entry(m, w, next);
 }
@@ -571,7 +599,7 @@ static void table_found(struct iommu *m, struct walk *w, const struct pt_item *l
     w->table_leaf_pa  = w->entry_pa;
     if (!w->tables_flushed || m->config.walker.fill_after_flush)
         walkcache_fill(&m->walkcache, context_of(m, w)->stage1.format, w->space,
-                       m->xlate[w->owner].request.iova, w->level1, pa, w->above1);
+                       m->xlate[w->owner].request.iova, w->level1, pa, w->above1, 0);
     walk_table1(m, w, w->level1, pa, w->above1, now + m->config.walker.step_cycles);
 }
 
@@ -601,12 +629,6 @@ static void leaf_found(struct iommu *m, struct walk *w, struct pt_item *leaf, cy
 /* ---- Accessed and dirty bits ------------------------------------------------------------
  */
 
-static void write_entry(struct iommu *m, uint64_t pa, uint64_t bits)
-{
-    const uint64_t entry = memory_read64(m->memory, pa) | bits;
-    memory_device_write(m->memory, pa, &entry, sizeof entry);
-}
-
 /* The entry of a first-stage leaf is itself written through the second stage. */
 static bool table_writable(struct iommu *m, struct walk *w)
 {
@@ -617,7 +639,7 @@ static bool table_writable(struct iommu *m, struct walk *w)
         || (bits != 0 && !m->arch->updates(c, STAGE_2)))
         return false;
     if (bits != 0)
-        write_entry(m, w->table_leaf_pa, bits);
+        iommu_set_bits(m, w->table_leaf_pa, bits);
     return true;
 }
 
@@ -666,7 +688,7 @@ static bool marked(struct iommu *m, struct walk *w, struct pt_item *leaf, cycle_
         fail_update(m, w, now);
         return false;
     }
-    write_entry(m, w->entry_pa, bits);
+    iommu_set_bits(m, w->entry_pa, bits);
     leaf->prot |= PT_ACCESSED | (access & PT_WRITE ? PT_DIRTY : 0);
     w->updated   = *leaf;
     w->is_update = true;
@@ -742,9 +764,12 @@ void walker_data(struct iommu *m, unsigned index, cycle_t now)
         leaf_found(m, w, &w->updated, now);
         return;
     }
-    const uint64_t *words = memport_arrived(&m->memport, MEMPORT_WALKER + w->walker, now);
+    const unsigned place  = MEMPORT_WALKER + w->walker;
+    const uint64_t *words = memport_arrived(&m->memport, place, now);
     iommu_schedule(m, ITEM_MEMPORT, memport_due(&m->memport, m->asked_cycle));
-    if (w->phase == WALK_MSI)
+    if (m->memport.read[place].failed)
+        fail_access(m, w);
+    else if (w->phase == WALK_MSI)
         file_arrived(m, w, words, now);
     else
         entry_arrived(m, w, *words, now);
@@ -777,9 +802,18 @@ void walker_flush(struct iommu *m, const struct inv_selector *selector)
     }
 }
 
-/* The leaf that the walk has read and not yet received. */
-static bool knows_leaf(const struct iommu *m, const struct walk *w)
+/* Past the first stage, whose leaf is the page's. */
+static bool has_first_stage(const struct iommu *m, const struct walk *w)
 {
+    return context_of(m, w)->stage1.format != NULL && !w->for_table
+           && (w->phase == WALK_STAGE2 || w->phase == WALK_MSI);
+}
+
+bool walker_knows_leaf(const struct iommu *m, const struct walk *w)
+{
+    if (w->phase != WALK_WAITING && (w->is_update || has_first_stage(m, w)))
+        return true;
+    /* What it has read and not yet received. */
     const uint64_t *data = w->phase == WALK_WAITING
                                ? NULL
                                : memport_peek(&m->memport, MEMPORT_WALKER + w->walker);
@@ -794,7 +828,7 @@ static bool may_fill_stale(const struct iommu *m, const struct walk *w,
     const uint64_t iova           = w->page << 12;
     return w->stale_since != TIME_NEVER && inv_selects_space(s, w->space)
            && iova >= s->first && iova <= s->last && !overtaken(m, w, &page)
-           && knows_leaf(m, w);
+           && walker_knows_leaf(m, w);
 }
 
 bool walker_may_fill_stale(const struct iommu *m, const struct inv_selector *selector)

@@ -262,13 +262,14 @@ static bool find_process(struct iommu *m, const struct iommu_request *q,
     UNREACHABLE("a process context is needed or not");
 }
 
-void xlate_answer_page(const struct iommu_request *q, const struct iotlb_entry *e,
-                       struct iommu_response *r)
+static void answer_page(const struct iommu *m, const struct iommu_request *q,
+                        const struct iotlb_entry *e, struct iommu_response *r)
 {
     r->pa       = e->pa | (q->iova & mask_lg2(e->page_lg2));
     r->page_lg2 = e->page_lg2;
     r->prot     = e->prot1 & e->prot2;
-    r->stale    = e->stale_since != TIME_NEVER;
+    r->stale =
+        e->stale_since != TIME_NEVER && iommu_holds_stale(m, r->client, r->space, q->iova);
 }
 
 void xlate_answer_nothing(struct iommu_response *r)
@@ -320,7 +321,7 @@ void xlate_answer(const struct iommu *m, const struct iommu_request *q,
                   const struct xlate_context *context, const struct iotlb_entry *e,
                   struct iommu_response *r)
 {
-    xlate_answer_page(q, e, r);
+    answer_page(m, q, e, r);
     if (q->type == PORT_TRANSLATION)
         r->prot = rights(m, q, context, e);
 }
@@ -479,6 +480,7 @@ __attribute__((flatten)) void xlate_first_lookup(struct iommu *m, cycle_t now)
     *r                                  = blank; /* A copy: faster than clearing it. */
     r->iova                             = q->request.iova;
     r->id                               = q->request.id;
+    r->client                           = q->client;
     r->part[XLATE_PART_queue]           = (uint32_t)(q->accepted - q->arrived);
     enter_epoch(m, r);
     if (m->counts_events)

@@ -66,7 +66,7 @@ struct iommu_response {
     space_t space; /* Whose tables were used. */
     uint32_t id;
     uint32_t epoch; /* For iommu_retire. */
-    uint8_t outcome, page_lg2, prot;
+    uint8_t outcome, page_lg2, prot, client;
     bool stale;                  /* Came from a translation that software had given back. */
     bool context_hit, iotlb_hit; /* At the first look-up of each. */
     uint16_t cause;              /* Of a fault, in the architecture's numbers. */

@@ -10,8 +10,8 @@
 #include "sim/test/shim.h"
 #include "sim/test/trace_fixture.h"
 #include "traces/ftrace_gather.h"
-#include "traces/ftrace_window.h"
 #include "traces/source.h"
+#include "traces/window.h"
 
 static struct trace_reader *open_text(const char *text, size_t bytes)
 {

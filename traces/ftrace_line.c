@@ -3,83 +3,17 @@
 
 #include <string.h>
 
-static bool is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
-static bool is_name(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || is_digit(c) || c == '_';
-}
-
-static unsigned digit_value(char c)
-{
-    if (is_digit(c))
-        return (unsigned)(c - '0');
-    if (c >= 'a' && c <= 'f')
-        return (unsigned)(c - 'a') + 10;
-    if (c >= 'A' && c <= 'F')
-        return (unsigned)(c - 'A') + 10;
-    return 16;
-}
-
-static const char *skip_blanks(const char *at)
-{
-    while (*at == ' ' || *at == '\t')
-        at++;
-    return at;
-}
-
-/* A number without sign in base 10 or 16, moving *at behind it. */
-static bool take_number(const char **at, unsigned base, uint64_t *value)
-{
-    const char *c = *at;
-    for (*value = 0; digit_value(*c) < base; c++) {
-        if (*value > (UINT64_MAX - digit_value(*c)) / base)
-            return false;
-        *value = *value * base + digit_value(*c);
-    }
-    const bool any = c != *at;
-    *at            = c;
-    return any;
-}
-
-static bool take_number32(const char **at, uint32_t *value)
-{
-    uint64_t wide;
-    if (!take_number(at, 10, &wide) || wide > UINT32_MAX)
-        return false;
-    *value = (uint32_t)wide;
-    return true;
-}
-
-/* 0x1f is hexadecimal, 31 is not. */
-static bool take_any_number(const char **at, uint64_t *value)
-{
-    const bool hex = (*at)[0] == '0' && (*at)[1] == 'x';
-    *at += hex ? 2 : 0;
-    return take_number(at, hex ? 16 : 10, value);
-}
-
-static bool take_text(const char **at, const char *text)
-{
-    const size_t bytes = strlen(text);
-    if (strncmp(*at, text, bytes) != 0)
-        return false;
-    *at += bytes;
-    return true;
-}
+#include "traces/text.h"
 
 /* "10.801435:", with up to nine digits behind the point. */
 static bool take_time(const char **at, uint64_t *time_ns)
 {
     uint64_t seconds, fraction;
     const char *c = *at;
-    if (!take_number(&c, 10, &seconds) || *c++ != '.')
+    if (!text_number(&c, 10, &seconds) || *c++ != '.')
         return false;
     const char *const first = c;
-    if (!take_number(&c, 10, &fraction) || c - first > 9 || *c != ':')
+    if (!text_number(&c, 10, &fraction) || c - first > 9 || *c != ':')
         return false;
     if (seconds > UINT64_MAX / UINT64_C(1000000000) - 1)
         return false;
@@ -109,12 +43,12 @@ static enum ftrace_context context_of(const char *flags, size_t bytes)
 
 static bool take_flags_and_time(const char **at, struct ftrace_line *line)
 {
-    const char *const flags = *at = skip_blanks(*at);
+    const char *const flags = *at = text_skip_blanks(*at);
     line->context                 = FTRACE_TASK;
     if (take_time(at, &line->time_ns))
         return true;
     const size_t bytes = strcspn(flags, " \t");
-    *at                = skip_blanks(flags + bytes);
+    *at                = text_skip_blanks(flags + bytes);
     line->context      = context_of(flags, bytes);
     return take_time(at, &line->time_ns);
 }
@@ -125,15 +59,15 @@ static bool take_event(const char *at, struct ftrace_line *line)
     for (unsigned part = 0; part < 2; part++) {
         line->event       = at;
         line->event_bytes = 0;
-        while (is_name(at[line->event_bytes]))
+        while (text_is_name(at[line->event_bytes]))
             line->event_bytes++;
         at += line->event_bytes;
         if (line->event_bytes == 0 || *at++ != ':')
             return false;
-        if (!is_name(*at))
+        if (!text_is_name(*at))
             break;
     }
-    line->fields = skip_blanks(at);
+    line->fields = text_skip_blanks(at);
     return true;
 }
 
@@ -151,10 +85,10 @@ static uint32_t pid_before(const char *text, const char *bracket)
             end--;
     }
     const char *first = end;
-    while (first > text && is_digit(first[-1]))
+    while (first > text && text_is_digit(first[-1]))
         first--;
     uint32_t pid;
-    return take_number32(&first, &pid) ? pid : 0;
+    return text_number32(&first, &pid) ? pid : 0;
 }
 
 bool ftrace_line_split(const char *text, struct ftrace_line *line)
@@ -162,9 +96,9 @@ bool ftrace_line_split(const char *text, struct ftrace_line *line)
     const char *bracket = strchr(text, '[');
     for (; bracket != NULL; bracket = strchr(bracket + 1, '[')) {
         const char *at = bracket + 1;
-        if (!take_number32(&at, &line->cpu) || !take_text(&at, "] "))
+        if (!text_number32(&at, &line->cpu) || !text_word(&at, "] "))
             continue;
-        if (!take_flags_and_time(&at, line) || !take_event(skip_blanks(at), line))
+        if (!take_flags_and_time(&at, line) || !take_event(text_skip_blanks(at), line))
             continue;
         line->pid = pid_before(text, bracket);
         return true;
@@ -175,14 +109,14 @@ bool ftrace_line_split(const char *text, struct ftrace_line *line)
 bool ftrace_line_probes(const struct ftrace_line *line, const char *function)
 {
     const char *at = line->fields;
-    return take_text(&at, "(") && take_text(&at, function) && (*at == '+' || *at == ')');
+    return text_word(&at, "(") && text_word(&at, function) && (*at == '+' || *at == ')');
 }
 
 /* Behind "key" where it begins a word, or NULL. */
 static const char *field_find(const char *fields, const char *key)
 {
     const char *at = strstr(fields, key);
-    while (at != NULL && at != fields && is_name(at[-1]))
+    while (at != NULL && at != fields && text_is_name(at[-1]))
         at = strstr(at + 1, key);
     return at != NULL ? at + strlen(key) : NULL;
 }
@@ -190,14 +124,14 @@ static const char *field_find(const char *fields, const char *key)
 static bool field_number(const char *fields, const char *key, uint64_t *value)
 {
     const char *at = field_find(fields, key);
-    return at != NULL && take_any_number(&at, value) && !is_name(*at);
+    return at != NULL && text_any_number(&at, value) && !text_is_name(*at);
 }
 
 /* The dma events print addresses as bare hexadecimal. */
 static bool field_hex(const char *fields, const char *key, uint64_t *value)
 {
     const char *at = field_find(fields, key);
-    return at != NULL && take_number(&at, 16, value) && !is_name(*at);
+    return at != NULL && text_number(&at, 16, value) && !text_is_name(*at);
 }
 
 static bool field_number32(const char *fields, const char *key, uint32_t *value)
@@ -213,7 +147,7 @@ static bool field_number32(const char *fields, const char *key, uint32_t *value)
 static uint64_t name_hash(const char *name)
 {
     uint64_t hash = UINT64_C(0xcbf29ce484222325);
-    for (; is_name(*name); name++)
+    for (; text_is_name(*name); name++)
         hash = (hash ^ (uint8_t)*name) * UINT64_C(0x100000001b3);
     return hash;
 }
@@ -231,7 +165,7 @@ bool ftrace_parse_command(const char *fields, struct ftrace_command *command)
         memcpy(command->disk, disk, bytes);
         command->disk[bytes] = '\0';
     }
-    return is_name(*fields) && field_number32(fields, "qid=", &command->queue)
+    return text_is_name(*fields) && field_number32(fields, "qid=", &command->queue)
            && command->queue < TRACE_QUEUES_MAX
            && field_number32(fields, "cmdid=", &command->id);
 }
@@ -269,18 +203,18 @@ static void request_op(const char *letters, struct ftrace_request *request)
 bool ftrace_parse_request(const char *fields, struct ftrace_request *request)
 {
     const char *at = fields;
-    if (!take_number32(&at, &request->major) || !take_text(&at, ",")
-        || !take_number32(&at, &request->minor) || !take_text(&at, " "))
+    if (!text_number32(&at, &request->major) || !text_word(&at, ",")
+        || !text_number32(&at, &request->minor) || !text_word(&at, " "))
         return false;
     request_op(at, request);
     at += strcspn(at, " ");
-    at                    = skip_blanks(at);
-    const bool with_bytes = take_number(&at, 10, &request->bytes);
-    at                    = skip_blanks(at);
-    if (*at != '(' || (at = strchr(at, ')')) == NULL || !take_text(&at, ") "))
+    at                    = text_skip_blanks(at);
+    const bool with_bytes = text_number(&at, 10, &request->bytes);
+    at                    = text_skip_blanks(at);
+    if (*at != '(' || (at = strchr(at, ')')) == NULL || !text_word(&at, ") "))
         return false;
-    if (!take_number(&at, 10, &request->sector) || !take_text(&at, " + ")
-        || !take_number(&at, 10, &request->sectors) || request->sectors > UINT32_MAX)
+    if (!text_number(&at, 10, &request->sector) || !text_word(&at, " + ")
+        || !text_number(&at, 10, &request->sectors) || request->sectors > UINT32_MAX)
         return false;
     if (!with_bytes)
         request->bytes = request->sectors * TRACE_SECTOR_BYTES;
@@ -334,7 +268,7 @@ int ftrace_list_next(const char **list, uint64_t *value)
 {
     if (**list == '}')
         return 0;
-    if (!take_any_number(list, value) || (**list != ',' && **list != '}'))
+    if (!text_any_number(list, value) || (**list != ',' && **list != '}'))
         return -1;
     *list += **list == ',';
     return 1;
@@ -343,18 +277,18 @@ int ftrace_list_next(const char **list, uint64_t *value)
 bool ftrace_direction_fits(const char *fields, enum trace_op op)
 {
     const char *at = field_find(fields, "dir=");
-    if (at == NULL || take_text(&at, "BIDIRECTIONAL"))
+    if (at == NULL || text_word(&at, "BIDIRECTIONAL"))
         return at != NULL;
-    return op == TRACE_READ ? take_text(&at, "FROM_DEVICE") : take_text(&at, "TO_DEVICE");
+    return op == TRACE_READ ? text_word(&at, "FROM_DEVICE") : text_word(&at, "TO_DEVICE");
 }
 
 uint64_t ftrace_lost_events(const char *text)
 {
     uint64_t events;
     const char *at = text;
-    if (!take_text(&at, "CPU:") || (at = strchr(at, '[')) == NULL)
+    if (!text_word(&at, "CPU:") || (at = strchr(at, '[')) == NULL)
         return 0;
     at++;
-    take_text(&at, "LOST ");
-    return take_number(&at, 10, &events) && take_text(&at, " EVENTS") ? events : 0;
+    text_word(&at, "LOST ");
+    return text_number(&at, 10, &events) && text_word(&at, " EVENTS") ? events : 0;
 }

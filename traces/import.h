@@ -34,11 +34,32 @@ const char *trace_source_line(struct trace_source *source, size_t *bytes,
 /* The number of the line handed out last, from 1. */
 uint64_t trace_source_line_number(const struct trace_source *source);
 
+/* Further files of the same recording (one for each CPU, say), from index 0; NULL behind
+ * the last. A part has a name for messages, the source itself has none. */
+struct trace_source *trace_source_part(struct trace_source *source, unsigned index);
+const char *trace_source_name(const struct trace_source *source);
+
 enum { IMPORT_PEEK_BYTES = 4096 };
+
+/* What the records of a format can know, for docs/formats.md. */
+enum import_knows {
+    KNOWS_TIME    = 1, /* When requests were issued; otherwise only their order. */
+    KNOWS_LATENCY = 2, /* When they completed, and so how many were in flight. */
+    KNOWS_CPU     = 4,
+    KNOWS_DEVICE  = 8,  /* Several devices are told apart. */
+    KNOWS_MEMORY  = 16, /* Where the data was. */
+    KNOWS_RDMA    = 32, /* Its records are RDMA work and not block requests. */
+};
 
 struct trace_importer {
     const char *name;    /* On the command line; equals the file's name. */
     const char *summary; /* One line for `iovasim formats`. */
+    const char *origin;  /* Which program or collection writes such files. */
+    unsigned knows;      /* Of enum import_knows. */
+
+    /* When one recording is several files: what stands in their names before the number
+     * that tells them apart (".blktrace."). NULL: a recording is one file. */
+    const char *part_infix;
 
     /* Whether the first bytes (at most IMPORT_PEEK_BYTES, text not terminated) are of this
      * format. Two importers never both say yes to one file of the test suite. */

@@ -24,10 +24,11 @@
 #include <string.h>
 
 #include "sim/base/check.h"
+#include "traces/block_events.h"
 #include "traces/ftrace_gather.h"
 #include "traces/ftrace_line.h"
-#include "traces/ftrace_window.h"
 #include "traces/import.h"
+#include "traces/window.h"
 
 struct ftrace_device {
     uint32_t major, minor;
@@ -40,7 +41,7 @@ struct ftrace_reader {
     uint64_t start_ns, last_ns; /* last_ns from start_ns on, and never decreasing. */
     bool nvme_completes, completes, maps; /* Which kinds of events the file has. */
     uint32_t device_count;
-    struct ftrace_device device[TRACE_DEVICES_MAX];
+    struct ftrace_device device[BLOCK_DEVICES_MAX];
     struct gather_table gather;
     struct window window;
 
@@ -49,8 +50,13 @@ struct ftrace_reader {
     uint64_t events_lost, requests_skipped, completions_missing, segments_missing;
 };
 
+/* Recordings of verbs are text of ftrace, too, but of other events. */
+extern const struct trace_importer import_verbs;
+
 static bool ftrace_recognises(const uint8_t *first, size_t bytes)
 {
+    if (import_verbs.recognises(first, bytes))
+        return false;
     char text[IMPORT_PEEK_BYTES + 1];
     struct ftrace_line line;
 
@@ -101,8 +107,8 @@ static bool device_index(struct ftrace_reader *f, const struct ftrace_request *r
         if (f->device[*index].major == request->major
             && f->device[*index].minor == request->minor)
             return true;
-    if (*index == TRACE_DEVICES_MAX)
-        return error_set(error, "more than %d devices", TRACE_DEVICES_MAX);
+    if (*index == BLOCK_DEVICES_MAX)
+        return error_set(error, "more than %d devices", BLOCK_DEVICES_MAX);
     f->device[f->device_count++] = (struct ftrace_device){ request->major, request->minor };
     note_device(f, disk);
     return true;
@@ -531,6 +537,8 @@ static int ftrace_next(void *state, struct trace_record *record, struct error *e
 const struct trace_importer import_ftrace = {
     .name       = "ftrace",
     .summary    = "Text of Linux ftrace: block, nvme, dma and iommu events",
+    .origin     = "/sys/kernel/tracing/trace, trace-cmd report, perf script",
+    .knows      = KNOWS_TIME | KNOWS_LATENCY | KNOWS_CPU | KNOWS_DEVICE | KNOWS_MEMORY,
     .recognises = ftrace_recognises,
     .open       = ftrace_open,
     .next       = ftrace_next,

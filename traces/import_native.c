@@ -206,8 +206,11 @@ static void native_close(void *state)
 }
 
 const struct trace_importer import_native = {
-    .name       = "native",
-    .summary    = "The simulator's own compact format (traces/FORMAT.md)",
+    .name    = "native",
+    .summary = "The simulator's own compact format (traces/FORMAT.md)",
+    .origin  = "iovasim trace convert",
+    .knows =
+        KNOWS_TIME | KNOWS_LATENCY | KNOWS_CPU | KNOWS_DEVICE | KNOWS_MEMORY | KNOWS_RDMA,
     .recognises = native_recognises,
     .open       = native_open,
     .next       = native_next,

@@ -32,13 +32,14 @@ enum {
      * TRACE_SEGMENTS_MAX - 1 segments more. */
     NATIVE_BLOCK_RECORDS  = 1 << 14,
     NATIVE_BLOCK_SEGMENTS = 1 << 15,
+    NATIVE_BLOCK_RDMA     = 1 << 13, /* Records of RDMA work, which are larger. */
 
     NATIVE_RAW_BYTES_MAX    = 1 << 21,
     NATIVE_PACKED_BYTES_MAX = NATIVE_RAW_BYTES_MAX + 4096, /* zlib can make it grow. */
 };
 
 enum native_block_kind { NATIVE_RECORDS = 1, NATIVE_END = 2 };
-enum native_record_kind { NATIVE_REQUEST = 1 };
+enum native_record_kind { NATIVE_REQUEST = 1, NATIVE_RDMA = 2 };
 
 struct native_block {
     uint32_t kind;
@@ -90,6 +91,17 @@ enum native_column {
     NATIVE_SEGMENT_COUNT,
     NATIVE_SEGMENT_PA,
     NATIVE_SEGMENT_BYTES,
+    NATIVE_BASE_COLUMNS, /* A block without RDMA work has no others. */
+
+    NATIVE_RDMA_OP = NATIVE_BASE_COLUMNS,
+    NATIVE_RDMA_QP,
+    NATIVE_RDMA_PEER,
+    NATIVE_RDMA_PEER_QP,
+    NATIVE_RDMA_KEY,
+    NATIVE_RDMA_ADDRESS,
+    NATIVE_RDMA_REGION_BYTES,
+    NATIVE_RDMA_LOCAL_KEY,
+    NATIVE_RDMA_LOCAL_ADDRESS,
     NATIVE_COLUMNS,
 };
 
@@ -104,11 +116,12 @@ enum {
 struct native_before {
     uint64_t time_ns, lba_end, pa_end;
     uint32_t bytes, cpu, device, queue;
+    struct trace_rdma rdma; /* Of the last record of RDMA work; its addresses are ends. */
 };
 
 struct native_encoder {
     struct native_before before;
-    uint32_t records, segments; /* Of the block so far. */
+    uint32_t records, segments, rdma; /* Of the block so far; rdma: records of that kind. */
     uint8_t *at[NATIVE_COLUMNS];
     uint8_t column[NATIVE_COLUMNS][NATIVE_COLUMN_BYTES_MAX];
 };

@@ -28,6 +28,13 @@ enum {
 static_assert(NATIVE_COLUMN_BYTES_MAX >= NATIVE_VARINT_BYTES_MAX * NATIVE_BLOCK_RECORDS,
               "a column has room for one value of each record");
 
+/* A record of RDMA work takes 62 bytes, too, of which it does not use 25, and 63 more. */
+static_assert(62 * NATIVE_BLOCK_RECORDS + 63 * NATIVE_BLOCK_RDMA
+                      + 14 * (NATIVE_BLOCK_SEGMENTS + TRACE_SEGMENTS_MAX)
+                      + COLUMN_SIZE_BYTES * (1 + NATIVE_COLUMNS)
+                  <= NATIVE_RAW_BYTES_MAX,
+              "a full block with RDMA work keeps the limit");
+
 /* 62 bytes of a record's own: kind 1, flags 2, three of 64 bits, seven of 32 bits or less;
  * the address and the size of a segment take 9 and 5. */
 static_assert(62 * NATIVE_BLOCK_RECORDS + 14 * (NATIVE_BLOCK_SEGMENTS + TRACE_SEGMENTS_MAX)
@@ -38,7 +45,7 @@ static_assert(62 * NATIVE_BLOCK_RECORDS + 14 * (NATIVE_BLOCK_SEGMENTS + TRACE_SE
 void native_encoder_begin(struct native_encoder *encoder)
 {
     encoder->before  = (struct native_before){ 0 };
-    encoder->records = encoder->segments = 0;
+    encoder->records = encoder->segments = encoder->rdma = 0;
     for (unsigned c = 0; c < NATIVE_COLUMNS; c++)
         encoder->at[c] = encoder->column[c];
 }
@@ -46,7 +53,8 @@ void native_encoder_begin(struct native_encoder *encoder)
 bool native_encoder_full(const struct native_encoder *encoder)
 {
     return encoder->records >= NATIVE_BLOCK_RECORDS
-           || encoder->segments >= NATIVE_BLOCK_SEGMENTS;
+           || encoder->segments >= NATIVE_BLOCK_SEGMENTS
+           || encoder->rdma >= NATIVE_BLOCK_RDMA;
 }
 
 static void column_put(struct native_encoder *e, enum native_column column, uint64_t value)
@@ -79,13 +87,15 @@ static bool segments_are_pages(const struct trace_record *r)
 
 static unsigned flags_of(const struct native_before *b, const struct trace_record *r)
 {
-    unsigned flags = (unsigned)r->op;
+    unsigned flags = trace_op_is_rdma(r->op) ? 0 : (unsigned)r->op;
     flags |= r->latency_ns != TRACE_LATENCY_UNKNOWN ? FLAG_LATENCY : 0;
     flags |= r->bytes != b->bytes ? FLAG_BYTES : 0;
     flags |= r->cpu != b->cpu ? FLAG_CPU : 0;
     flags |= r->device != b->device ? FLAG_DEVICE : 0;
     flags |= r->queue != b->queue ? FLAG_QUEUE : 0;
     flags |= r->completion_cpu != r->cpu ? FLAG_COMPLETION : 0;
+    if (trace_op_is_rdma(r->op))
+        return flags;
     flags |= r->segment_count != 1 ? FLAG_SCATTERED : 0;
     flags |= segments_are_pages(r) ? FLAG_PAGES : 0;
     return flags;
@@ -94,11 +104,34 @@ static unsigned flags_of(const struct native_before *b, const struct trace_recor
 static void before_update(struct native_before *b, const struct trace_record *r)
 {
     b->time_ns = r->time_ns;
-    b->lba_end = r->lba + r->bytes / TRACE_SECTOR_BYTES;
     b->bytes   = r->bytes;
     b->cpu     = r->cpu;
     b->device  = r->device;
     b->queue   = r->queue;
+    if (trace_op_is_rdma(r->op)) {
+        b->rdma = r->rdma;
+        b->rdma.address += r->bytes;
+        b->rdma.local_address += r->bytes;
+    } else {
+        b->lba_end = r->lba + r->bytes / TRACE_SECTOR_BYTES;
+    }
+}
+
+static void rdma_put(struct native_encoder *e, const struct trace_record *r)
+{
+    const struct trace_rdma *const b = &e->before.rdma;
+    const struct trace_rdma *const w = &r->rdma;
+
+    column_put(e, NATIVE_RDMA_OP, (uint64_t)(r->op - TRACE_BLOCK_OPS));
+    column_put(e, NATIVE_RDMA_QP, w->qp);
+    column_put(e, NATIVE_RDMA_PEER, w->peer);
+    column_put(e, NATIVE_RDMA_PEER_QP, w->peer_qp);
+    column_put(e, NATIVE_RDMA_KEY, w->key);
+    column_put(e, NATIVE_RDMA_ADDRESS, zigzag(w->address - b->address));
+    column_put(e, NATIVE_RDMA_REGION_BYTES, w->region_bytes);
+    column_put(e, NATIVE_RDMA_LOCAL_KEY, w->local_key);
+    column_put(e, NATIVE_RDMA_LOCAL_ADDRESS, zigzag(w->local_address - b->local_address));
+    e->rdma++;
 }
 
 /* The size of the last segment is what the others leave of the request's bytes. */
@@ -123,10 +156,13 @@ void native_encode(struct native_encoder *encoder, const struct trace_record *re
 
     CHECK(!native_encoder_full(e));
     CHECK(r->time_ns >= e->before.time_ns);
-    column_put(e, NATIVE_KIND, NATIVE_REQUEST);
+    const bool rdma = trace_op_is_rdma(r->op);
+
+    column_put(e, NATIVE_KIND, rdma ? NATIVE_RDMA : NATIVE_REQUEST);
     column_put(e, NATIVE_FLAGS, flags);
     column_put(e, NATIVE_TIME, r->time_ns - e->before.time_ns);
-    column_put(e, NATIVE_LBA, zigzag(r->lba - e->before.lba_end));
+    if (!rdma)
+        column_put(e, NATIVE_LBA, zigzag(r->lba - e->before.lba_end));
     column_put(e, NATIVE_DEPTH, r->depth);
     if (flags & FLAG_LATENCY)
         column_put(e, NATIVE_LATENCY, r->latency_ns);
@@ -142,6 +178,8 @@ void native_encode(struct native_encoder *encoder, const struct trace_record *re
         column_put(e, NATIVE_COMPLETION_CPU, r->completion_cpu);
     if (flags & FLAG_SCATTERED)
         column_put(e, NATIVE_SEGMENT_COUNT, r->segment_count);
+    if (rdma)
+        rdma_put(e, r);
     before_update(&e->before, r);
     segments_put(e, r, flags & FLAG_PAGES ? PAGE_LG2 : 0);
     e->records++;
@@ -150,11 +188,12 @@ void native_encode(struct native_encoder *encoder, const struct trace_record *re
 
 size_t native_encoder_take(const struct native_encoder *encoder, uint8_t *out)
 {
-    uint8_t *directory = out;
-    uint8_t *at        = out + (size_t)COLUMN_SIZE_BYTES * (1 + NATIVE_COLUMNS);
+    const unsigned columns = encoder->rdma != 0 ? NATIVE_COLUMNS : NATIVE_BASE_COLUMNS;
+    uint8_t *directory     = out;
+    uint8_t *at            = out + (size_t)COLUMN_SIZE_BYTES * (1 + columns);
 
-    native_put(directory, COLUMN_SIZE_BYTES, NATIVE_COLUMNS);
-    for (unsigned c = 0; c < NATIVE_COLUMNS; c++) {
+    native_put(directory, COLUMN_SIZE_BYTES, columns);
+    for (unsigned c = 0; c < columns; c++) {
         const size_t bytes = (size_t)(encoder->at[c] - encoder->column[c]);
         CHECK(bytes <= NATIVE_COLUMN_BYTES_MAX);
         directory += COLUMN_SIZE_BYTES;
@@ -175,7 +214,7 @@ bool native_decoder_begin(struct native_decoder *decoder, const uint8_t *in, siz
     size_t used              = COLUMN_SIZE_BYTES * (1 + columns);
 
     *decoder = (struct native_decoder){ 0 };
-    if (columns < NATIVE_COLUMNS || columns > NATIVE_COLUMNS_MAX || used > bytes)
+    if (columns < NATIVE_BASE_COLUMNS || columns > NATIVE_COLUMNS_MAX || used > bytes)
         return error_set(error, "the block's directory is malformed");
     for (uint64_t c = 0; c < columns; c++, directory += COLUMN_SIZE_BYTES) {
         const uint64_t size = native_get(directory, COLUMN_SIZE_BYTES);
@@ -245,13 +284,16 @@ static void segments_get(struct native_decoder *d, const struct trace_record *r,
     }
 }
 
-static void request_get(struct native_decoder *d, struct trace_record *r, unsigned flags)
+/* What both kinds of record have; an operation of FLAG_OP is judged by the reader. */
+static void request_get(struct native_decoder *d, struct trace_record *r, unsigned flags,
+                        bool rdma)
 {
     const struct native_before *const b = &d->before;
 
     r->op      = (enum trace_op)(flags & FLAG_OP);
     r->time_ns = b->time_ns + column_get(d, NATIVE_TIME);
-    r->lba     = b->lba_end + unzigzag(column_get(d, NATIVE_LBA));
+    r->lba     = rdma ? 0 : b->lba_end + unzigzag(column_get(d, NATIVE_LBA));
+    r->rdma    = (struct trace_rdma){ 0 };
     r->depth   = column_get32(d, NATIVE_DEPTH);
     r->latency_ns =
         flags & FLAG_LATENCY ? column_get(d, NATIVE_LATENCY) : TRACE_LATENCY_UNKNOWN;
@@ -264,19 +306,46 @@ static void request_get(struct native_decoder *d, struct trace_record *r, unsign
     r->segment_count = flags & FLAG_SCATTERED ? column_get32(d, NATIVE_SEGMENT_COUNT) : 1;
 }
 
+static void rdma_get(struct native_decoder *d, struct trace_record *r, unsigned flags)
+{
+    const struct native_before *const b = &d->before;
+    const uint64_t op                   = column_get(d, NATIVE_RDMA_OP);
+    struct trace_rdma *const w          = &r->rdma;
+
+    d->bad |= op >= TRACE_OPS - TRACE_BLOCK_OPS || (flags & FLAG_OP) != 0;
+    r->op           = d->bad ? TRACE_RDMA_SEND : (enum trace_op)(TRACE_BLOCK_OPS + op);
+    w->qp           = column_get32(d, NATIVE_RDMA_QP);
+    w->peer         = column_get32(d, NATIVE_RDMA_PEER);
+    w->peer_qp      = column_get32(d, NATIVE_RDMA_PEER_QP);
+    w->key          = column_get32(d, NATIVE_RDMA_KEY);
+    w->address      = b->rdma.address + unzigzag(column_get(d, NATIVE_RDMA_ADDRESS));
+    w->region_bytes = column_get(d, NATIVE_RDMA_REGION_BYTES);
+    w->local_key    = column_get32(d, NATIVE_RDMA_LOCAL_KEY);
+    w->local_address =
+        b->rdma.local_address + unzigzag(column_get(d, NATIVE_RDMA_LOCAL_ADDRESS));
+    r->segment_count = 0;
+}
+
 bool native_decode(struct native_decoder *decoder, struct trace_record *record,
                    struct trace_segment *segment, struct error *error)
 {
     const uint64_t kind  = column_get(decoder, NATIVE_KIND);
     const uint64_t flags = column_get(decoder, NATIVE_FLAGS);
+    bool good_op         = true;
 
-    if (!decoder->bad && kind != NATIVE_REQUEST)
+    if (!decoder->bad && kind != NATIVE_REQUEST && kind != NATIVE_RDMA)
         return error_set(error, "kind %llu is newer than this program",
                          (unsigned long long)kind);
     if (flags & ~(uint64_t)FLAGS_KNOWN)
         return error_set(error, "flags 0x%llx are newer than this program",
                          (unsigned long long)flags);
-    request_get(decoder, record, (unsigned)flags);
+    request_get(decoder, record, (unsigned)flags, kind == NATIVE_RDMA);
+    if (kind == NATIVE_RDMA)
+        rdma_get(decoder, record, (unsigned)flags);
+    else
+        good_op = record->op < TRACE_BLOCK_OPS;
+    if (!good_op && !decoder->bad)
+        return error_set(error, "op %u is not known", (unsigned)record->op);
     decoder->bad |= record->segment_count > TRACE_SEGMENTS_MAX;
     record->segment = segment;
     before_update(&decoder->before, record);

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Three layers: stored bytes come from a file or from memory, an inflater stands over them
- * when they are gzip, and a buffer on top serves peeks and lines. zlib's own gzread is not
- * used, because it takes a damaged second member for a silent end of the file.
+ * Three layers: stored bytes come from a file or from memory, an unpacker stands over them
+ * when they are compressed, and a buffer on top serves peeks and lines.
  */
 #include "traces/source.h"
 
@@ -12,22 +11,27 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include <zlib.h>
 
 #include "sim/base/check.h"
+#include "traces/unpack.h"
 
 /* A line of the greatest length still leaves room for a chunk and the terminator. */
 enum { CHUNK_BYTES = 1 << 16, BUFFER_BYTES = TRACE_LINE_MAX + CHUNK_BYTES + 1 };
-
-enum { GZIP_WINDOW_BITS = 15 + 16 }; /* The largest window; gzip headers only. */
 
 struct trace_source {
     int fd; /* -1: memory. */
     const uint8_t *memory;
     size_t memory_bytes, memory_used;
 
-    bool started, gzip, between_members, at_end;
-    z_stream inflater; /* Its input is stored[] or, for memory, the memory itself. */
+    bool started, between_members, stored_end, at_end;
+    const struct unpacker *unpacker; /* NULL: the bytes are plain. */
+    void *unpack;                    /* The unpacker's state. */
+    const uint8_t *stored_at;        /* What of stored[] is left. */
+    size_t stored_bytes;
+
+    char *name; /* For messages about a part; NULL otherwise. */
+    struct trace_source **part;
+    unsigned parts;
 
     uint64_t line_number;
     size_t head, tail; /* The bytes of buffer that are read but not yet handed out. */
@@ -48,8 +52,10 @@ static struct trace_source *source_new(int fd)
 
 bool trace_source_open(struct trace_source **source, const char *path, struct error *error)
 {
-    const int fd = open(path, O_RDONLY | O_CLOEXEC);
-    *source      = fd >= 0 ? source_new(fd) : NULL;
+    const bool standard = strcmp(path, TRACE_STANDARD_INPUT) == 0;
+    const int fd        = standard ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3)
+                                   : open(path, O_RDONLY | O_CLOEXEC);
+    *source             = fd >= 0 ? source_new(fd) : NULL;
     return fd >= 0 || error_set(error, "cannot open: %s", strerror(errno));
 }
 
@@ -61,25 +67,59 @@ struct trace_source *trace_source_open_memory(const void *bytes, size_t count)
     return s;
 }
 
+static void unpack_stop(struct trace_source *s)
+{
+    if (s->unpacker != NULL)
+        s->unpacker->end(s->unpack);
+    s->unpacker = NULL;
+    s->unpack   = NULL;
+}
+
 void trace_source_close(struct trace_source *source)
 {
-    if (source->gzip)
-        inflateEnd(&source->inflater);
+    for (unsigned i = 0; i < source->parts; i++)
+        trace_source_close(source->part[i]);
+    free(source->part);
+    free(source->name);
+    unpack_stop(source);
     if (source->fd >= 0)
         close(source->fd);
     free(source);
 }
 
+void trace_source_add_part(struct trace_source *source, struct trace_source *part,
+                           const char *name)
+{
+    const size_t bytes = (source->parts + 1) * sizeof(struct trace_source *);
+    CHECK(part->parts == 0);
+    source->part = realloc(source->part, bytes);
+    part->name   = strdup(name);
+    CHECK(source->part != NULL);
+    CHECK(part->name != NULL);
+    source->part[source->parts++] = part;
+}
+
+struct trace_source *trace_source_part(struct trace_source *source, unsigned index)
+{
+    return index < source->parts ? source->part[index] : NULL;
+}
+
+const char *trace_source_name(const struct trace_source *source)
+{
+    return source->name;
+}
+
 bool trace_source_rewind(struct trace_source *source, struct error *error)
 {
+    for (unsigned i = 0; i < source->parts; i++)
+        if (!trace_source_rewind(source->part[i], error))
+            return error_in(error, "%s", source->part[i]->name);
     if (source->fd >= 0 && lseek(source->fd, 0, SEEK_SET) != 0)
         return error_set(error, "cannot be read a second time");
-    if (source->gzip)
-        inflateEnd(&source->inflater);
-    memset(&source->inflater, 0, sizeof source->inflater);
-    source->started = source->gzip = source->between_members = source->at_end = false;
-    source->memory_used = source->head = source->tail = 0;
-    source->line_number                               = 0;
+    unpack_stop(source);
+    source->started = source->between_members = source->stored_end = source->at_end = false;
+    source->stored_bytes = source->memory_used = source->head = source->tail = 0;
+    source->line_number                                                      = 0;
     return true;
 }
 
@@ -115,81 +155,82 @@ static long stored_read(struct trace_source *s, void *buf, size_t bytes,
     return (long)used;
 }
 
-/* Gives the inflater its next input. Returns how much, or -1. */
+/* Gives the layer above its next input. Returns how much, or -1. */
 static long stored_refill(struct trace_source *s, struct error *error)
 {
-    const long got       = stored_read(s, s->stored, sizeof s->stored, error);
-    s->inflater.next_in  = s->stored;
-    s->inflater.avail_in = got > 0 ? (uInt)got : 0;
+    const long got  = stored_read(s, s->stored, sizeof s->stored, error);
+    s->stored_at    = s->stored;
+    s->stored_bytes = got > 0 ? (size_t)got : 0;
+    s->stored_end   = got >= 0 && (size_t)got < sizeof s->stored;
     return got;
 }
 
-/* Looks at the first bytes and decides between plain and gzip. */
+/* Looks at the first bytes and decides how they are packed. */
 static bool source_start(struct trace_source *s, struct error *error)
 {
     s->started = true;
     if (stored_refill(s, error) < 0)
         return false;
-    s->gzip = s->inflater.avail_in >= 2 && s->stored[0] == 0x1f && s->stored[1] == 0x8b;
-    if (s->gzip)
-        CHECK(inflateInit2(&s->inflater, GZIP_WINDOW_BITS) == Z_OK);
+    for (const struct unpacker *const *u = unpack_table; *u != NULL; u++)
+        if (s->unpacker == NULL && (*u)->recognises(s->stored_at, s->stored_bytes))
+            s->unpacker = *u;
+    if (s->unpacker != NULL)
+        s->unpack = s->unpacker->begin();
     return true;
 }
 
 /* Plain bytes: those that source_start has read already, then the rest of the file. */
 static long plain_read(struct trace_source *s, void *buf, size_t bytes, struct error *error)
 {
-    const size_t held = s->inflater.avail_in;
-    const size_t take = bytes < held ? bytes : held;
+    const size_t take = bytes < s->stored_bytes ? bytes : s->stored_bytes;
 
-    memcpy(buf, s->inflater.next_in, take);
-    s->inflater.next_in += take;
-    s->inflater.avail_in -= (uInt)take;
+    if (take != 0)
+        memcpy(buf, s->stored_at, take);
+    s->stored_at += take;
+    s->stored_bytes -= take;
     if (take == bytes)
         return (long)take;
     const long more = stored_read(s, (uint8_t *)buf + take, bytes - take, error);
     return more < 0 ? -1 : (long)take + more;
 }
 
-/* One call of inflate, which also crosses from one gzip member to the next. */
-static bool inflate_step(struct trace_source *s, struct error *error)
+/* One step of the unpacker, which also crosses from one member to the next. */
+static bool unpack_step(struct trace_source *s, struct unpack_io *io, struct error *error)
 {
+    const size_t in_before = io->in_bytes, out_before = io->out_bytes;
+
     if (s->between_members)
-        CHECK(inflateReset(&s->inflater) == Z_OK);
-    const int result   = inflate(&s->inflater, Z_NO_FLUSH);
-    s->between_members = result == Z_STREAM_END;
-    if (result == Z_OK || result == Z_STREAM_END)
+        s->unpacker->again(s->unpack);
+    const enum unpack_result result = s->unpacker->step(s->unpack, io, error);
+    s->between_members              = result == UNPACK_ENDED;
+    if (result == UNPACK_BROKEN)
+        return false;
+    if (result == UNPACK_ENDED || io->in_bytes != in_before || io->out_bytes != out_before)
         return true;
-    const char *const why = s->inflater.msg != NULL ? s->inflater.msg : zError(result);
-    return error_set(error, "the compressed data is damaged (%s)", why);
+    return error_set(error, in_before == 0
+                                ? "the compressed data ends too early: truncated"
+                                : "the compressed data is damaged (it leads nowhere)");
 }
 
-/* Makes sure that there is input. 1: there is; 0: there is no more, as there should be;
- * -1. */
-static int gzip_refill(struct trace_source *s, struct error *error)
+/* Unpacked bytes. Behind the last input an unpacker may still hold output. */
+static long unpack_read(struct trace_source *s, void *buf, size_t bytes,
+                        struct error *error)
 {
-    const long got = s->inflater.avail_in != 0 ? 1 : stored_refill(s, error);
-    if (got > 0)
-        return 1;
-    if (got == 0 && s->between_members)
-        return 0;
-    if (got == 0)
-        error_set(error, "the compressed data ends too early: truncated");
-    return -1;
-}
-
-static long gzip_read(struct trace_source *s, void *buf, size_t bytes, struct error *error)
-{
-    s->inflater.next_out  = buf;
-    s->inflater.avail_out = (uInt)bytes;
-    while (s->inflater.avail_out != 0) {
-        const int more = gzip_refill(s, error);
-        if (more < 0 || (more > 0 && !inflate_step(s, error)))
+    struct unpack_io io = { NULL, 0, buf, bytes };
+    while (io.out_bytes != 0) {
+        if (s->stored_bytes == 0 && !s->stored_end && stored_refill(s, error) < 0)
             return -1;
-        if (more == 0)
+        if (s->stored_bytes == 0 && s->between_members)
             break;
+        io.in           = s->stored_at;
+        io.in_bytes     = s->stored_bytes;
+        const bool good = unpack_step(s, &io, error);
+        s->stored_at    = io.in;
+        s->stored_bytes = io.in_bytes;
+        if (!good)
+            return -1;
     }
-    return (long)(bytes - s->inflater.avail_out);
+    return (long)(bytes - io.out_bytes);
 }
 
 /* Decompressed bytes from below the buffer, fewer than asked for only at the end. */
@@ -199,9 +240,9 @@ static long lower_read(struct trace_source *s, void *buf, size_t bytes, struct e
         return 0;
     if (!s->started && !source_start(s, error))
         return -1;
-    const long got =
-        s->gzip ? gzip_read(s, buf, bytes, error) : plain_read(s, buf, bytes, error);
-    s->at_end = got >= 0 && (size_t)got < bytes;
+    const long got = s->unpacker != NULL ? unpack_read(s, buf, bytes, error)
+                                         : plain_read(s, buf, bytes, error);
+    s->at_end      = got >= 0 && (size_t)got < bytes;
     return got;
 }
 

@@ -2,8 +2,9 @@
 /*
  * source - the decompressed bytes of one file, or of memory.
  *
- * Content decides whether it is plain or gzip. Compressed data that is cut short, damaged
- * or followed by anything but another gzip member is an error, never a shorter trace.
+ * Content decides whether it is plain or compressed, and how (traces/unpack.h). Compressed
+ * data that is cut short, damaged or followed by anything but another member of its kind is
+ * an error, never a shorter trace.
  * Importers see only the verbs in import.h; this header is for the reader, tests and fuzz
  * targets.
  */
@@ -16,6 +17,7 @@
 extern "C" {
 #endif
 
+/* path TRACE_STANDARD_INPUT: what standard input has from here on. */
 bool trace_source_open(struct trace_source **source, const char *path, struct error *error);
 
 /* The bytes stay the caller's and must outlive the source. */
@@ -30,6 +32,11 @@ long trace_source_peek(struct trace_source *source, const uint8_t **first,
 bool trace_source_rewind(struct trace_source *source, struct error *error);
 
 void trace_source_close(struct trace_source *source);
+
+/* Adds a file of the same recording, which is the source's from here on: it is rewound and
+ * closed with it. name is for messages. */
+void trace_source_add_part(struct trace_source *source, struct trace_source *part,
+                           const char *name);
 
 /*
  * Reads what source holds; name stands for the path in messages. The reader owns source

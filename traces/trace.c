@@ -11,11 +11,20 @@
 const char *trace_op_name(enum trace_op op)
 {
     static const char *const name[TRACE_OPS] = {
-        [TRACE_READ]         = "read",
-        [TRACE_WRITE]        = "write",
-        [TRACE_FLUSH]        = "flush",
-        [TRACE_DISCARD]      = "discard",
-        [TRACE_WRITE_ZEROES] = "write_zeroes",
+        [TRACE_READ]               = "read",
+        [TRACE_WRITE]              = "write",
+        [TRACE_FLUSH]              = "flush",
+        [TRACE_DISCARD]            = "discard",
+        [TRACE_WRITE_ZEROES]       = "write_zeroes",
+        [TRACE_RDMA_SEND]          = "rdma_send",
+        [TRACE_RDMA_RECEIVE]       = "rdma_receive",
+        [TRACE_RDMA_WRITE]         = "rdma_write",
+        [TRACE_RDMA_READ]          = "rdma_read",
+        [TRACE_RDMA_ATOMIC]        = "rdma_atomic",
+        [TRACE_RDMA_REGISTER]      = "rdma_register",
+        [TRACE_RDMA_FAST_REGISTER] = "rdma_fast_register",
+        [TRACE_RDMA_INVALIDATE]    = "rdma_invalidate",
+        [TRACE_RDMA_DEREGISTER]    = "rdma_deregister",
     };
     CHECK(op < TRACE_OPS);
     return name[op];
@@ -133,10 +142,53 @@ static bool segments_check(const struct trace_record *r, struct error *error)
     return true;
 }
 
+static bool range_check(const char *field, uint64_t address, uint64_t bytes,
+                        struct error *error)
+{
+    if (bytes <= UINT64_MAX - address)
+        return true;
+    return error_set(error, "%s 0x%" PRIx64 " + %" PRIu64 " exceeds 64 bits", field,
+                     address, bytes);
+}
+
+static bool rdma_is_blank(const struct trace_rdma *r)
+{
+    return r->qp == 0 && r->peer == 0 && r->peer_qp == 0 && r->key == 0 && r->address == 0
+           && r->region_bytes == 0 && r->local_key == 0 && r->local_address == 0;
+}
+
+static bool rdma_check(const struct trace_record *record, struct error *error)
+{
+    const struct trace_rdma *const r = &record->rdma;
+    const bool comes                 = trace_op_registers(record->op);
+    const bool region                = trace_op_is_region(record->op);
+
+    if (!trace_op_is_rdma(record->op))
+        return rdma_is_blank(r)
+               || error_set(error, "a %s cannot have RDMA fields",
+                            trace_op_name(record->op));
+    if (record->lba != 0 || record->segment_count != 0 || record->queue != 0)
+        return error_set(error, "lba, queue and segments must be 0 for a %s",
+                         trace_op_name(record->op));
+    if (!below("bytes", record->bytes, region ? 1 : (uint64_t)TRACE_MESSAGE_MAX + 1, error))
+        return false;
+    if ((r->region_bytes != 0) != comes)
+        return error_set(error, "region_bytes cannot be %" PRIu64 " for a %s",
+                         r->region_bytes, trace_op_name(record->op));
+    return below("qp", r->qp, 1 << TRACE_QP_BITS, error)
+           && below("peer", r->peer, TRACE_DEVICES_MAX, error)
+           && below("peer_qp", r->peer_qp, 1 << TRACE_QP_BITS, error)
+           && range_check("address", r->address, record->bytes, error)
+           && range_check("address", r->address, r->region_bytes, error)
+           && range_check("local_address", r->local_address, record->bytes, error);
+}
+
 bool trace_record_check(const struct trace_record *record, struct error *error)
 {
     if ((unsigned)record->op >= TRACE_OPS)
         return error_set(error, "op %u is not known", (unsigned)record->op);
     return time_check(record, error) && place_check(record, error)
-           && bytes_check(record, error) && segments_check(record, error);
+           && rdma_check(record, error)
+           && (trace_op_is_rdma(record->op)
+               || (bytes_check(record, error) && segments_check(record, error)));
 }

@@ -24,7 +24,34 @@ enum trace_op {
     TRACE_FLUSH,        /* No data, and bytes is 0. */
     TRACE_DISCARD,      /* bytes are a range of the medium; no data is moved. */
     TRACE_WRITE_ZEROES, /* As discard. */
+    TRACE_BLOCK_OPS,
+
+    /* Work for an RDMA NIC; struct trace_rdma says more. */
+    TRACE_RDMA_SEND = TRACE_BLOCK_OPS,
+    TRACE_RDMA_RECEIVE,       /* A buffer for a send of the peer. */
+    TRACE_RDMA_WRITE,         /* Into the peer's memory. */
+    TRACE_RDMA_READ,          /* From it. */
+    TRACE_RDMA_ATOMIC,        /* On 8 bytes of it. */
+    TRACE_RDMA_REGISTER,      /* A memory region comes, by a call, */
+    TRACE_RDMA_FAST_REGISTER, /* or by a work request. */
+    TRACE_RDMA_INVALIDATE,    /* It goes, by a work request, */
+    TRACE_RDMA_DEREGISTER,    /* or by a call. */
     TRACE_OPS,
+};
+
+/*
+ * What RDMA work is about; what is not known is 0. Addresses are virtual: those of the
+ * region that the key stands for.
+ */
+struct trace_rdma {
+    uint32_t qp;      /* Queue pair that the work was posted to. */
+    uint32_t peer;    /* Device at the other end, as trace_record.device. */
+    uint32_t peer_qp; /* The queue pair there. */
+    uint32_t key;     /* Of the memory at the peer; of the region that comes or goes. */
+    uint64_t address; /* Likewise. */
+    uint64_t region_bytes;  /* Of a region that comes; 0 otherwise. */
+    uint32_t local_key;     /* Of the poster's own memory, its first piece. */
+    uint64_t local_address; /* Likewise. */
 };
 
 /* A physically contiguous piece of the request's memory. */
@@ -39,11 +66,13 @@ enum {
     TRACE_SEGMENTS_MAX = 4096,    /* Of one record: 16 MiB of scattered 4 KiB pages. */
     TRACE_BYTES_MAX    = 1 << 30, /* Of one record that moves data. */
     TRACE_CPUS_MAX     = 4096,
-    TRACE_DEVICES_MAX  = 4096,
+    TRACE_DEVICES_MAX  = 65536,
     TRACE_QUEUES_MAX   = 65536, /* Of one device. */
     TRACE_PA_BITS      = 56,
     TRACE_SECTOR_BYTES = 512,
+    TRACE_QP_BITS      = 24,
 };
+#define TRACE_MESSAGE_MAX (UINT32_C(1) << 31)        /* Bytes of one RDMA message. */
 #define TRACE_TIME_MAX_NS UINT64_C(9000000000000000) /* 104 days. */
 #define TRACE_LBA_MAX     (UINT64_MAX / TRACE_SECTOR_BYTES)
 
@@ -53,8 +82,9 @@ enum {
 struct trace_record {
     uint64_t time_ns;    /* Issue; the first record's is 0, and it never decreases. */
     uint64_t latency_ns; /* Issue to completion, or TRACE_LATENCY_UNKNOWN. */
-    uint64_t lba;        /* In 512-byte sectors. */
-    uint32_t bytes;      /* Of the medium; the sum of the segments when there are any. */
+    uint64_t lba;        /* In 512-byte sectors; 0 in RDMA work. */
+    uint32_t bytes;      /* Of the medium; the sum of the segments when there are any. Of an
+                            RDMA message; 0 when a region comes or goes. */
     uint32_t cpu;        /* That issued it. */
     uint32_t completion_cpu;
     uint32_t device; /* Index into the devices of the trace, in order of appearance. */
@@ -63,12 +93,30 @@ struct trace_record {
     enum trace_op op;
     uint32_t segment_count; /* 0: the trace does not know where the buffers were. */
     const struct trace_segment *segment; /* Owned by the reader until the next record. */
+    struct trace_rdma rdma;              /* All 0 in block requests. */
 };
 
-/* True when the request moves data between memory and the device. */
+/* True when the block request moves data between memory and the device. */
 static inline bool trace_op_moves_data(enum trace_op op)
 {
     return op == TRACE_READ || op == TRACE_WRITE;
+}
+
+static inline bool trace_op_is_rdma(enum trace_op op)
+{
+    return op >= TRACE_BLOCK_OPS && op < TRACE_OPS;
+}
+
+/* True for the RDMA operations that a memory region comes or goes with. */
+static inline bool trace_op_is_region(enum trace_op op)
+{
+    return op >= TRACE_RDMA_REGISTER && op <= TRACE_RDMA_DEREGISTER;
+}
+
+/* True for the two with which a region comes. */
+static inline bool trace_op_registers(enum trace_op op)
+{
+    return op == TRACE_RDMA_REGISTER || op == TRACE_RDMA_FAST_REGISTER;
 }
 
 const char *trace_op_name(enum trace_op op); /* "read", "write", ... */
@@ -101,11 +149,16 @@ const char *trace_about_find(const struct trace_about *about, const char *key);
  * file (and the line or record), when there is none, it is not known, or it is broken.
  */
 struct trace_reader;
+#define TRACE_STANDARD_INPUT "-" /* As a path. */
 bool trace_open(struct trace_reader **reader, const char *path, struct error *error);
 
 /* As trace_open, but insists on the importer called format (NULL: by content). */
 bool trace_open_as(struct trace_reader **reader, const char *path, const char *format,
                    struct error *error);
+
+/* Whether the file at path is another piece of the recording that the reader reads, as
+ * blktrace's files of several CPUs are. */
+bool trace_holds(const struct trace_reader *reader, const char *path);
 
 /* What is known so far: some notes (counts, say) only come with the last record. */
 const struct trace_about *trace_about(const struct trace_reader *reader);

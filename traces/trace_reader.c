@@ -8,6 +8,7 @@
 
 #include "sim/base/check.h"
 #include "traces/import.h"
+#include "traces/parts.h"
 #include "traces/source.h"
 
 struct trace_reader {
@@ -40,7 +41,7 @@ static const struct trace_importer *importer_named(const char *format, struct er
     for (const struct trace_importer *const *i = import_table; *i != NULL; i++)
         if (strcmp((*i)->name, format) == 0)
             return *i;
-    char names[256];
+    char names[400];
     importer_names(names, sizeof names);
     error_set(error, "no trace format is called '%s'; there are: %s", format, names);
     return NULL;
@@ -56,7 +57,7 @@ static const struct trace_importer *importer_by_content(struct trace_source *sou
     for (const struct trace_importer *const *i = import_table; *i != NULL; i++)
         if ((*i)->recognises(first, (size_t)bytes))
             return *i;
-    char names[256];
+    char names[400];
     importer_names(names, sizeof names);
     if (bytes == 0)
         error_set(error, "the file is empty");
@@ -75,8 +76,26 @@ static bool reader_begin(struct trace_reader *r, struct error *error)
     return r->state != NULL;
 }
 
-bool trace_open_source(struct trace_reader **reader, struct trace_source *source,
-                       const char *name, const char *format, struct error *error)
+/* A file that lies beside the one that was named. */
+struct joining {
+    struct trace_source *source;
+    struct error *error;
+};
+
+static bool part_join(void *arg, const char *path)
+{
+    struct joining *j = arg;
+    struct trace_source *part;
+    if (!trace_source_open(&part, path, j->error))
+        return error_in(j->error, "with %s", path);
+    trace_source_add_part(j->source, part, path);
+    return true;
+}
+
+/* path NULL: the source is no file, and nothing lies beside it. */
+static bool reader_open(struct trace_reader **reader, struct trace_source *source,
+                        const char *name, const char *path, const char *format,
+                        struct error *error)
 {
     *reader                 = NULL;
     const size_t name_bytes = strlen(name) + 1;
@@ -86,7 +105,11 @@ bool trace_open_source(struct trace_reader **reader, struct trace_source *source
     memcpy(r->name, name, name_bytes);
     r->importer =
         format != NULL ? importer_named(format, error) : importer_by_content(source, error);
-    if (r->importer == NULL || !reader_begin(r, error)) {
+    struct joining joining = { source, error };
+    bool good              = r->importer != NULL;
+    if (good && path != NULL && r->importer->part_infix != NULL)
+        good = parts_visit(path, r->importer->part_infix, part_join, &joining);
+    if (!good || !reader_begin(r, error)) {
         trace_close(r);
         return error_in(error, "%s", name);
     }
@@ -94,14 +117,28 @@ bool trace_open_source(struct trace_reader **reader, struct trace_source *source
     return true;
 }
 
+bool trace_open_source(struct trace_reader **reader, struct trace_source *source,
+                       const char *name, const char *format, struct error *error)
+{
+    return reader_open(reader, source, name, NULL, format, error);
+}
+
+bool trace_holds(const struct trace_reader *reader, const char *path)
+{
+    return reader->importer->part_infix != NULL
+           && parts_belong(reader->name, path, reader->importer->part_infix);
+}
+
 bool trace_open_as(struct trace_reader **reader, const char *path, const char *format,
                    struct error *error)
 {
+    const bool standard    = strcmp(path, TRACE_STANDARD_INPUT) == 0;
+    const char *const name = standard ? "standard input" : path;
     struct trace_source *source;
     *reader = NULL;
     if (!trace_source_open(&source, path, error))
-        return error_in(error, "%s", path);
-    return trace_open_source(reader, source, path, format, error);
+        return error_in(error, "%s", name);
+    return reader_open(reader, source, name, standard ? NULL : path, format, error);
 }
 
 bool trace_open(struct trace_reader **reader, const char *path, struct error *error)

@@ -1,25 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "traces/trace.h"
 
-#include <errno.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 #include <zlib.h>
 
 #include "sim/base/check.h"
 #include "traces/native.h"
+#include "traces/outfile.h"
 
 /* Columns pack well at once: higher levels cost several times as long and save 2 %. */
 enum { PACK_LEVEL = 1 };
 
-static const char temporary_suffix[] = ".XXXXXX";
-
 struct trace_writer {
-    FILE *file;
+    struct outfile out;
     struct trace_about known; /* The notes that the file holds already. */
     struct trace_about late;  /* Those for its end. */
     struct native_totals total;
@@ -27,19 +22,12 @@ struct trace_writer {
     struct native_encoder encoder; /* Of the block being filled. */
     uint8_t raw[NATIVE_RAW_BYTES_MAX];
     uint8_t packed[NATIVE_PACKED_BYTES_MAX];
-    char *temporary;
-    char path[];
 };
-
-static bool writer_failed(const struct trace_writer *w, struct error *error)
-{
-    return error_set(error, "%s: cannot write: %s", w->path, strerror(errno));
-}
 
 static bool writer_put(struct trace_writer *w, const void *bytes, size_t count,
                        struct error *error)
 {
-    return fwrite(bytes, 1, count, w->file) == count || writer_failed(w, error);
+    return fwrite(bytes, 1, count, w->out.file) == count || outfile_failed(&w->out, error);
 }
 
 static bool header_write(struct trace_writer *w, struct error *error)
@@ -57,45 +45,12 @@ static bool header_write(struct trace_writer *w, struct error *error)
     return writer_put(w, out, bytes + NATIVE_CRC_BYTES, error);
 }
 
-/* A temporary beside the target, so that the rename stays on one file system. Created as
- * readable as any new file, which mkstemp's are not. */
-static bool temporary_open(struct trace_writer *w, struct error *error)
+static struct trace_writer *writer_new(const struct trace_about *about)
 {
-    const int fd = mkstemp(w->temporary);
-    if (fd < 0)
-        return error_set(error, "%s: cannot create: %s", w->path, strerror(errno));
-    const mode_t mask = umask(0);
-    umask(mask);
-    w->file = fchmod(fd, 0666 & ~mask) == 0 ? fdopen(fd, "wb") : NULL;
-    if (w->file != NULL)
-        return true;
-    writer_failed(w, error);
-    close(fd);
-    unlink(w->temporary);
-    return false;
-}
-
-/* A rename would replace a device or a pipe by a file, which nobody wants. */
-static bool target_check(const char *path, struct error *error)
-{
-    struct stat status;
-    if (stat(path, &status) == 0 && !S_ISREG(status.st_mode))
-        return error_set(error, "%s: cannot write: not a regular file", path);
-    return true;
-}
-
-static struct trace_writer *writer_new(const char *path, const struct trace_about *about)
-{
-    const size_t path_bytes = strlen(path) + 1;
-    const size_t more_bytes = path_bytes + path_bytes + sizeof temporary_suffix;
-    struct trace_writer *w  = malloc(sizeof *w + more_bytes);
+    struct trace_writer *w = malloc(sizeof *w);
     CHECK(w != NULL);
     memset(w, 0, offsetof(struct trace_writer, encoder));
     native_encoder_begin(&w->encoder);
-    memcpy(w->path, path, path_bytes);
-    w->temporary = w->path + path_bytes;
-    memcpy(w->temporary, path, path_bytes);
-    memcpy(w->temporary + path_bytes - 1, temporary_suffix, sizeof temporary_suffix);
     for (uint32_t i = 0; about != NULL && i < about->note_count; i++)
         trace_about_note(&w->known, about->note[i].key, about->note[i].value);
     return w;
@@ -104,11 +59,9 @@ static struct trace_writer *writer_new(const char *path, const struct trace_abou
 bool trace_create(struct trace_writer **writer, const char *path,
                   const struct trace_about *about, struct error *error)
 {
-    *writer = NULL;
-    if (!target_check(path, error))
-        return false;
-    struct trace_writer *w = writer_new(path, about);
-    if (!temporary_open(w, error)) {
+    *writer                = NULL;
+    struct trace_writer *w = writer_new(about);
+    if (!outfile_open(&w->out, path, error)) {
         free(w);
         return false;
     }
@@ -167,7 +120,7 @@ bool trace_put(struct trace_writer *writer, const struct trace_record *record,
     struct trace_writer *w = writer;
 
     if (!writer_check(w, record, error))
-        return error_in(error, "%s: record %" PRIu64, w->path, w->total.records);
+        return error_in(error, "%s: record %" PRIu64, w->out.path, w->total.records);
     native_encode(&w->encoder, record);
     w->total.records++;
     w->total.segments += record->segment_count;
@@ -204,12 +157,10 @@ bool trace_finish(struct trace_writer *writer, struct error *error)
     struct trace_writer *w = writer;
 
     bool good = end_write(w, error);
-    if (fclose(w->file) != 0 && good)
-        good = writer_failed(w, error);
-    if (good && rename(w->temporary, w->path) != 0)
-        good = writer_failed(w, error);
-    if (!good)
-        unlink(w->temporary);
+    if (good)
+        good = outfile_finish(&w->out, error);
+    else
+        outfile_abandon(&w->out);
     free(w);
     return good;
 }
@@ -218,7 +169,6 @@ void trace_abandon(struct trace_writer *writer)
 {
     if (writer == NULL)
         return;
-    fclose(writer->file);
-    unlink(writer->temporary);
+    outfile_abandon(&writer->out);
     free(writer);
 }

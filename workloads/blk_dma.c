@@ -17,10 +17,7 @@ const struct param_table blk_param_table   = { "blk",
 bool blk_has_gap(const struct blk_segment *segment, uint32_t segments,
                  unsigned long granule_mask)
 {
-    for (uint32_t i = 1; i < segments; i++)
-        if (((segment[i - 1].phys + segment[i - 1].bytes) | segment[i].phys) & granule_mask)
-            return true;
-    return false;
+    return (blk_req_gap_mask(segment, segments) & granule_mask) != 0;
 }
 
 /* ---- One segment
@@ -36,50 +33,6 @@ static int map_single(struct device *dev, const struct blk_segment *segment,
         return -ENOMEM;
     m->kind     = BLK_SINGLE;
     m->range[0] = (struct blk_range){ addr, segment->bytes };
-    m->ranges   = 1;
-    return 0;
-}
-
-/* ---- The IOVA API
- * ------------------------------------------------------------------------------ */
-
-/* Links every segment at the running offset; what was linked goes again on an error. */
-static int link_all(struct device *dev, const struct blk_segment *segment,
-                    uint32_t segments, struct blk_mapping *m)
-{
-    size_t linked = 0;
-    int error     = 0;
-    for (uint32_t i = 0; i < segments && error == 0; i++) {
-        error = dma_iova_link(dev, &m->state, segment[i].phys, linked, segment[i].bytes,
-                              m->dir, 0);
-        if (error == 0)
-            linked += segment[i].bytes;
-    }
-    if (error == 0)
-        error = dma_iova_sync(dev, &m->state, 0, linked);
-    if (error != 0)
-        dma_iova_destroy(dev, &m->state, linked, m->dir, 0);
-    return error;
-}
-
-static bool can_coalesce(struct device *dev, const struct blk_segment *segment,
-                         uint32_t segments, struct blk_mapping *m)
-{
-    if (blk_has_gap(segment, segments, dma_get_merge_boundary(dev))) {
-        m->state = (struct dma_iova_state){ 0, 0 };
-        return false;
-    }
-    return dma_iova_try_alloc(dev, &m->state, segment[0].phys, m->bytes);
-}
-
-static int map_coalesced(struct device *dev, const struct blk_segment *segment,
-                         uint32_t segments, struct blk_mapping *m)
-{
-    const int error = link_all(dev, segment, segments, m);
-    if (error != 0)
-        return error;
-    m->kind     = BLK_COALESCED;
-    m->range[0] = (struct blk_range){ m->state.addr, m->bytes };
     m->ranges   = 1;
     return 0;
 }
@@ -111,6 +64,35 @@ static int map_pieces(struct device *dev, const struct blk_config *config,
             cpu_spend(cpu, config->vec_cycles);
     }
     return 0;
+}
+
+/* ---- The block layer's iterator
+ * -------------------------------------------------------------------------- */
+
+static struct blk_dma_request request_of(const struct blk_segment *segment,
+                                         const struct blk_mapping *m)
+{
+    return (struct blk_dma_request){ segment, m->segments, m->bytes, m->dir, NULL, 0 };
+}
+
+static int map_iterator(struct device *dev, const struct blk_config *config,
+                        const struct blk_segment *segment, struct blk_mapping *m)
+{
+    const struct blk_dma_request req = request_of(segment, m);
+    struct blk_dma_iter iter;
+    m->ranges = 0;
+    if (!blk_rq_dma_map_iter_start(&req, dev, &m->state, &iter))
+        return iter.status == BLK_STS_RESOURCE ? -ENOMEM : -EIO;
+    m->kind = blk_rq_dma_map_coalesced(&m->state) ? BLK_COALESCED : BLK_PIECES;
+    do {
+        m->range[m->ranges++] = (struct blk_range){ iter.addr, iter.len };
+        if (m->must_unmap && m->kind == BLK_PIECES)
+            cpu_spend(cpu_this(), config->vec_cycles);
+    } while (blk_rq_dma_map_iter_next(&req, dev, &m->state, &iter));
+    if (iter.status == BLK_STS_OK)
+        return 0;
+    unmap_pieces(dev, m);
+    return -ENOMEM;
 }
 
 /* ---- A scatter list
@@ -163,8 +145,8 @@ int blk_map(struct device *dev, const struct blk_config *config, enum blk_api ap
         return map_single(dev, segment, m);
     if (api == BLK_sg)
         return map_list(dev, config, segment, segments, m);
-    if (api == BLK_iova && can_coalesce(dev, segment, segments, m))
-        return map_coalesced(dev, segment, segments, m);
+    if (api == BLK_iova)
+        return map_iterator(dev, config, segment, m);
     return map_pieces(dev, config, segment, segments, m);
 }
 
@@ -174,9 +156,11 @@ void blk_unmap(struct device *dev, struct blk_mapping *m)
     case BLK_SINGLE:
         dma_unmap_page(dev, m->range[0].addr, m->range[0].bytes, m->dir);
         break;
-    case BLK_COALESCED:
-        dma_iova_destroy(dev, &m->state, m->bytes, m->dir, 0);
+    case BLK_COALESCED: {
+        const struct blk_dma_request req = request_of(NULL, m);
+        blk_rq_dma_unmap(&req, dev, &m->state, m->bytes, PCI_P2PDMA_MAP_NONE);
         break;
+    }
     case BLK_PIECES:
         unmap_pieces(dev, m);
         break;

@@ -13,8 +13,8 @@
 #ifndef WORKLOADS_BLK_DMA_H
 #define WORKLOADS_BLK_DMA_H
 
-#include "dma_api/dma-mapping.h"
 #include "sim/base/param.h"
+#include "workloads/blk-mq-dma.h"
 
 /* clang-format off */
 #define BLK_APIS(A)                                                                       \
@@ -44,12 +44,6 @@ struct blk_config {
 extern const struct param_table blk_param_table;
 
 enum { BLK_SEGMENTS_MAX = 2048 };
-
-/* A physically contiguous piece of a request, in order. */
-struct blk_segment {
-    phys_addr_t phys;
-    uint32_t bytes;
-};
 
 /* What the device is given: a range of DMA addresses. */
 struct blk_range {

@@ -213,6 +213,10 @@ struct nvme_ctrl {
     struct nvme_command *identify_now; /* The one that fills the buffer. */
     uint32_t identify_writes;          /* In flight from the buffer. */
     uint8_t identify_buffer[NVME_IDENTIFY_BYTES];
+
+    /* Told where the data lies that the controller moves for the host; NULL: nobody cares. */
+    void (*data_moved)(void *self, uint64_t iova, uint32_t bytes);
+    void *data_moved_self;
 };
 
 /*

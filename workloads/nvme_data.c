@@ -80,6 +80,8 @@ static void submit(struct nvme_ctrl *n, struct nvme_command *c, uint32_t bytes,
         n->stats.data_written_bytes += bytes;
     }
     nvme_tx_submit(n, tx, c->extent_iova, bytes, data, now);
+    if (n->data_moved != NULL && data == NULL)
+        n->data_moved(n->data_moved_self, c->extent_iova, bytes);
     c->moved += bytes;
     c->extent_iova += bytes;
     c->extent_bytes -= bytes;

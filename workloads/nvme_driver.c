@@ -19,21 +19,23 @@ const struct stat_table driver_stat_table   = { "driver", "The NVMe driver", dri
 /* ---- Descriptions of data: PRPs
  * ----------------------------------------------------------------- */
 
-static struct dma_block *new_list(struct nvme_request *r, bool small)
+static struct nvme_list_page *new_list(struct nvme_request *r, bool small)
 {
     struct nvme_queue *q = r->queue;
     if (r->lists == NVME_LISTS_MAX)
         return NULL;
-    struct dma_block *b = dma_pool_alloc(small ? &q->small_pool : &q->page_pool);
-    if (b == NULL)
+    struct nvme_list_page *list = &r->list[r->lists];
+    list->cpu_addr =
+        dma_pool_alloc(small ? q->small_pool : q->page_pool, GFP_ATOMIC, &list->dma);
+    if (list->cpu_addr == NULL)
         return NULL;
-    r->small_list       = small;
-    r->list[r->lists++] = b;
-    return b;
+    r->small_list = small;
+    r->lists++;
+    return list;
 }
 
-static void put_entry(struct nvme_request *r, const struct dma_block *list, uint32_t slot,
-                      uint64_t entry)
+static void put_entry(struct nvme_request *r, const struct nvme_list_page *list,
+                      uint32_t slot, uint64_t entry)
 {
     struct cpu *cpu = cpu_this();
     cpu_spend(cpu, r->queue->driver->config.prp_cycles);
@@ -64,15 +66,15 @@ static void cursor_advance(struct page_cursor *c, uint64_t bytes)
 static int fill_lists(struct nvme_request *r, struct page_cursor *c, uint32_t pages,
                       uint64_t *first)
 {
-    const bool small       = pages * NVME_PRP_BYTES <= NVME_SMALL_BYTES;
-    struct dma_block *list = new_list(r, small);
+    const bool small            = pages * NVME_PRP_BYTES <= NVME_SMALL_BYTES;
+    struct nvme_list_page *list = new_list(r, small);
     if (list == NULL)
         return -ENOMEM;
     *first        = list->dma;
     uint32_t slot = 0;
     for (; pages > 0; pages--) {
         if (slot == NVME_PRP_SLOTS - 1 && pages > 1) {
-            struct dma_block *next = new_list(r, false);
+            struct nvme_list_page *next = new_list(r, false);
             if (next == NULL)
                 return -ENOMEM;
             put_entry(r, list, slot, next->dma);
@@ -120,7 +122,7 @@ static struct nvme_sgl data_block(const struct blk_range *range)
                               .type  = NVME_SGL_DATA };
 }
 
-static void put_descriptor(struct nvme_request *r, const struct dma_block *list,
+static void put_descriptor(struct nvme_request *r, const struct nvme_list_page *list,
                            uint32_t slot, const struct nvme_sgl *sgl)
 {
     struct cpu *cpu        = cpu_this();
@@ -141,7 +143,7 @@ static int describe_sgl(struct nvme_request *r, union nvme_data_pointer *data)
         data->sgl = data_block(&m->range[0]);
         return 0;
     }
-    struct dma_block *list = new_list(r, bytes <= NVME_SMALL_BYTES);
+    struct nvme_list_page *list = new_list(r, bytes <= NVME_SMALL_BYTES);
     if (list == NULL)
         return -ENOMEM;
     for (uint32_t i = 0; i < m->ranges; i++) {
@@ -193,7 +195,8 @@ static void free_lists(struct nvme_request *r)
 {
     struct nvme_queue *q = r->queue;
     for (uint32_t i = 0; i < r->lists; i++)
-        dma_pool_free(r->small_list ? &q->small_pool : &q->page_pool, r->list[i]);
+        dma_pool_free(r->small_list ? q->small_pool : q->page_pool, r->list[i].cpu_addr,
+                      r->list[i].dma);
     r->lists = 0;
 }
 
@@ -371,8 +374,10 @@ static void on_interrupt(void *arg)
         complete(q, cqe.cid, (cqe.status >> NVME_CQE_STATUS_SHIFT) & NVME_STATUS_CODE_MASK);
         any = true;
     }
-    if (any)
-        ring_cq(q);
+    if (!any)
+        return;
+    ring_cq(q);
+    dma_unmap_batch_end(q->driver->dev);
 }
 
 /* ---- Bring-up
@@ -412,8 +417,11 @@ static void requests_alloc(struct nvme_queue *q)
         q->request[i].cid   = (uint16_t)i;
         give_request(&q->request[i]);
     }
-    dma_pool_init(&q->small_pool, q->driver->dev, NVME_SMALL_BYTES);
-    dma_pool_init(&q->page_pool, q->driver->dev, PAGE_SIZE);
+    struct device *dev = q->driver->dev;
+    q->small_pool      = dma_pool_create("prp list 256", dev, NVME_SMALL_BYTES, 256, 0);
+    q->page_pool       = dma_pool_create("prp list page", dev, PAGE_SIZE, PAGE_SIZE, 0);
+    CHECK(q->small_pool != NULL);
+    CHECK(q->page_pool != NULL);
 }
 
 /* An admin command, polled for; one at a time. *result is its own, if it has one. */
@@ -606,8 +614,8 @@ static void delete_queue(struct nvme_driver *d, struct nvme_queue *q)
         kernel_host_free(d->kernel, q->request[i].mapping.sgl);
     }
     kernel_host_free(d->kernel, q->request);
-    dma_pool_destroy(&q->small_pool);
-    dma_pool_destroy(&q->page_pool);
+    dma_pool_destroy(q->small_pool);
+    dma_pool_destroy(q->page_pool);
     ring_free(d, &q->sq, NVME_SQE_LG2);
     ring_free(d, &q->cq, NVME_CQE_LG2);
 }

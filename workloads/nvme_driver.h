@@ -15,7 +15,6 @@
 #include "sim/base/mmio.h"
 #include "sim/base/stat.h"
 #include "workloads/blk_dma.h"
-#include "workloads/dma_pool.h"
 #include "workloads/nvme_spec.h"
 
 /* clang-format off */
@@ -81,13 +80,19 @@ struct nvme_io {
     void *arg;
 };
 
+/* A page of PRPs or SGL descriptors, or a part of one. */
+struct nvme_list_page {
+    void *cpu_addr;
+    dma_addr_t dma;
+};
+
 struct nvme_queue;
 struct nvme_request {
     struct nvme_queue *queue;
     struct nvme_request *next; /* In the free list. */
     struct nvme_io io;
     struct blk_mapping mapping;
-    struct dma_block *list[NVME_LISTS_MAX];
+    struct nvme_list_page list[NVME_LISTS_MAX];
     uint32_t lists;
     bool small_list;
     uint16_t cid;
@@ -106,7 +111,7 @@ struct nvme_queue {
     struct lock sq_lock;
     struct nvme_request *request, *free;
     uint32_t requests;
-    struct dma_pool small_pool, page_pool;
+    struct dma_pool *small_pool, *page_pool;
     struct driver_stats stats;
 };
 

@@ -108,6 +108,11 @@ static bool check(const struct replay *r, const struct trace_record *record,
                   struct error *error)
 {
     const uint64_t index = r->read_of[r->playing];
+    if (trace_op_is_rdma(record->op))
+        return error_set(error,
+                         "record %" PRIu64 ": op: expected a request for a block device, "
+                         "got %s",
+                         index, trace_op_name(record->op));
     if (trace_op_moves_data(record->op) && record->bytes % (1u << NVME_BLOCK_LG2) != 0)
         return error_set(error,
                          "record %" PRIu64 ": bytes: expected a multiple of %u, got %u",
@@ -357,7 +362,7 @@ static enum nvme_opcode opcode_of(enum trace_op op)
     case TRACE_DISCARD: /* Deallocates, moving no data: the same to an IOMMU. */
         return NVME_WRITE_ZEROES;
     case TRACE_FLUSH:
-    case TRACE_OPS:
+    default: /* RDMA work has been refused. */
         break;
     }
     return NVME_FLUSH;

@@ -21,14 +21,15 @@ static void expect_refusal(const char *arguments, int status, const char *part)
     EXPECT_TEXT(r.out, "");
     EXPECT_HAS(r.err, part);
     const char *newline = strchr(r.err, '\n');
-    EXPECT(newline != NULL && newline[1] == '\0');
+    if (newline == NULL || newline[1] != '\0')
+        EXPECT_TEXT(r.err, "one line");
     EXPECT(strncmp(r.err, "iovasim: ", 9) == 0);
 }
 
 TEST_CASE(cli, every_command_explains_itself)
 {
     static const char *const command[] = {
-        "", "replay", "trace", "params", "presets", "policies", "formats", "linux-check"
+        "", "replay", "compare", "trace", "params", "presets", "policies", "formats", "linux-check"
     };
     char arguments[64];
     for (unsigned i = 0; i < sizeof command / sizeof command[0]; i++) {

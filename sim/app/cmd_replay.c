@@ -9,24 +9,29 @@
 #include <unistd.h>
 
 #include "sim/app/cmd.h"
+#include "sim/app/findings.h"
 #include "sim/app/interrupt.h"
 #include "sim/app/option.h"
 #include "sim/app/output.h"
 #include "sim/app/progress.h"
 #include "sim/app/report.h"
+#include "sim/app/sources.h"
+#include "sim/app/spool.h"
 #include "sim/host/direct.h"
 #include "sim/host/systemc.h"
 
-enum { CPUS_LOOK_AHEAD = 10000, POLICIES_MAX = 64, PRESETS_MAX = 16 };
+enum { POLICIES_MAX = 64, PRESETS_MAX = 16 };
 
 /* What the command line said. */
 struct replay_call {
     char *preset, *api, *policy, *json, *progress_mode, *host, *run_ahead;
     char *cpus_text, *limit_text, *seed_text;
+    int attacker;
     uint64_t cpus;  /* 0: as recorded. */
     uint64_t limit; /* Of records; UINT64_MAX: all. */
     uint64_t seed;
     uint64_t records; /* That a run has replayed; 0: none is done. */
+    struct findings findings;
     struct config config[PRESETS_MAX];
     unsigned presets;
     bool wants[BLK_API_COUNT];
@@ -184,16 +189,36 @@ static bool parse_config(struct replay_call *c, const char *const *set, unsigned
     return true;
 }
 
+/* Whether the file has been read as a piece of a recording before it: blktrace has one for
+ * each CPU. */
+static bool is_piece(const struct replay_call *c, const char *path)
+{
+    for (unsigned i = 0; i < c->report.traces; i++)
+        if (trace_holds(c->source[i].reader, path))
+            return true;
+    return false;
+}
+
+/* A trace is read once for each run, and for its digest. */
+static bool open_trace(struct replay_call *c, const char *path, struct report_trace *t)
+{
+    const bool standard = strcmp(path, TRACE_STANDARD_INPUT) == 0;
+    return (!standard || spool_standard_input(&c->error))
+           && file_sha256(standard ? "/dev/stdin" : path, t->sha256, &c->error)
+           && trace_open(&c->source[c->report.traces].reader, path, &c->error);
+}
+
 static bool open_traces(struct replay_call *c, const char **path)
 {
     for (; path != NULL && *path != NULL; path++) {
+        if (is_piece(c, *path))
+            continue;
         if (c->report.traces == REPLAY_SOURCES_MAX)
             return usage(c, "%s: too many traces", *path);
         struct report_trace *t = &c->report.trace[c->report.traces];
         c->status              = EXIT_INPUT;
         t->path                = *path;
-        if (!file_sha256(*path, t->sha256, &c->error)
-            || !trace_open(&c->source[c->report.traces].reader, *path, &c->error))
+        if (!open_trace(c, *path, t))
             return false;
         c->source[c->report.traces].name = *path;
         t->format = trace_about(c->source[c->report.traces].reader)->format;
@@ -204,23 +229,12 @@ static bool open_traces(struct replay_call *c, const char **path)
     return true;
 }
 
-/* As many CPUs as the beginning of the traces names, unless told otherwise. */
 static bool choose_cpus(struct replay_call *c)
 {
-    uint32_t most = 0;
-    for (unsigned i = 0; c->cpus == 0 && i < c->report.traces; i++) {
-        struct trace_record record;
-        for (unsigned n = 0; n < CPUS_LOOK_AHEAD; n++) {
-            const int got = trace_next(c->source[i].reader, &record, &c->error);
-            if (got < 0)
-                return false;
-            if (got == 0)
-                break;
-            most = record.cpu > most ? record.cpu : most;
-        }
-    }
-    if (c->cpus == 0)
-        c->cpus = most < ENGINE_CPUS_MAX ? most + 1 : ENGINE_CPUS_MAX;
+    unsigned cpus = (unsigned)c->cpus;
+    if (cpus == 0 && !sources_cpus(c->source, c->report.traces, &cpus, &c->error))
+        return false;
+    c->cpus = cpus;
     return true;
 }
 
@@ -232,6 +246,13 @@ static void progress(void *self, uint64_t records)
 {
     struct replay_call *c = self;
     progress_update(&c->progress, records);
+}
+
+static void finding(void *self, const char *text)
+{
+    struct replay_call *c = self;
+    progress_end(&c->progress);
+    findings_note(&c->findings, text);
 }
 
 static int status_of(enum machine_outcome outcome)
@@ -285,11 +306,14 @@ static bool run_one(struct replay_call *c, const struct sim_host *host,
          .limit         = c->limit,
          .seed          = c->seed,
          .run_ahead     = c->run_ahead == NULL || strcmp(c->run_ahead, "on") == 0,
+         .attacker      = c->attacker != 0,
          .source        = c->source,
          .sources       = c->report.traces,
          .interrupted   = &interrupt_seen,
          .progress      = progress,
          .progress_self = c,
+         .finding       = finding,
+         .finding_self  = c,
     };
     char what[64];
     for (unsigned i = 0; i < c->report.traces; i++)
@@ -302,6 +326,7 @@ static bool run_one(struct replay_call *c, const struct sim_host *host,
                    c->limit != UINT64_MAX ? c->limit : c->records);
     const enum machine_outcome outcome = machine_run(config, &run, host, result, &c->error);
     progress_end(&c->progress);
+    findings_sum_up(&c->findings, what);
     if (outcome != MACHINE_RAN) {
         explain(c, outcome);
         return false;
@@ -379,6 +404,8 @@ static void replay(struct replay_call *c, const char **path, const char *const *
     if (c->json == NULL || strcmp(c->json, "-") != 0)
         report_table(&c->report, stdout, isatty(STDOUT_FILENO));
     c->status = EXIT_FINE;
+    if (!findings_none(&c->findings, &c->error))
+        c->status = EXIT_CHECK;
 }
 
 static void release(struct replay_call *c)
@@ -404,6 +431,7 @@ static int replay_run_command(int argc, const char **argv)
     int option;
     CHECK(c != NULL);
     CHECK(set != NULL);
+    c->findings.out                   = stderr;
     c->limit                          = UINT64_MAX;
     const struct poptOption options[] = {
         { "preset", 0, POPT_ARG_STRING, &c->preset, 0, "Machines (default vtd-server)",
@@ -414,6 +442,8 @@ static int replay_run_command(int argc, const char **argv)
           "iova, streaming, sg, both or all (default)", "LIST" },
         { "policy", 0, POPT_ARG_STRING, &c->policy, 0,
           "Flush policies (default strict,lazy,passthrough)", "LIST" },
+        { "attacker", 0, POPT_ARG_NONE, &c->attacker, 0,
+          "Add a hostile device (parameters attacker.*)", NULL },
         { "cpus", 0, POPT_ARG_STRING, &c->cpus_text, 0,
           "Simulated CPUs, 1 to 64 (default: as recorded)", "N" },
         { "limit", 0, POPT_ARG_STRING, &c->limit_text, 0,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * cmd_trace - looks at trace files of any known format, and makes native ones of them.
+ * cmd_trace - looks at trace files of any known format, and makes others of them.
  */
 #include <inttypes.h>
 #include <jansson.h>
@@ -12,11 +12,29 @@
 
 #include "sim/app/cmd.h"
 #include "sim/app/option.h"
+#include "sim/app/output.h"
+#include "sim/app/progress.h"
+#include "sim/app/trace_edit.h"
+#include "sim/app/trace_stats.h"
 #include "sim/app/tracefile.h"
 #include "sim/base/check.h"
+#include "traces/export.h"
+#include "traces/text.h"
 #include "traces/trace.h"
 
-enum { TAKES_FROM = 1, TAKES_JSON = 2, TAKES_LIMIT = 4, TAKES_NOTE = 8 };
+enum {
+    TAKES_FROM  = 1,
+    TAKES_JSON  = 2,
+    TAKES_LIMIT = 4,
+    TAKES_NOTE  = 8,
+    TAKES_TO    = 16,
+    TAKES_CUT   = 32,
+    TAKES_SCALE = 64,
+    TAKES_SEED  = 128,
+    TAKES_SVG   = 256,
+};
+
+enum { INPUTS_MAX = 256 };
 
 /* One call of a subcommand: what its options and arguments said. */
 struct trace_call {
@@ -24,7 +42,12 @@ struct trace_call {
     int json;
     char *limit_text;
     uint64_t limit;
-    char *from;
+    char *from, *to, *svg;
+    char *skip_text, *begin_text, *end_text, *device_text, *cpu_text, *factor_text;
+    char *seed_text;
+    struct edit_cut cut;
+    uint64_t millionths, seed;
+    const struct trace_exporter *exporter;
     struct trace_about notes; /* --note, in order. */
     const char **file;        /* The arguments, NULL behind the last. */
 };
@@ -99,10 +122,11 @@ static json_t *ops_json(const struct tracefile_summary *s)
 {
     json_t *ops = json_object();
     for (enum trace_op op = 0; op < TRACE_OPS; op++)
-        json_object_set_new(ops, trace_op_name(op),
-                            json_pack("{s:o, s:o}", "records",
-                                      json_count(s->op_records[op]), "bytes",
-                                      json_count(s->op_bytes[op])));
+        if (!trace_op_is_rdma(op) || s->op_records[op] != 0)
+            json_object_set_new(ops, trace_op_name(op),
+                                json_pack("{s:o, s:o}", "records",
+                                          json_count(s->op_records[op]), "bytes",
+                                          json_count(s->op_bytes[op])));
     return ops;
 }
 
@@ -196,8 +220,12 @@ static int trace_info(const struct trace_call *call)
     char sha256[FILE_SHA256_CHARS + 1];
     struct error error;
 
+    const bool standard = strcmp(call->file[0], TRACE_STANDARD_INPUT) == 0;
+
+    /* What a pipe brought cannot be read again. */
+    snprintf(sha256, sizeof sha256, "-");
     if (!tracefile_summarise(&summary, call->file[0], call->from, &error)
-        || !file_sha256(call->file[0], sha256, &error))
+        || (!standard && !file_sha256(call->file[0], sha256, &error)))
         return command_fail(EXIT_INPUT, "%s", error.text);
     if (call->json)
         json_print(summary_json(&summary, call->file[0], sha256), JSON_INDENT(2));
@@ -207,6 +235,19 @@ static int trace_info(const struct trace_call *call)
 }
 
 /* cat */
+
+/* Addresses and keys as text: JSON's numbers have 53 bits for most readers. */
+static json_t *rdma_json(const struct trace_rdma *r)
+{
+    char address[24], local_address[24];
+    snprintf(address, sizeof address, "0x%" PRIx64, r->address);
+    snprintf(local_address, sizeof local_address, "0x%" PRIx64, r->local_address);
+    return json_pack("{s:o, s:o, s:o, s:o, s:s, s:o, s:o, s:s}", "qp", json_count(r->qp),
+                     "peer", json_count(r->peer), "peer_qp", json_count(r->peer_qp), "key",
+                     json_count(r->key), "address", address, "region_bytes",
+                     json_count(r->region_bytes), "local_key", json_count(r->local_key),
+                     "local_address", local_address);
+}
 
 static json_t *record_json(const struct trace_record *r, uint64_t index)
 {
@@ -230,6 +271,8 @@ static json_t *record_json(const struct trace_record *r, uint64_t index)
                               json_pack("{s:o, s:o}", "pa", json_count(r->segment[i].pa),
                                         "bytes", json_count(r->segment[i].bytes)));
     json_object_set_new(object, "segments", segments);
+    if (trace_op_is_rdma(r->op))
+        json_object_set_new(object, "rdma", rdma_json(&r->rdma));
     return object;
 }
 
@@ -247,7 +290,14 @@ static void record_print(const struct trace_record *r, uint64_t index)
     for (uint32_t i = 0; i < r->segment_count; i++)
         printf("%s0x%" PRIx64 "+%" PRIu32, i == 0 ? "" : ",", r->segment[i].pa,
                r->segment[i].bytes);
-    printf("%s\n", r->segment_count == 0 ? "-" : "");
+    printf("%s", r->segment_count == 0 ? "-" : "");
+    if (trace_op_is_rdma(r->op))
+        printf("\tqp=%" PRIu32 " peer=%" PRIu32 "/%" PRIu32 " key=0x%" PRIx32
+               " address=0x%" PRIx64 " region_bytes=%" PRIu64 " local=0x%" PRIx32
+               "@0x%" PRIx64,
+               r->rdma.qp, r->rdma.peer, r->rdma.peer_qp, r->rdma.key, r->rdma.address,
+               r->rdma.region_bytes, r->rdma.local_key, r->rdma.local_address);
+    putchar('\n');
 }
 
 /* The next record below the limit: 1, 0 or -1 as trace_next. */
@@ -283,24 +333,27 @@ static int trace_cat(const struct trace_call *call)
     return command_interrupted() ? EXIT_STOPPED : output_status();
 }
 
-/* convert */
+/* convert, cut, merge, scale, anonymise */
 
-/* Moves the records; the status is EXIT_FINE when all of them have arrived. */
-static int records_copy(const struct trace_call *call, struct trace_reader *reader,
-                        struct trace_writer *writer)
-{
+/* One of the traces that are read, and its next record. */
+struct input {
+    struct trace_reader *reader;
     struct trace_record record;
-    struct error error;
-    int got = 0;
+    bool has;
+    uint32_t first_device; /* What its device 0 is called in the output. */
+};
 
-    for (uint64_t i = 0; (got = next_below(call, reader, &record, i, &error)) == 1; i++) {
-        if (!trace_put(writer, &record, &error))
-            return command_fail(EXIT_USAGE, "%s", error.text);
-        if (command_interrupted())
-            return EXIT_STOPPED;
-    }
-    return got == 0 ? EXIT_FINE : command_fail(EXIT_INPUT, "%s", error.text);
-}
+struct copy {
+    const struct trace_call *call;
+    struct input input[INPUTS_MAX];
+    unsigned inputs;
+    void *out;
+    uint64_t taken, put; /* Records of the inputs, and of the output. */
+    uint64_t start_ns;   /* Of the first record that is put. */
+    struct progress progress;
+    struct trace_segment segment[TRACE_SEGMENTS_MAX];
+    int status;
+};
 
 /* The notes of the source, then those of the command line, which win. */
 static struct trace_about notes_join(const struct trace_call *call,
@@ -315,29 +368,288 @@ static struct trace_about notes_join(const struct trace_call *call,
     return all;
 }
 
-static int trace_convert(const struct trace_call *call)
+static bool input_advance(struct copy *c, struct input *input)
+{
+    struct error error;
+    const int got = trace_next(input->reader, &input->record, &error);
+    if (got < 0)
+        c->status = command_fail(EXIT_INPUT, "%s", error.text);
+    input->has = got == 1;
+    return got >= 0;
+}
+
+static bool inputs_open(struct copy *c, unsigned count)
+{
+    struct error error;
+    for (unsigned i = 0; i < count; i++) {
+        struct input *const input = &c->input[i];
+        if (!trace_open_as(&input->reader, c->call->file[i], c->call->from, &error)) {
+            c->status = command_fail(EXIT_INPUT, "%s", error.text);
+            return false;
+        }
+        c->inputs++;
+    }
+    return true;
+}
+
+/* The earliest next record; of equal times, of the trace that was named first. */
+static struct input *input_earliest(struct copy *c)
+{
+    struct input *best = NULL;
+    for (unsigned i = 0; i < c->inputs; i++)
+        if (c->input[i].has
+            && (best == NULL || c->input[i].record.time_ns < best->record.time_ns))
+            best = &c->input[i];
+    return best;
+}
+
+/* What the subcommand does to one record: 1: it stays; 0: it goes; -1: it cannot be. */
+static int record_change(struct copy *c, struct trace_record *r, uint64_t index,
+                         struct error *error)
+{
+    const struct trace_call *const call = c->call;
+    if ((call->sub->takes & TAKES_CUT) && !edit_cut_keeps(&call->cut, r, index))
+        return 0;
+    if ((call->sub->takes & TAKES_SCALE) && !edit_scale(r, call->millionths, error))
+        return -1;
+    if (call->sub->takes & TAKES_SEED) {
+        if (r->segment_count != 0)
+            memcpy(c->segment, r->segment, r->segment_count * sizeof c->segment[0]);
+        edit_anonymise(r, c->segment, call->seed);
+    }
+    return 1;
+}
+
+static bool record_move(struct copy *c, struct input *input)
+{
+    struct trace_record r = input->record;
+    struct error error;
+    r.device += input->first_device;
+    if (trace_op_is_rdma(r.op))
+        r.rdma.peer += input->first_device;
+    const int stays = record_change(c, &r, c->taken++, &error);
+    if (stays < 0)
+        c->status = command_fail(EXIT_INPUT, "%s: record %" PRIu64 ": %s", c->call->file[0],
+                                 c->taken - 1, error.text);
+    if (stays <= 0)
+        return stays == 0;
+    if (c->put == 0)
+        c->start_ns = r.time_ns;
+    r.time_ns -= c->start_ns;
+    if (!c->call->exporter->put(c->out, &r, &error)) {
+        c->status = command_fail(EXIT_USAGE, "%s", error.text);
+        return false;
+    }
+    c->put++;
+    if (c->put % 65536 == 0)
+        progress_update(&c->progress, c->put);
+    return true;
+}
+
+static void records_copy(struct copy *c)
+{
+    struct input *input;
+    for (unsigned i = 0; i < c->inputs; i++)
+        if (!input_advance(c, &c->input[i]))
+            return;
+    while (c->put < c->call->limit && (input = input_earliest(c)) != NULL) {
+        if (command_interrupted()) {
+            c->status = EXIT_STOPPED;
+            return;
+        }
+        /* Behind the end of a cut nothing can come any more. */
+        if ((c->call->sub->takes & TAKES_CUT)
+            && input->record.time_ns >= c->call->cut.end_ns)
+            return;
+        if (!record_move(c, input) || !input_advance(c, input))
+            return;
+    }
+}
+
+/* The notes that only came with the last record. */
+static void late_notes(struct copy *c)
+{
+    const struct trace_about about = notes_join(c->call, trace_about(c->input[0].reader));
+    for (uint32_t i = 0; c->call->exporter->note != NULL && i < about.note_count; i++)
+        c->call->exporter->note(c->out, about.note[i].key, about.note[i].value);
+}
+
+static bool no_late_notes(const struct trace_call *call)
+{
+    return (call->sub->takes & TAKES_SEED) != 0;
+}
+
+static void copy_run(struct copy *c, const char *path, const struct trace_about *about)
+{
+    struct error error;
+    c->out = c->call->exporter->create(path, about, &error);
+    if (c->out == NULL) {
+        c->status = command_fail(EXIT_USAGE, "%s", error.text);
+        return;
+    }
+    progress_init(&c->progress, "auto");
+    progress_begin(&c->progress, c->call->sub->name, 1, 1,
+                   c->call->limit != UINT64_MAX ? c->call->limit : 0);
+    records_copy(c);
+    progress_end(&c->progress);
+    if (c->status == EXIT_FINE && c->inputs == 1 && !no_late_notes(c->call))
+        late_notes(c);
+    if (c->status != EXIT_FINE)
+        c->call->exporter->abandon(c->out);
+    else if (!c->call->exporter->finish(c->out, &error))
+        c->status = command_fail(EXIT_USAGE, "%s", error.text);
+}
+
+static unsigned file_count(const struct trace_call *call)
+{
+    unsigned count = 0;
+    while (call->file[count] != NULL)
+        count++;
+    return count;
+}
+
+/* Inputs that are pieces of the first one are read with it. */
+static bool pieces_of_the_first(const struct trace_call *call, unsigned inputs)
 {
     struct trace_reader *reader;
-    struct trace_writer *writer;
     struct error error;
+    if (inputs == 1)
+        return true;
+    if (!trace_open_as(&reader, call->file[0], call->from, &error)) {
+        command_fail(EXIT_INPUT, "%s", error.text);
+        return false;
+    }
+    bool good = true;
+    for (unsigned i = 1; good && i < inputs; i++)
+        if (!trace_holds(reader, call->file[i])) {
+            command_fail(EXIT_USAGE,
+                         "trace %s: '%s' is another recording than '%s'; see trace merge",
+                         call->sub->name, call->file[i], call->file[0]);
+            good = false;
+        }
+    trace_close(reader);
+    return good;
+}
+
+static int trace_convert(const struct trace_call *call)
+{
+    const unsigned files = file_count(call);
+    struct copy *c       = calloc(1, sizeof *c);
+    CHECK(c != NULL);
+    c->call = call;
+    if (!pieces_of_the_first(call, files - 1))
+        c->status = EXIT_USAGE;
+    else if (inputs_open(c, 1)) {
+        struct trace_about about = notes_join(call, trace_about(c->input[0].reader));
+        if (no_late_notes(call)) {
+            about = call->notes;
+            trace_about_note(&about, "anonymised", "places, memory, keys and notes");
+        }
+        copy_run(c, call->file[files - 1], &about);
+    }
+    for (unsigned i = 0; i < c->inputs; i++)
+        trace_close(c->input[i].reader);
+    const int status = c->status;
+    free(c);
+    return status;
+}
+
+/* How many devices a trace has is only known at its end. */
+static bool devices_count(struct copy *c)
+{
+    uint32_t devices = 0;
+    struct error error;
+    for (unsigned i = 0; i < c->inputs; i++) {
+        struct trace_record r;
+        uint32_t own = 0;
+        int got;
+        while ((got = trace_next(c->input[i].reader, &r, &error)) == 1
+               && !command_interrupted()) {
+            own = r.device >= own ? r.device + 1 : own;
+            if (trace_op_is_rdma(r.op) && r.rdma.peer >= own)
+                own = r.rdma.peer + 1;
+        }
+        if (command_interrupted()) {
+            c->status = EXIT_STOPPED;
+            return false;
+        }
+        if (got < 0 || !trace_rewind(c->input[i].reader, &error)) {
+            c->status = command_fail(EXIT_INPUT, "%s", error.text);
+            return false;
+        }
+        c->input[i].first_device = devices;
+        devices += own;
+        if (devices > TRACE_DEVICES_MAX) {
+            c->status = command_fail(EXIT_INPUT, "%s: more than %d devices with it",
+                                     c->call->file[i], TRACE_DEVICES_MAX);
+            return false;
+        }
+    }
+    return true;
+}
+
+static int trace_merge(const struct trace_call *call)
+{
+    const unsigned files = file_count(call);
+    struct copy *c       = calloc(1, sizeof *c);
+    CHECK(c != NULL);
+    c->call = call;
+    if (files - 1 > INPUTS_MAX)
+        c->status =
+            command_fail(EXIT_USAGE, "trace merge: more than %d traces", INPUTS_MAX);
+    else if (inputs_open(c, files - 1) && devices_count(c)) {
+        struct trace_about about = call->notes;
+        for (unsigned i = 0; i < files - 1 && i < 16; i++) {
+            char key[32], value[224];
+            snprintf(key, sizeof key, "merged_%u", i);
+            snprintf(value, sizeof value, "devices from %" PRIu32 ": %.180s",
+                     c->input[i].first_device, call->file[i]);
+            trace_about_note(&about, key, value);
+        }
+        copy_run(c, call->file[files - 1], &about);
+    }
+    for (unsigned i = 0; i < c->inputs; i++)
+        trace_close(c->input[i].reader);
+    const int status = c->status;
+    free(c);
+    return status;
+}
+
+/* stats */
+
+static bool svg_write(const struct trace_call *call, const struct trace_stats *stats,
+                      struct error *error)
+{
+    struct output out;
+    if (!output_open(&out, call->svg, error))
+        return false;
+    trace_stats_svg(stats, call->file[0], out.stream);
+    return output_finish(&out, error);
+}
+
+static int trace_stats_run(const struct trace_call *call)
+{
+    static struct trace_stats stats;
+    struct trace_reader *reader;
+    struct trace_record record;
+    struct error error;
+    int got = 0;
 
     if (!trace_open_as(&reader, call->file[0], call->from, &error))
         return command_fail(EXIT_INPUT, "%s", error.text);
-    struct trace_about about = notes_join(call, trace_about(reader));
-    if (!trace_create(&writer, call->file[1], &about, &error)) {
-        trace_close(reader);
-        return command_fail(EXIT_USAGE, "%s", error.text);
-    }
-    const int status = records_copy(call, reader, writer);
-    about            = notes_join(call, trace_about(reader));
-    for (uint32_t i = 0; i < about.note_count; i++)
-        trace_writer_note(writer, about.note[i].key, about.note[i].value);
+    trace_stats_init(&stats);
+    while (stats.records < call->limit && !command_interrupted()
+           && (got = trace_next(reader, &record, &error)) == 1)
+        trace_stats_add(&stats, &record);
     trace_close(reader);
-    if (status != EXIT_FINE)
-        trace_abandon(writer);
-    else if (!trace_finish(writer, &error))
+    if (command_interrupted())
+        return EXIT_STOPPED;
+    if (got < 0)
+        return command_fail(EXIT_INPUT, "%s", error.text);
+    if (call->svg != NULL && !svg_write(call, &stats, &error))
         return command_fail(EXIT_USAGE, "%s", error.text);
-    return status;
+    trace_stats_print(&stats, stdout);
+    return output_status();
 }
 
 /* validate */
@@ -376,49 +688,81 @@ static int trace_validate(const struct trace_call *call)
     return good ? status : EXIT_INPUT;
 }
 
+enum { TAKES_COPY = TAKES_FROM | TAKES_TO | TAKES_LIMIT | TAKES_NOTE };
+
 static const struct subcommand subcommands[] = {
     { "info", "FILE", "What a trace holds, in numbers", TAKES_FROM | TAKES_JSON, 1, 1,
       trace_info },
+    { "stats", "FILE", "Sizes, alignment, gaps, concurrency and reuse, as a picture",
+      TAKES_FROM | TAKES_LIMIT | TAKES_SVG, 1, 1, trace_stats_run },
     { "cat", "FILE", "Prints the records, one line each",
       TAKES_FROM | TAKES_JSON | TAKES_LIMIT, 1, 1, trace_cat },
-    { "convert", "IN OUT", "Writes a trace of any format as a native one",
-      TAKES_FROM | TAKES_LIMIT | TAKES_NOTE, 2, 2, trace_convert },
+    { "convert", "IN... OUT", "Writes a trace in another format", TAKES_COPY, 2, INT_MAX,
+      trace_convert },
+    { "cut", "IN OUT", "Takes a part of a trace", TAKES_COPY | TAKES_CUT, 2, 2,
+      trace_convert },
+    { "merge", "IN... OUT", "Joins traces by time, each with its own devices", TAKES_COPY,
+      2, INT_MAX, trace_merge },
+    { "scale", "IN OUT", "Makes a trace slower or faster", TAKES_COPY | TAKES_SCALE, 2, 2,
+      trace_convert },
+    { "anonymise", "IN OUT", "Hides places, memory and notes, but not how they relate",
+      TAKES_COPY | TAKES_SEED, 2, 2, trace_convert },
     { "validate", "FILE...", "Reads traces to their ends: one line for each", TAKES_FROM, 1,
       INT_MAX, trace_validate },
 };
 enum { SUBCOMMANDS = sizeof subcommands / sizeof subcommands[0] };
 
-enum { ARGUMENTS_END = -1, NOTE_VALUE = 'n', OPTIONS_MAX = 6 };
+enum { ARGUMENTS_END = -1, NOTE_VALUE = 'n', OPTIONS_MAX = 14 };
 
 /* The options that the subcommand takes, and --help. */
 static void options_fill(struct trace_call *call, struct poptOption out[OPTIONS_MAX])
 {
-    const struct poptOption from = {
-        "from",      '\0', POPT_ARG_STRING,
-        &call->from, 0,    "Do not look at the content for the format",
-        "FORMAT"
-    };
-    const struct poptOption json  = { "json", '\0',         POPT_ARG_NONE, &call->json,
-                                      0,      "Print JSON", NULL };
-    const struct poptOption limit = {
-        "limit", '\0', POPT_ARG_STRING, &call->limit_text, 0, "Stop after N records", "N"
-    };
-    const struct poptOption note = {
-        "note",     '\0',       POPT_ARG_STRING,
-        NULL,       NOTE_VALUE, "Add a note, or replace one; repeatable",
-        "KEY=VALUE"
+    const struct {
+        unsigned takes;
+        struct poptOption option;
+    } all[] = {
+        { TAKES_FROM,
+          { "from", 0, POPT_ARG_STRING, &call->from, 0,
+            "Do not look at the content for the format", "FORMAT" } },
+        { TAKES_TO,
+          { "to", 0, POPT_ARG_STRING, &call->to, 0,
+            "native (default), csv, fio or blkparse", "FORMAT" } },
+        { TAKES_JSON, { "json", 0, POPT_ARG_NONE, &call->json, 0, "Print JSON", NULL } },
+        { TAKES_CUT,
+          { "skip", 0, POPT_ARG_STRING, &call->skip_text, 0,
+            "Leave out the first N records", "N" } },
+        { TAKES_CUT,
+          { "begin", 0, POPT_ARG_STRING, &call->begin_text, 0,
+            "Leave out what was issued before", "NS" } },
+        { TAKES_CUT,
+          { "end", 0, POPT_ARG_STRING, &call->end_text, 0,
+            "Leave out what was issued then or later", "NS" } },
+        { TAKES_CUT,
+          { "device", 0, POPT_ARG_STRING, &call->device_text, 0, "Only this device",
+            "N" } },
+        { TAKES_CUT,
+          { "cpu", 0, POPT_ARG_STRING, &call->cpu_text, 0, "Only what this CPU issued",
+            "N" } },
+        { TAKES_SCALE,
+          { "time", 0, POPT_ARG_STRING, &call->factor_text, 0,
+            "Times become so many times as long: 0.5 is twice as fast", "FACTOR" } },
+        { TAKES_SEED,
+          { "seed", 0, POPT_ARG_STRING, &call->seed_text, 0,
+            "The secret that the change depends on", "N" } },
+        { TAKES_SVG,
+          { "svg", 0, POPT_ARG_STRING, &call->svg, 0,
+            "Draw the picture into a file as well", "FILE" } },
+        { TAKES_LIMIT,
+          { "limit", 0, POPT_ARG_STRING, &call->limit_text, 0, "Stop after N records",
+            "N" } },
+        { TAKES_NOTE,
+          { "note", 0, POPT_ARG_STRING, NULL, NOTE_VALUE,
+            "Add a note, or replace one; repeatable", "KEY=VALUE" } },
     };
     const struct poptOption tail[] = { POPT_AUTOHELP POPT_TABLEEND };
-    const unsigned takes           = call->sub->takes;
-
-    if (takes & TAKES_FROM)
-        *out++ = from;
-    if (takes & TAKES_JSON)
-        *out++ = json;
-    if (takes & TAKES_LIMIT)
-        *out++ = limit;
-    if (takes & TAKES_NOTE)
-        *out++ = note;
+    for (unsigned i = 0; i < sizeof all / sizeof all[0]; i++)
+        if (call->sub->takes & all[i].takes)
+            *out++ = all[i].option;
     memcpy(out, tail, sizeof tail);
 }
 
@@ -456,6 +800,54 @@ static bool files_take(struct trace_call *call, poptContext context)
     return false;
 }
 
+static bool exporter_take(struct trace_call *call)
+{
+    const char *const name = call->to != NULL ? call->to : "native";
+    for (const struct trace_exporter *const *e = export_table; *e != NULL; e++)
+        if (strcmp((*e)->name, name) == 0)
+            call->exporter = *e;
+    if (call->exporter != NULL)
+        return true;
+    command_fail(EXIT_USAGE, "--to: expected native, csv, fio or blkparse, got '%s'", name);
+    return false;
+}
+
+/* "0.5" as millionths. */
+static bool factor_take(struct trace_call *call, struct error *error)
+{
+    const char *at = call->factor_text;
+    if (!(call->sub->takes & TAKES_SCALE))
+        return true;
+    if (at == NULL)
+        return error_set(error, "trace scale: expected --time FACTOR");
+    if (text_decimal(&at, 1000000, &call->millionths) && *at == '\0'
+        && call->millionths >= 1 && call->millionths <= UINT64_C(1000000000000))
+        return true;
+    return error_set(error, "--time: expected 0.000001 to 1000000, got '%s'",
+                     call->factor_text);
+}
+
+static bool numbers_take(struct trace_call *call, struct error *error)
+{
+    call->cut =
+        (struct edit_cut){ .end_ns = UINT64_MAX, .device = UINT64_MAX, .cpu = UINT64_MAX };
+    return option_number("--limit", call->limit_text, 0, OPTION_NO_MOST, &call->limit,
+                         error)
+           && option_number("--skip", call->skip_text, 0, OPTION_NO_MOST, &call->cut.skip,
+                            error)
+           && option_number("--begin", call->begin_text, 0, OPTION_NO_MOST,
+                            &call->cut.begin_ns, error)
+           && option_number("--end", call->end_text, 0, OPTION_NO_MOST, &call->cut.end_ns,
+                            error)
+           && option_number("--device", call->device_text, 0, TRACE_DEVICES_MAX - 1,
+                            &call->cut.device, error)
+           && option_number("--cpu", call->cpu_text, 0, TRACE_CPUS_MAX - 1, &call->cut.cpu,
+                            error)
+           && option_number("--seed", call->seed_text, 0, OPTION_NO_MOST, &call->seed,
+                            error)
+           && factor_take(call, error);
+}
+
 /* Fills call in; the files live as long as context. False with a line printed. */
 static bool arguments_take(struct trace_call *call, poptContext context)
 {
@@ -468,12 +860,11 @@ static bool arguments_take(struct trace_call *call, poptContext context)
         return false;
     }
     struct error error;
-    if (!option_number("--limit", call->limit_text, 0, OPTION_NO_MOST, &call->limit,
-                       &error)) {
+    if (!numbers_take(call, &error)) {
         command_fail(EXIT_USAGE, "%s", error.text);
         return false;
     }
-    return files_take(call, context);
+    return exporter_take(call) && files_take(call, context);
 }
 
 static int subcommand_run(const struct subcommand *sub, int argc, const char **argv)
@@ -490,9 +881,13 @@ static int subcommand_run(const struct subcommand *sub, int argc, const char **a
     CHECK(context != NULL);
     poptSetOtherOptionHelp(context, usage);
 
-    const int status = arguments_take(&call, context) ? sub->run(&call) : EXIT_USAGE;
-    free(call.from);
-    free(call.limit_text);
+    const int status   = arguments_take(&call, context) ? sub->run(&call) : EXIT_USAGE;
+    char *const text[] = { call.from,        call.to,         call.svg,
+                           call.skip_text,   call.begin_text, call.end_text,
+                           call.device_text, call.cpu_text,   call.factor_text,
+                           call.seed_text,   call.limit_text };
+    for (unsigned i = 0; i < sizeof text / sizeof text[0]; i++)
+        free(text[i]);
     poptFreeContext(context);
     return status;
 }
@@ -501,7 +896,7 @@ static void usage_print(FILE *out)
 {
     fprintf(out, "Usage: iovasim trace SUBCOMMAND [OPTION...] FILE...\n\n");
     for (unsigned i = 0; i < SUBCOMMANDS; i++)
-        fprintf(out, "  %-9s %-8s %s\n", subcommands[i].name, subcommands[i].usage,
+        fprintf(out, "  %-9s %-9s %s\n", subcommands[i].name, subcommands[i].usage,
                 subcommands[i].summary);
     fprintf(out, "\n`iovasim trace SUBCOMMAND --help` lists the options.\n");
 }
@@ -523,6 +918,6 @@ static int trace_run(int argc, const char **argv)
 
 const struct command cmd_trace = {
     .name    = "trace",
-    .summary = "Look at trace files, check them, and convert them to the native format",
+    .summary = "Look at trace files, check them, and make others of them",
     .run     = trace_run,
 };

@@ -10,7 +10,10 @@
 #include "iommu_model/arch_riscv.h"
 #include "iommu_model/arch_vtd.h"
 #include "iommu_model/atc.h"
+#include "iommu_model/audit.h"
+#include "iommu_model/extension.h"
 #include "iommu_model/rootport.h"
+#include "workloads/attacker.h"
 #include "workloads/nvme_ctrl.h"
 #include "workloads/replay.h"
 
@@ -46,14 +49,18 @@ struct config {
     struct faultq_config faultq;
     struct vtd_config vtd;
     struct riscv_config riscv;
+    struct extension_config extension;
     struct link_config link;
     struct atc_config atc;
+    struct audit_config audit;
     struct linux_config kernel;
     struct cost_config cost;
+    struct policy_config moves; /* Of any flush policy, along its axes. */
     struct blk_config blk;
     struct driver_config driver;
     struct nvme_config nvme;
     struct replay_config replay;
+    struct attacker_config attacker;
     void
         *policy[CONFIG_POLICIES_MAX]; /* Parameters of each flush policy, as flush_table. */
     const char *preset;

@@ -14,11 +14,14 @@ struct machine {
     struct engine engine;
     struct memory memory;
     struct mem_channel channel;
-    struct mmio_window iommu_window, nvme_window;
+    struct mmio_window iommu_window, nvme_window, extension_window;
     struct iommu iommu;
+    struct extension extension;
     struct rootport port;
     struct atc atc; /* When atc.enabled. */
     struct nvme_ctrl nvme;
+    struct rootport attacker_port;
+    struct attacker attacker;
     struct audit audit;
     struct cpu cpu[ENGINE_CPUS_MAX];
     struct cpu *cpus[ENGINE_CPUS_MAX];
@@ -48,13 +51,21 @@ static const struct {
     const struct stat_table *table;
     size_t offset;
 } tables[] = {
-    TABLE(replay, replay_stat_table),   TABLE(driver, driver_stat_table),
-    TABLE(kernel, kernel_stat_table),   TABLE(iova, iova_stat_table),
-    TABLE(nvme, nvme_stat_table),       TABLE(atc, atc_stat_table),
-    TABLE(dma, dma_stat_table),         TABLE(iommu, iommu_stat_table),
-    TABLE(iotlb, iotlb_stat_table),     TABLE(walkcache, walkcache_stat_table),
-    TABLE(context, context_stat_table), TABLE(memport, memport_stat_table),
+    TABLE(replay, replay_stat_table),
+    TABLE(driver, driver_stat_table),
+    TABLE(kernel, kernel_stat_table),
+    TABLE(iova, iova_stat_table),
+    TABLE(nvme, nvme_stat_table),
+    TABLE(atc, atc_stat_table),
+    TABLE(dma, dma_stat_table),
+    TABLE(iommu, iommu_stat_table),
+    TABLE(iotlb, iotlb_stat_table),
+    TABLE(walkcache, walkcache_stat_table),
+    TABLE(context, context_stat_table),
+    TABLE(memport, memport_stat_table),
+    TABLE(extension, extension_stat_table),
     TABLE(audit, audit_stat_table),
+    TABLE(attacker, attacker_stat_table),
 };
 enum { TABLES = sizeof tables / sizeof tables[0] };
 
@@ -87,7 +98,9 @@ static void count(const struct machine *m, struct machine_counters *c)
     c->walkcache = m->iommu.walkcache.stats;
     c->context   = m->iommu.context_stats;
     c->memport   = m->iommu.memport.stats;
+    c->extension = m->extension.stats;
     c->audit     = m->audit.stats;
+    c->attacker  = m->attacker.stats;
     c->now       = m->engine.now;
     memcpy(c->xlate_cycles, m->port.xlate_cycles, sizeof c->xlate_cycles);
     for (unsigned i = 0; i < m->driver.queues; i++)
@@ -118,6 +131,23 @@ static const void *policy_config(const struct machine *m)
         if (flush_table[i] == m->run->policy)
             return m->config->policy[i];
     return NULL;
+}
+
+static struct audit_promise promise(const struct machine *m)
+{
+    static const enum audit_promise_kind kind[] = {
+        [PROMISE_NOTHING_STALE] = AUDIT_NOTHING_STALE,
+        [PROMISE_BOUNDED_TIME]  = AUDIT_BOUNDED_TIME,
+        [PROMISE_BOUNDED_COUNT] = AUDIT_BOUNDED_COUNT,
+        [PROMISE_BOUNDED_BYTES] = AUDIT_BOUNDED_BYTES,
+        [PROMISE_POOL_ONLY]     = AUDIT_POOL_ONLY,
+        [PROMISE_NONE]          = AUDIT_NONE,
+    };
+    struct audit_promise p = { .grace_ps = m->config->audit.grace_us * TIME_US };
+    m->result->promise =
+        flush_policy_promise(m->run->policy, policy_config(m), m->kernel.policy, &p.bound);
+    p.kind = kind[m->result->promise];
+    return p;
 }
 
 static bool attach(struct machine *m)
@@ -153,6 +183,7 @@ static bool bring_up(struct machine *m)
 static void take_down(struct machine *m)
 {
     nvme_driver_remove(&m->driver);
+    kernel_remove_device(&m->device);
     if (m->domain != NULL) {
         domain_detach(m->domain, &m->device);
         domain_free(m->domain);
@@ -169,11 +200,16 @@ static void begin_measuring(struct machine *m)
     memset(&m->port.read_ps, 0, sizeof m->port.read_ps);
     memset(&m->port.write_ps, 0, sizeof m->port.write_ps);
     audit_begin(&m->audit, m->engine.now);
+    m->kernel.plant_reuse     = m->run->plant_reuse;
+    m->iommu.iotlb.plant_deaf = m->run->plant_deaf;
+    if (m->run->attacker)
+        attacker_start(&m->attacker, m->engine.now);
 }
 
 static void end_measuring(struct machine *m)
 {
     struct machine_result *r = m->result;
+    attacker_stop(&m->attacker);
     audit_finish(&m->audit, m->engine.now);
     count(m, &r->counters);
     subtract(&r->counters, &m->before);
@@ -184,6 +220,8 @@ static void end_measuring(struct machine *m)
     r->dma_read_ps        = m->port.read_ps;
     r->dma_write_ps       = m->port.write_ps;
     r->exposure_ns        = m->audit.exposure_ns;
+    r->attack_ns          = m->audit.attack_ns;
+    r->pool_pages_most    = m->audit.pool_most;
     memcpy(r->source_records, m->replay.read_of, sizeof r->source_records);
 }
 
@@ -252,6 +290,24 @@ static struct port *build_port(struct machine *m)
     return atc_port(&m->atc);
 }
 
+static void learn(void *self, uint64_t iova, uint32_t bytes)
+{
+    attacker_learn(self, iova, bytes);
+}
+
+/* It looks like the NVMe controller to the IOMMU, over a link of its own. */
+static void build_attacker(struct machine *m)
+{
+    const struct config *c = m->config;
+    rootport_init(&m->attacker_port, &m->engine, &c->link, &m->iommu, &m->memory,
+                  &m->channel);
+    attacker_init(&m->attacker, &m->engine, rootport_port(&m->attacker_port), &c->attacker,
+                  NVME_REQUESTER, m->run->seed);
+    m->nvme.data_moved      = learn;
+    m->nvme.data_moved_self = &m->attacker;
+    audit_watch_hostile(&m->audit, &m->attacker_port);
+}
+
 static void build_hardware(struct machine *m)
 {
     const struct config *c               = m->config;
@@ -268,14 +324,24 @@ static void build_hardware(struct machine *m)
     iommu_init(&m->iommu, &settings, &m->engine, NULL, &m->memory, &m->channel,
                m->run->seed);
     rootport_init(&m->port, &m->engine, &c->link, &m->iommu, &m->memory, &m->channel);
-    audit_init(&m->audit, &m->iommu, m->run->policy->promise == PROMISE_NOTHING_STALE);
+    const struct audit_promise none = { .kind = AUDIT_NONE }; /* Until it is known. */
+    audit_init(&m->audit, &m->iommu, &none);
     nvme_ctrl_init(&m->nvme, &m->engine, build_port(m), &c->nvme, NVME_REQUESTER,
                    m->run->seed);
+    extension_init(&m->extension, &c->extension, m->run->policy->needs, &m->iommu,
+                   &m->memory, &m->engine);
+    extension_watch(&m->extension, &m->port);
+    mmio_init(&m->extension_window, &m->engine, "extension registers", &extension_mmio_ops,
+              &m->extension, p->iommu_register_ns * TIME_NS);
     m->port.interrupt       = interrupt;
     m->port.interrupt_self  = m;
     m->iommu.interrupt      = interrupt;
     m->iommu.interrupt_self = m;
     audit_watch(&m->audit, &m->port);
+    if (!m->run->attacker)
+        return;
+    build_attacker(m);
+    extension_watch(&m->extension, &m->attacker_port);
 }
 
 static void build_software(struct machine *m)
@@ -286,8 +352,14 @@ static void build_software(struct machine *m)
     }
     kernel_init(&m->kernel, &m->config->kernel, &m->config->cost, &m->memory, m->cpus,
                 m->run->cpus);
-    m->kernel.observer = audit_observer(&m->audit);
-    m->barrier.count   = m->run->cpus;
+    m->kernel.policy    = &m->config->moves;
+    m->kernel.extension = &m->extension_window;
+    m->kernel.observer  = audit_observer(&m->audit);
+    m->audit.promise    = promise(m);
+    m->barrier.count    = m->run->cpus;
+
+    m->kernel.finding      = m->run->finding;
+    m->kernel.finding_self = m->run->finding_self;
 }
 
 static void destroy(struct machine *m)
@@ -295,13 +367,20 @@ static void destroy(struct machine *m)
     if (m->replay.cpu != NULL)
         replay_free(&m->replay);
     kernel_free(&m->kernel);
+    audit_free(&m->audit);
     nvme_ctrl_free(&m->nvme);
     if (m->atc.slot != NULL)
         atc_free(&m->atc);
     rootport_free(&m->port);
+    if (m->run->attacker) {
+        attacker_free(&m->attacker);
+        rootport_free(&m->attacker_port);
+    }
     iommu_free(&m->iommu);
     mmio_free(&m->nvme_window);
     mmio_free(&m->iommu_window);
+    mmio_free(&m->extension_window);
+    extension_free(&m->extension);
     memory_free(&m->memory);
     engine_free(&m->engine);
 }
@@ -351,10 +430,27 @@ static bool check_everything_back(const struct machine *m, struct error *error)
     if (m->kernel.heap.out != 0)
         return error_set(error, "host memory that %s took was not given back",
                          hostheap_taker(&m->kernel.heap));
-    if (!rootport_idle(&m->port) || !atc_idle(&m->atc) || !nvme_ctrl_idle(&m->nvme))
+    if (!rootport_idle(&m->port) || !atc_idle(&m->atc) || !nvme_ctrl_idle(&m->nvme)
+        || !rootport_idle(&m->attacker_port))
         return error_set(error, "transactions were still under way");
+    if (!extension_idle(&m->extension))
+        return error_set(error, "the extension block was still busy");
     if (m->iommu.late_count != 0 || m->iommu.invq.state != INVQ_IDLE)
         return error_set(error, "the IOMMU was still busy");
+    return true;
+}
+
+/* A negative control has to break something; how often is in the statistics. */
+static bool check_promise(struct machine *m, struct error *error)
+{
+    struct error what = { "" };
+    if (audit_check(&m->audit, &what))
+        return true;
+    if (!m->run->policy->negative) {
+        *error = what;
+        return false;
+    }
+    m->result->broken = what;
     return true;
 }
 
@@ -363,7 +459,7 @@ static bool check(struct machine *m, struct error *error)
     for (unsigned i = 0; i < m->run->cpus; i++)
         if (!cpu_check(&m->cpu[i], error))
             return false;
-    return audit_check(&m->audit, error) && check_stats(m, error) && check_owners(m, error)
+    return check_promise(m, error) && check_stats(m, error) && check_owners(m, error)
            && nvme_ctrl_check(&m->nvme, error) && check_everything_back(m, error);
 }
 
@@ -392,6 +488,7 @@ static enum machine_outcome build_and_run(struct machine *m, const struct sim_ho
     build_software(m);
     engine_run(&m->engine);
     const enum machine_outcome outcome = judge(m, error);
+    m->result->findings                = m->kernel.stats.finding;
     destroy(m);
     return outcome;
 }
@@ -408,6 +505,9 @@ enum machine_outcome machine_run(const struct config *config, const struct machi
     result->preset          = config->preset;
     result->api             = blk_api_name[run->api];
     result->policy          = run->policy->name;
+    result->translates      = run->policy->translates;
+    result->negative        = run->policy->negative;
+    result->attacker        = run->attacker;
     result->cpus            = run->cpus;
     result->seed            = run->seed;
     result->iommu_period_ps = config->iommu.period_ps;
@@ -417,7 +517,13 @@ enum machine_outcome machine_run(const struct config *config, const struct machi
     m->backend              = backend_find(config->iommu.arch);
 
     enum machine_outcome outcome = MACHINE_REFUSED;
-    if (m->backend != NULL)
+    if (has_device_tlb(m) && run->policy->needs != 0)
+        error_set(
+            error,
+            "policy %s: expected atc.enabled=0, as the hardware that it needs does not "
+            "reach a device's TLB",
+            run->policy->name);
+    else if (m->backend != NULL)
         outcome = build_and_run(m, host, error);
     else
         error_set(error, "iommu.arch: a replay needs a driver, and there is none for %s",

@@ -26,11 +26,16 @@ struct machine_run {
     uint64_t limit; /* Records; UINT64_MAX: all. */
     uint64_t seed;
     bool run_ahead;
+    /* Tests plant faults: kernel.plant_reuse and iotlb.plant_deaf; 0: none. */
+    uint64_t plant_reuse, plant_deaf;
+    bool attacker; /* A hostile device attacks the NVMe controller's addresses. */
     const struct replay_source *source;
     unsigned sources;
     const volatile sig_atomic_t *interrupted;
     void (*progress)(void *self, uint64_t records);
     void *progress_self;
+    void (*finding)(void *self, const char *text); /* Of linux.dma_debug; may be NULL. */
+    void *finding_self;
 };
 
 /* Every counter of the machine; the same tables describe it everywhere (machine_stats). */
@@ -47,7 +52,9 @@ struct machine_counters {
     struct walkcache_stats walkcache;
     struct context_stats context;
     struct memport_stats memport;
+    struct extension_stats extension;
     struct audit_stats audit;
+    struct attacker_stats attacker;
     uint64_t xlate_cycles[XLATE_PART_COUNT];
     uint64_t cycles[PHASES][OWNERS]; /* Of all CPUs. */
     sim_time_t now;
@@ -55,14 +62,18 @@ struct machine_counters {
 
 struct machine_result {
     const char *preset, *api, *policy;
+    enum flush_promise promise;
+    bool translates, negative, attacker;
     unsigned cpus;
     uint64_t seed;
     uint64_t iommu_period_ps;
     struct machine_counters counters; /* Of the replay. */
     sim_time_t time_ps;               /* Of the replay. */
+    uint64_t findings;                /* Of the whole life of the machine. */
     uint64_t source_records[REPLAY_SOURCES_MAX];
-    uint64_t exposure_ps_max, exposed_pages_most;
-    struct histogram io_latency_ns, dma_read_ps, dma_write_ps, exposure_ns;
+    uint64_t exposure_ps_max, exposed_pages_most, pool_pages_most;
+    struct error broken; /* The first broken invariant of a negative control. */
+    struct histogram io_latency_ns, dma_read_ps, dma_write_ps, exposure_ns, attack_ns;
 };
 
 enum machine_outcome {

@@ -18,6 +18,19 @@ static struct machine_result result;
 static double metric[METRIC_COUNT];
 static struct error error;
 
+/* Of linux.dma_debug, as they come. */
+static unsigned findings;
+static char newest_finding[512];
+
+static void note_finding(void *self, const char *text)
+{
+    (void)self;
+    findings++;
+    snprintf(newest_finding, sizeof newest_finding, "%s", text);
+}
+static bool attacked;     /* The next runs have a hostile device, */
+static unsigned cpus = 2; /* and so many CPUs. */
+
 static enum machine_outcome run_on(const struct config *config, const char *path,
                                    enum blk_api api, const struct flush_policy *policy,
                                    uint64_t limit)
@@ -26,12 +39,15 @@ static enum machine_outcome run_on(const struct config *config, const char *path
     CHECK(trace_open(&source.reader, path, &error));
     const struct machine_run run = { .api       = api,
                                      .policy    = policy,
-                                     .cpus      = 2,
+                                     .cpus      = cpus,
+                                     .attacker  = attacked,
                                      .limit     = limit,
                                      .run_ahead = true,
                                      .source    = &source,
-                                     .sources   = 1 };
+                                     .sources   = 1,
+                                     .finding   = note_finding };
     struct direct_host *host     = direct_host_new();
+    findings                     = 0;
     const enum machine_outcome ending =
         machine_run(config, &run, direct_host_verbs(host), &result, &error);
     metric_values(&result, metric);
@@ -206,6 +222,25 @@ TEST_CASE(machine, a_device_tlb_that_forgets_nothing_is_caught)
     EXPECT_HAS(error.text, "invariant");
 }
 
+/* Who holds a page balances, or a CHECK ends the run; the promise holds, or the referee
+ * does. */
+TEST_CASE(machine, every_policy_runs_with_a_device_tlb_or_is_refused)
+{
+    for (unsigned i = 0; flush_table[i] != NULL; i++) {
+        const struct flush_policy *policy = flush_table[i];
+        const enum machine_outcome ending =
+            run_preset("vtd-ats", multi, BLK_streaming, policy, NULL, 200);
+        EXPECT_EQUAL(ending, policy->needs != 0 ? MACHINE_REFUSED : MACHINE_RAN);
+        if (policy->needs != 0)
+            EXPECT_HAS(error.text, "atc.enabled=0");
+        else if (ending != MACHINE_RAN)
+            printf("%s: %s\n", policy->name, error.text);
+    }
+    EXPECT_EQUAL(run_preset("vtd-ats", multi, BLK_streaming, flush_find("lazy"), NULL, 400),
+                 MACHINE_RAN);
+    EXPECT(result.counters.audit.page_exposed > 0);
+}
+
 TEST_CASE(machine, every_preset_and_replacement_runs_clean)
 {
     static const char *const policy[] = { "strict", "lazy", "passthrough" };
@@ -344,6 +379,63 @@ TEST_CASE(machine, software_that_keeps_its_memory_is_caught)
     EXPECT_TEXT(error.text, "host memory that leaky_init took was not given back");
 }
 
+/* ---- The checker of the driver
+ * ------------------------------------------------------------------------------ */
+
+static struct machine_result unchecked;
+
+TEST_CASE(machine, the_checker_of_the_driver_changes_no_figure_and_finds_nothing)
+{
+    static const char *const trace[] = {
+        SAMPLES "nvme-randread-4k.iovatrace",
+        SAMPLES "nvme-randrw-mixed.iovatrace",
+        SAMPLES "nvme-seqread-128k.iovatrace",
+        SAMPLES "nvme-unaligned-4608.iovatrace",
+    };
+    for (unsigned i = 0; i < 36; i++) {
+        const char *const preset = preset_table[i % 3]->name, *const path = trace[i % 4];
+        const enum blk_api api            = (enum blk_api)(i / 3 % 3);
+        const struct flush_policy *policy = flush_find(i % 2 == 0 ? "strict" : "lazy");
+        EXPECT_EQUAL(run_preset(preset, path, api, policy, NULL, 120), MACHINE_RAN);
+        unchecked = result;
+        EXPECT_EQUAL(run_preset(preset, path, api, policy, "linux.dma_debug=1", 120),
+                     MACHINE_RAN);
+        EXPECT_EQUAL(findings, 0);
+        EXPECT(memcmp(&unchecked, &result, sizeof result) == 0);
+    }
+    EXPECT_EQUAL(
+        run_with(multi, BLK_sg, flush_find("passthrough"), "linux.dma_debug=1", 50),
+        MACHINE_RAN);
+    EXPECT_EQUAL(findings, 0);
+}
+
+/* The bug: it gives ranges back that it never had. */
+static void careless_unmap(struct dma_domain *d, void *state, struct flush_range *range)
+{
+    struct dma_iova_state never = { .addr = range->iova + 4096, .__size = 4096 };
+    leaky_unmap(d, state, range);
+    dma_iova_free(d->device[0], &never);
+}
+
+static const struct flush_policy careless = {
+    .name       = "careless",
+    .summary    = "Strict, and frees what it does not have",
+    .source     = "a planted bug",
+    .promise    = PROMISE_NOTHING_STALE,
+    .translates = true,
+    .unmap      = careless_unmap,
+};
+
+TEST_CASE(machine, what_the_checker_finds_is_told_and_counted)
+{
+    EXPECT_EQUAL(run_with(single, BLK_streaming, &careless, "linux.dma_debug=1", 10),
+                 MACHINE_RAN);
+    EXPECT(findings >= 10);
+    EXPECT_EQUAL(result.findings, findings);
+    EXPECT_HAS(newest_finding, "sim/app/machine_test.c:");
+    EXPECT_HAS(newest_finding, ": dma_debug: nvme0: frees 0x");
+}
+
 /* The referee knows where either architecture keeps the driver's number for a space. */
 TEST_CASE(machine, an_unmap_that_skips_its_invalidation_is_caught_on_riscv)
 {
@@ -376,4 +468,229 @@ TEST_CASE(machine, an_iommu_that_no_software_drives_is_refused_in_one_line)
             "iommu.arch: a replay needs a driver, and there is none for unheard-of");
     }
     config_free(&config);
+}
+
+/* ---- A hostile device ------------------------------------------------------------------
+ */
+
+static const char mixed[]   = SAMPLES "nvme-randrw-mixed.iovatrace";
+static const char partial[] = SAMPLES "nvme-unaligned-4608.iovatrace";
+
+static enum machine_outcome attack(const char *preset, const char *path, enum blk_api api,
+                                   const struct flush_policy *policy, unsigned on_cpus,
+                                   const char *set, uint64_t limit)
+{
+    attacked                          = true;
+    cpus                              = on_cpus;
+    const enum machine_outcome ending = run_preset(preset, path, api, policy, set, limit);
+    attacked                          = false;
+    cpus                              = 2;
+    return ending;
+}
+
+static void expect_nothing_reached(void)
+{
+    const struct audit_stats *a = &result.counters.audit;
+    EXPECT(result.counters.attacker.access > 20);
+    EXPECT_EQUAL(a->stale_access, 0);
+    EXPECT_EQUAL(a->hostile_access_held + a->hostile_access_reusable
+                     + a->hostile_access_renewed + a->hostile_access_pool,
+                 0);
+    EXPECT_EQUAL(a->exposed_page_ps, 0);
+    EXPECT_EQUAL(result.attack_ns.count, 0);
+}
+
+TEST_CASE(machine, under_strict_a_hostile_device_reaches_nothing_that_was_given_back)
+{
+    static const char *const preset[]   = { "vtd-server", "riscv-perf", "riscv-zdl" };
+    static const char *const strategy[] = { "attacker.strategy=newest",
+                                            "attacker.strategy=oldest",
+                                            "attacker.strategy=sweep" };
+    static const unsigned on[]          = { 1, 4, 16 };
+    for (unsigned i = 0; i < 3; i++)
+        for (unsigned c = 0; c < 3; c++) {
+            EXPECT_EQUAL(attack(preset[i], mixed, (enum blk_api)((i + c) % BLK_API_COUNT),
+                                flush_find("strict"), on[c], strategy[(i + 2 * c) % 3],
+                                150),
+                         MACHINE_RAN);
+            expect_nothing_reached();
+        }
+}
+
+/* Whatever a policy promises, it keeps; so will those that are added. */
+TEST_CASE(machine, every_policy_keeps_its_promise_under_attack)
+{
+    static const char *const preset[] = { "vtd-server", "riscv-perf" };
+    for (unsigned i = 0; flush_table[i] != NULL; i++)
+        for (unsigned p = 0; p < 2; p++) {
+            const enum machine_outcome ending =
+                attack(preset[p], mixed, BLK_iova, flush_table[i], 4,
+                       "attacker.strategy=newest", 120);
+            if (ending == MACHINE_REFUSED)
+                continue; /* It needs hardware that this one has not got. */
+            EXPECT_EQUAL(ending, MACHINE_RAN);
+            if (ending != MACHINE_RAN)
+                printf("%s on %s: %s\n", flush_table[i]->name, preset[p], error.text);
+            if (result.promise == PROMISE_NOTHING_STALE)
+                expect_nothing_reached();
+            if (result.promise == PROMISE_POOL_ONLY)
+                EXPECT_EQUAL(result.counters.audit.stale_access, 0);
+        }
+}
+
+TEST_CASE(machine, under_lazy_a_hostile_device_reaches_what_was_given_back)
+{
+    const struct audit_stats *a = &result.counters.audit;
+    EXPECT_EQUAL(attack("vtd-server", mixed, BLK_streaming, flush_find("lazy"), 2,
+                        "attacker.strategy=newest", 400),
+                 MACHINE_RAN);
+    EXPECT(a->hostile_access_reusable > 20);
+    EXPECT_EQUAL(a->hostile_access_reusable, a->stale_access);
+    EXPECT_EQUAL(result.attack_ns.count, a->stale_access);
+    EXPECT(value(METRIC_ID_attack_us_max) > 0.0);
+    EXPECT_EQUAL(result.counters.dma.fault, 0); /* The victim does not notice. */
+    EXPECT(value(METRIC_ID_exposure_reuse_page_us_per_io)
+           == value(METRIC_ID_exposure_page_us_per_io));
+}
+
+/* Pages of which a part is lent: even strict lets the device at the rest, while mapped. */
+TEST_CASE(machine, a_hostile_device_reaches_other_bytes_of_a_page_lent_in_part)
+{
+    EXPECT_EQUAL(attack("vtd-server", partial, BLK_iova, flush_find("strict"), 2,
+                        "attacker.strategy=newest", 400),
+                 MACHINE_RAN);
+    expect_nothing_reached();
+    EXPECT(result.counters.audit.hostile_access_other > 0);
+    EXPECT(value(METRIC_ID_partial_page_us_per_io) > 0.0);
+    EXPECT_EQUAL(attack("vtd-server", multi, BLK_iova, flush_find("strict"), 2, NULL, 50),
+                 MACHINE_RAN);
+    EXPECT_EQUAL(result.counters.audit.hostile_access_other, 0);
+}
+
+TEST_CASE(machine, without_translation_a_hostile_device_reaches_everything)
+{
+    EXPECT_EQUAL(
+        attack("vtd-server", mixed, BLK_iova, flush_find("passthrough"), 2, NULL, 200),
+        MACHINE_RAN);
+    const struct audit_stats *a = &result.counters.audit;
+    EXPECT(a->hostile_access > 0);
+    EXPECT_EQUAL(a->hostile_access_untranslated, a->hostile_access);
+    EXPECT_EQUAL(result.counters.attacker.access_refused, 0);
+}
+
+TEST_CASE(machine, a_hostile_device_makes_a_skipped_invalidation_show_at_once)
+{
+    static const char *const preset[] = { "vtd-server", "riscv-perf" };
+    for (unsigned i = 0; i < 2; i++) {
+        unmaps = 0;
+        EXPECT_EQUAL(attack(preset[i], mixed, BLK_streaming, &forgetful, 2,
+                            "attacker.strategy=newest", 300),
+                     MACHINE_BROKEN);
+        EXPECT_HAS(error.text, "invariant");
+        EXPECT(result.counters.audit.broken_access + result.counters.audit.broken_reuse
+               > 0);
+    }
+}
+
+/* The bug: addresses go back before the invalidation, which the next unmap does. */
+static struct flush_range last_range;
+
+static void hasty_unmap(struct dma_domain *d, void *state, struct flush_range *range)
+{
+    (void)state;
+    if (last_range.bytes != 0)
+        domain_flush_range(d, &last_range);
+    last_range        = *range;
+    last_range.tables = (struct table_list){ NULL, NULL };
+    domain_give_back(d, range);
+    domain_release(d, range);
+}
+
+static void hasty_exit(struct dma_domain *d, void *state)
+{
+    (void)state;
+    domain_flush_all(d);
+    last_range.bytes = 0;
+}
+
+static const struct flush_policy hasty = {
+    .name       = "hasty",
+    .summary    = "Releases before it flushes",
+    .source     = "a planted bug",
+    .promise    = PROMISE_BOUNDED_COUNT,
+    .translates = true,
+    .unmap      = hasty_unmap,
+    .exit       = hasty_exit,
+};
+
+TEST_CASE(machine, an_address_released_before_its_flush_is_caught)
+{
+    EXPECT_EQUAL(run_with(single, BLK_streaming, &hasty, NULL, 300), MACHINE_BROKEN);
+    EXPECT_HAS(error.text, "invariant 2");
+    EXPECT(value(METRIC_ID_promise_broken) > 0.0);
+    struct flush_policy control = hasty;
+    control.negative            = true; /* It has to break, and the run goes on. */
+    EXPECT_EQUAL(run_with(single, BLK_streaming, &control, NULL, 300), MACHINE_RAN);
+    EXPECT(value(METRIC_ID_promise_broken) > 0.0);
+    EXPECT_HAS(result.broken.text, "invariant 2");
+}
+
+/* The bug: a flush queue that promises less than it takes. */
+static uint64_t hurried(const void *config)
+{
+    (void)config;
+    return TIME_US;
+}
+
+static uint64_t few(const void *config)
+{
+    (void)config;
+    return 2;
+}
+
+static void timed_rules(const void *config, struct flush_rules *r)
+{
+    (void)config;
+    *r = (struct flush_rules){ .batch        = BATCH_cpu,
+                               .grain        = GRAIN_domain,
+                               .ring_entries = 64,
+                               .timeout_ps   = 10000 * TIME_US };
+}
+
+static void counted_rules(const void *config, struct flush_rules *r)
+{
+    (void)config;
+    *r = (struct flush_rules){
+        .batch = BATCH_cpu, .grain = GRAIN_domain, .ring_entries = 64, .every = 32
+    };
+}
+
+TEST_CASE(machine, a_promise_that_is_too_tight_is_caught)
+{
+    struct flush_policy tight = { .name       = "tight",
+                                  .summary    = "Promises less than it takes",
+                                  .source     = "a planted bug",
+                                  .promise    = PROMISE_BOUNDED_TIME,
+                                  .translates = true,
+                                  .rules      = timed_rules };
+    EXPECT_EQUAL(attack("vtd-server", mixed, BLK_streaming, &tight, 2, NULL, 300),
+                 MACHINE_RAN);
+    tight.bound = hurried;
+    EXPECT_EQUAL(
+        attack("vtd-server", mixed, BLK_streaming, &tight, 2, "audit.grace_us=1", 300),
+        MACHINE_BROKEN);
+    EXPECT_HAS(error.text, "invariant 1");
+    tight.promise = PROMISE_BOUNDED_COUNT;
+    tight.rules   = counted_rules;
+    tight.bound   = NULL;
+    EXPECT_EQUAL(attack("vtd-server", mixed, BLK_streaming, &tight, 2,
+                        "attacker.strategy=newest", 300),
+                 MACHINE_RAN);
+    EXPECT(result.counters.audit.stale_access > 10);
+    tight.bound = few;
+    EXPECT_EQUAL(attack("vtd-server", mixed, BLK_streaming, &tight, 2,
+                        "attacker.strategy=newest", 300),
+                 MACHINE_BROKEN);
+    EXPECT_HAS(error.text, "invariant 1");
+    EXPECT(result.counters.audit.broken_access > 0);
 }

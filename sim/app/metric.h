@@ -35,7 +35,31 @@
     M(exposure_page_us_per_io, "page us",    lower,   "Time that given-back pages stayed reachable") \
     M(exposure_us_max,         "us",         lower,   "The longest that one page stayed reachable") \
     M(exposed_pages_max,       "pages",      lower,   "Most pages reachable at the same time")      \
+    M(exposure_held_page_us_per_io, "page us", lower, "... before the pages' frames could be used again") \
+    M(exposure_reuse_page_us_per_io, "page us", lower, "... when they could hold other data")       \
+    M(partial_page_us_per_io,  "page us",    lower,   "Time that pages were mapped of which only a part was lent") \
+    M(exposure_partial_page_us_per_io, "page us", lower, "... and that such pages stayed reachable") \
+    M(pool_page_us_per_io,     "page us",    lower,   "Time that pages of pools stayed mapped by design") \
+    M(pool_pages_max,          "pages",      lower,   "Most pages of pools at the same time")       \
     M(stale_hits,              "accesses",   lower,   "Device accesses through stale translations") \
+    M(stale_hits_held,         "accesses",   lower,   "... to pages whose frames were kept")        \
+    M(stale_hits_reusable,     "accesses",   lower,   "... to pages that could hold other data")    \
+    M(stale_hits_renewed,      "accesses",   lower,   "... of addresses that were handed out again") \
+    M(promise_broken,          "times",      lower,   "The policy's promise or an invariant was broken") \
+    M(attack_accesses,         "accesses",   none,    "Accesses that the hostile device tried")     \
+    M(attack_passed_stale,     "accesses",   lower,   "... that went through after the unmap")      \
+    M(attack_passed_pool,      "accesses",   lower,   "... that reached bytes of a pool that are nobody's") \
+    M(attack_passed_other,     "accesses",   lower,   "... that reached other bytes of a page lent in part") \
+    M(attack_us_max,           "us",         lower,   "The longest after an unmap that one went through") \
+    M(collateral_entries,      "entries",    lower,   "IOTLB entries invalidated although their page was mapped") \
+    M(collateral_refills,      "entries",    lower,   "... that a walk had to fill again")          \
+    M(collateral_pointers,     "pointers",   lower,   "Walk-cache entries invalidated although their table was in use") \
+    M(collateral_pointer_refills, "pointers", lower,  "... that a walk had to read again")          \
+    M(refill_stall_ns_per_io,  "ns",         lower,   "Waited by translations for such walks and reads") \
+    M(inval_lock_cycles_per_io, "cycles",    lower,   "Waiting while another CPU held the invalidation queue") \
+    M(inval_slot_cycles_per_io, "cycles",    lower,   "Waiting for room in the invalidation queue") \
+    M(inval_poll_cycles_per_io, "cycles",    lower,   "Polling for invalidations to complete")      \
+    M(drain_wait_ns_per_io,    "ns",         lower,   "Invalidations waiting for earlier DMA")      \
     M(dma_address_bytes_per_io, "bytes",     lower,   "What the driver keeps from map to unmap")    \
     M(faults,                  "transactions", lower, "Device transactions that the IOMMU refused")
 /* clang-format on */

@@ -155,26 +155,36 @@ static json_t *histograms_json(const struct machine_result *r)
     json_object_set_new(o, "dma_read_latency", histogram_json(&r->dma_read_ps, "ps"));
     json_object_set_new(o, "dma_write_latency", histogram_json(&r->dma_write_ps, "ps"));
     json_object_set_new(o, "exposure", histogram_json(&r->exposure_ns, "ns"));
+    if (r->attacker)
+        json_object_set_new(o, "attack", histogram_json(&r->attack_ns, "ns"));
     return o;
 }
 
 static json_t *run_json(const struct machine_result *r)
 {
     static const char *const device[]   = { "nvme", "dma", NULL };
+    static const char *const attacker[] = { "attacker", NULL };
     static const char *const iommu[]    = { "iommu",   "iotlb", "walkcache", "context",
                                             "memport", "audit", NULL };
     static const char *const software[] = { "replay", "driver", "kernel", "iova", NULL };
     json_t *o                           = json_object();
     json_object_set_new(o, "api", json_string(r->api));
     json_object_set_new(o, "policy", json_string(r->policy));
+    json_object_set_new(o, "promise", json_string(flush_promise_text(r->promise)));
+    if (r->broken.text[0] != '\0')
+        json_object_set_new(o, "broken", json_string(r->broken.text));
     json_object_set_new(o, "preset", json_string(r->preset));
     json_object_set_new(o, "seed", count(r->seed));
     json_object_set_new(o, "cpus", count(r->cpus));
+    json_object_set_new(o, "findings", count(r->findings));
     json_object_set_new(o, "metrics", metrics_json(r));
     json_object_set_new(o, "cpu_breakdown", breakdown_json(&r->counters));
     json_object_set_new(o, "cpu_phases", phases_json(&r->counters));
     json_object_set_new(o, "software", group_json(&r->counters, software));
-    json_object_set_new(o, "device", group_json(&r->counters, device));
+    json_t *devices = group_json(&r->counters, device);
+    if (r->attacker)
+        json_object_update_missing_new(devices, group_json(&r->counters, attacker));
+    json_object_set_new(o, "device", devices);
     json_t *hardware = group_json(&r->counters, iommu);
     json_object_set_new(hardware, "cycles", xlate_json(&r->counters));
     json_object_set_new(o, "iommu", hardware);

@@ -229,6 +229,7 @@ static double reads_per_walk(const struct machine_result *r, size_t unused)
 static void translate_rows(const struct breakdown *b)
 {
     char label[LABEL_WIDTH + 1];
+    breakdown_row(b, "  edge", 1, dma_ns, offsetof(struct dma_stats, edge_ps));
     for (unsigned i = 0; i < XLATE_PART_COUNT; i++) {
         snprintf(label, sizeof label, "  %s", xlate_part_name[i]);
         breakdown_row(b, label, 1, xlate_ns, i);
@@ -255,6 +256,60 @@ static void device_breakdown(const struct breakdown *b)
         breakdown_row(b, outcome[i].name, 1, outcome_percent, outcome[i].offset);
     breakdown_row(b, "reads/walk", 1, reads_per_walk, 0);
     fputc('\n', b->out);
+}
+
+/* ---- The hostile device
+ * ------------------------------------------------------------------ */
+
+static double attack_percent(const struct machine_result *r, size_t which)
+{
+    const uint64_t n = *(const uint64_t *)((const char *)&r->counters.audit + which);
+    return 100.0 * share((double)n, (double)r->counters.attacker.access);
+}
+
+static double refused_percent(const struct machine_result *r, size_t unused)
+{
+    (void)unused;
+    return 100.0
+           * share((double)r->counters.attacker.access_refused,
+                   (double)r->counters.attacker.access);
+}
+
+static double attack_us(const struct machine_result *r, size_t percent)
+{
+    return (double)histogram_percentile(&r->attack_ns, (double)percent) / 1000.0;
+}
+
+static void attack_breakdown(const struct breakdown *b)
+{
+    static const struct {
+        const char *name;
+        size_t offset;
+    } kind[] = {
+        { "lent", offsetof(struct audit_stats, hostile_access_lent) },
+        { "held", offsetof(struct audit_stats, hostile_access_held) },
+        { "reusable", offsetof(struct audit_stats, hostile_access_reusable) },
+        { "renewed", offsetof(struct audit_stats, hostile_access_renewed) },
+        { "pool", offsetof(struct audit_stats, hostile_access_pool) },
+        { "other bytes", offsetof(struct audit_stats, hostile_access_other) },
+        { "untranslated", offsetof(struct audit_stats, hostile_access_untranslated) },
+    };
+    if (!b->run->attacker)
+        return;
+    breakdown_heading(b, "% of attacks");
+    breakdown_row(b, "refused", 1, refused_percent, 0);
+    for (unsigned i = 0; i < sizeof kind / sizeof kind[0]; i++)
+        breakdown_row(b, kind[i].name, 1, attack_percent, kind[i].offset);
+    breakdown_row(b, "median us", 1, attack_us, 50);
+    breakdown_row(b, "longest us", 1, attack_us, 100);
+    fputs(
+        "Accesses of the hostile device: refused; or to what was lent to it then, to "
+        "pages\n"
+        "given back (held: kept from other use; reusable; renewed: the address is in use\n"
+        "again), to idle bytes of pools, to other bytes of a page, past the IOMMU. us: "
+        "how\n"
+        "long after the unmap those to pages given back went through.\n\n",
+        b->out);
 }
 
 static void legend(FILE *out)
@@ -290,5 +345,6 @@ void report_table(const struct report *report, FILE *out, bool colour)
         b.runs = beside(report, first);
         cpu_breakdown(&b);
         device_breakdown(&b);
+        attack_breakdown(&b);
     }
 }

@@ -18,11 +18,13 @@
     O(map_sync,     "Invalidations that a map must wait for")                             \
     O(pt_unmap,     "Clearing page-table entries")                                        \
     O(inval_submit, "Writing descriptors and the tail register")                          \
+    O(inval_lock,   "Waiting while another CPU holds the invalidation queue, or the domain over a flush") \
+    O(inval_slot,   "Waiting for room in the invalidation queue")                         \
     O(inval_wait,   "Polling for an invalidation's completion")                           \
     O(iova_free,    "Giving an I/O virtual address back")                                 \
     O(flush_queue,  "Queueing deferred ranges and draining the queue")                    \
     O(bounce_copy,  "Copying through bounce buffers")                                     \
-    O(lock_wait,    "Waiting for a lock that another CPU holds")                          \
+    O(lock_wait,    "Waiting for any other lock that another CPU holds")                          \
     O(irq,          "Interrupt entry and exit")                                           \
     O(setup,        "Probing and tearing down the machine")                               \
     O(idle,         "Nothing to do")

@@ -21,6 +21,11 @@ struct cpu *cpu_this(void)
     return running;
 }
 
+struct cpu *cpu_running(void)
+{
+    return running;
+}
+
 static void cpu_entry(void *arg)
 {
     struct cpu *cpu = arg;

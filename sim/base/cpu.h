@@ -113,6 +113,8 @@ void cpu_init(struct cpu *cpu, unsigned id, struct engine *engine, struct memory
 
 /* The CPU whose coroutine is running. A violation when there is none. */
 struct cpu *cpu_this(void);
+/* The same, or NULL. */
+struct cpu *cpu_running(void);
 
 /* ---- Work ---------------------------------------------------------------------------- */
 

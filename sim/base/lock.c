@@ -3,6 +3,11 @@
 
 void lock_take(struct cpu *cpu, struct lock *lock)
 {
+    lock_take_as(cpu, lock, OWNER_lock_wait);
+}
+
+void lock_take_as(struct cpu *cpu, struct lock *lock, enum cpu_owner waits)
+{
     cpu_irq_disable(cpu);
     cpu_atomic(cpu, &lock->line);
     cpu_sync(cpu);
@@ -21,7 +26,7 @@ void lock_take(struct cpu *cpu, struct lock *lock)
         lock->last->lock_next = cpu;
     lock->last = cpu;
 
-    const enum cpu_owner owner = cpu_own(cpu, OWNER_lock_wait);
+    const enum cpu_owner owner = cpu_own(cpu, waits);
     cpu_spin_until_handed(cpu);
     cpu_own(cpu, owner);
     CHECK(lock->holder == cpu);

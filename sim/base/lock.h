@@ -4,8 +4,9 @@
  *
  * Taking it is one locked operation on its line. A CPU that finds it held spins on a line
  * of its own, in order of arrival, so its spinning disturbs nobody and is not simulated
- * turn by turn: it waits, on the account of lock_wait, until the holder hands the lock
- * over, which costs one transfer of that line. Interrupts are off while it is held.
+ * turn by turn: it waits, on the account of lock_wait or another, until the holder hands
+ * the lock over, which costs one transfer of that line. Interrupts are off while it is
+ * held.
  */
 #ifndef SIM_BASE_LOCK_H
 #define SIM_BASE_LOCK_H
@@ -24,6 +25,8 @@ struct lock {
 };
 
 void lock_take(struct cpu *cpu, struct lock *lock);
+/* The same, with the wait on another account. */
+void lock_take_as(struct cpu *cpu, struct lock *lock, enum cpu_owner waits);
 void lock_release(struct cpu *cpu, struct lock *lock);
 
 #ifdef __cplusplus

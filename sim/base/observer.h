@@ -16,7 +16,8 @@
 
 struct observer {
     void *self;
-    /* An unmap has returned: these bytes are no longer the device's. */
+    /* An unmap has returned: these bytes are no longer the device's. If they are pooled, they
+     * stay reachable all the same, by design: only the lending has ended. */
     void (*given_back)(void *self, uint32_t space, uint64_t iova, uint64_t bytes,
                        sim_time_t now);
     /* The frames behind these bytes may now hold other data: at once after given_back, or,

@@ -26,6 +26,11 @@ double bench_replay(const struct sim_host *host, const char *sample);
 struct memory_bench {
     double mib, seconds;
 };
+/* Converts a generated log of so many requests, from a pipe, into a native trace, and
+ * replays up to limit of them; seconds are of CPU time. */
+bool bench_convert(const char *program, uint64_t records, uint64_t limit,
+                   struct memory_bench *convert, struct memory_bench *replay);
+
 bool bench_memory(const char *program, uint64_t records, struct memory_bench *result);
 
 #endif

@@ -57,6 +57,29 @@ static void print_memory(const char *program)
     printf("  ratio %.2f\n", large.mib / small.mib);
 }
 
+/* With --large 100 million, also replayed in full. */
+static void print_conversion(const char *program, bool large)
+{
+    const uint64_t count[] = { 100000, quick ? 1000000 : 10000000, 100000000 };
+    puts("\nA fio log from a pipe, converted, then replayed (IOVA API, strict; --limit "
+         "1000000 "
+         "in\nthe smaller ones):\n");
+    printf("  %-12s %12s %10s %14s %12s %10s\n", "records", "converted/s", "MiB",
+           "replayed", "records/s", "MiB");
+    for (unsigned i = 0; i < (large ? 3u : 2u); i++) {
+        struct memory_bench convert, replay;
+        const uint64_t limit = i == 2 ? count[i] : 1000000;
+        const uint64_t plays = limit < count[i] ? limit : count[i];
+        if (!bench_convert(program, count[i], limit, &convert, &replay)) {
+            puts("  the conversion or the replay failed");
+            exit(1);
+        }
+        printf("  %-12" PRIu64 " %12.0f %10.1f %14" PRIu64 " %12.0f %10.1f\n", count[i],
+               (double)count[i] / convert.seconds, convert.mib, plays,
+               (double)plays / replay.seconds, replay.mib);
+    }
+}
+
 static void run(void *arg, const struct sim_host *host)
 {
     (void)arg;
@@ -66,10 +89,11 @@ static void run(void *arg, const struct sim_host *host)
 
 static void usage(FILE *out)
 {
-    fputs("usage: ./dev bench [--quick]\n\n"
-          "Measures the simulator's own speed and memory; --quick with a tenth of the "
-          "records.\n",
-          out);
+    fputs(
+        "usage: ./dev bench [--quick | --large]\n\n"
+        "Measures the simulator's own speed and memory; --quick with a tenth of the "
+        "records,\n--large only the conversion and replay of up to 100 million records.\n",
+        out);
 }
 
 int main(int argc, char **argv)
@@ -78,17 +102,21 @@ int main(int argc, char **argv)
         usage(stdout);
         return 0;
     }
-    if (argc > 2 || (argc == 2 && strcmp(argv[1], "--quick") != 0)) {
+    const bool large = argc == 2 && strcmp(argv[1], "--large") == 0;
+    if (argc > 2 || (argc == 2 && !large && strcmp(argv[1], "--quick") != 0)) {
         usage(stderr);
         return 2;
     }
-    quick = argc == 2;
+    quick = argc == 2 && !large;
     char program[4096];
     const char *slash = strrchr(argv[0], '/');
     snprintf(program, sizeof program, "%.*siovasim",
              slash == NULL ? 0 : (int)(slash - argv[0] + 1), argv[0]);
     setvbuf(stdout, NULL, _IOLBF, 0);
-    systemc_host_call(run, NULL);
-    print_memory(program);
+    if (!large) {
+        systemc_host_call(run, NULL);
+        print_memory(program);
+    }
+    print_conversion(program, large);
     return 0;
 }

@@ -69,11 +69,6 @@ static void put_iommu(FILE *out)
 /* ---- The software
  * ---------------------------------------------------------------------------------- */
 
-/* One request at a time on one CPU. */
-#define ONE_BY_ONE                                                                         \
-    "traces/samples/nvme-randread-4k.iovatrace --api streaming \\\n"                       \
-    "    --cpus 1 --set replay.depth=1 --policy strict,lazy,passthrough"
-
 static void put_calls(FILE *out, const json_t *strict)
 {
     fputs("\n## Mapping and unmapping one page\n\n"
@@ -131,7 +126,7 @@ static void put_policies(FILE *out, const json_t *strict, const json_t *lazy,
 
 void docs_calibration(FILE *out, const struct docs *docs)
 {
-    json_t *runs = docs_runs(docs, ONE_BY_ONE);
+    json_t *runs = docs_runs(docs, DOCS_ONE_BY_ONE);
     fputs("# Calibration\n\n", out);
     docs_notice(out);
     fputs("The preset `vtd-server` against published measurements. *Fitted*: a parameter "
@@ -142,7 +137,7 @@ void docs_calibration(FILE *out, const struct docs *docs)
     put_calls(out, json_array_get(runs, 0));
     put_policies(out, json_array_get(runs, 0), json_array_get(runs, 1),
                  json_array_get(runs, 2));
-    fputs("\nThe last three tables come from\n\n```sh\niovasim replay " ONE_BY_ONE
+    fputs("\nThe last three tables come from\n\n```sh\niovasim replay " DOCS_ONE_BY_ONE
           " --json -\n```\n",
           out);
     json_decref(runs);

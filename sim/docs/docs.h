@@ -24,15 +24,34 @@ char *docs_run(const struct docs *docs, const char *command);
 /* The runs[] of `iovasim replay ARGUMENTS --json -`, to be released with json_decref. */
 json_t *docs_runs(const struct docs *docs, const char *arguments);
 
+/* The replay behind the prices of calls: one request of 4 KiB at a time on one CPU. */
+#define DOCS_ONE_BY_ONE                                                                    \
+    "traces/samples/nvme-randread-4k.iovatrace --api streaming \\\n"                       \
+    "    --cpus 1 --set replay.depth=1 --policy strict,lazy,passthrough"
+
 /* CPU cycles for each record: of one owner. */
 double docs_owner_per_io(const json_t *run, const char *owner);
 double docs_metric(const json_t *run, const char *name);
 
 /*
  * Copies a page. Below each "$ iovasim ..." line of a console block stands what the command
- * prints now.
+ * prints now; between a line that names a part of a source file and the end of it, that
+ * part as it is now:
+ *
+ *     <!-- code FILE FUNCTION... -->
+ *     <!-- functions FILE -->
+ *     <!-- measured prices -->
+ *     <!-- end -->
  */
 void docs_renew_examples(FILE *out, const struct docs *docs, const char *page);
+
+/* The definitions of some functions of a file, in a block of code. */
+void docs_put_code(FILE *out, const struct docs *docs, const char *file, const char *names);
+/* A table of what a header declares, by its headings. */
+void docs_put_functions(FILE *out, const struct docs *docs, const char *file);
+
+/* The tables of what mapping costs a CPU, against what is published. */
+void docs_put_prices(FILE *out, const struct docs *docs);
 
 void docs_result(FILE *out, const struct docs *docs);
 void docs_calibration(FILE *out, const struct docs *docs);

@@ -17,6 +17,9 @@
 #include "sim/app/machine.h"
 #include "sim/app/preset.h"
 #include "sim/docs/docs.h"
+#include "traces/export.h"
+#include "traces/import.h"
+#include "traces/unpack.h"
 
 void docs_notice(FILE *out)
 {
@@ -116,6 +119,65 @@ static void page_policies(FILE *out, const struct docs *docs)
         fprintf(out, "| `%s` | %s |\n", preset_table[i]->name, preset_table[i]->summary);
 }
 
+/* ---- Formats
+ * ------------------------------------------------------------------------------------ */
+
+static void format_row(FILE *out, const struct trace_importer *importer)
+{
+    static const char *const what[] = { "time", "completion", "CPU", "device", "memory" };
+    const char *comma               = "";
+    fprintf(out, "| `%s` | ", importer->name);
+    cell(out, importer->summary);
+    fputs(" | ", out);
+    cell(out, importer->origin);
+    fprintf(out, " | %s | ", importer->knows & KNOWS_RDMA ? "RDMA" : "block");
+    for (unsigned i = 0; i < sizeof what / sizeof what[0]; i++) {
+        if (!(importer->knows & 1u << i))
+            continue;
+        fprintf(out, "%s%s", comma, what[i]);
+        comma = ", ";
+    }
+    fputs(" |\n", out);
+}
+
+static void page_formats(FILE *out, const struct docs *docs)
+{
+    (void)docs;
+    fputs("# Trace formats\n\n", out);
+    docs_notice(out);
+    fputs(
+        "Content decides which format a file has, never its name; `--from FORMAT` insists "
+        "on one.\nAny of them may be compressed, and `-` is standard input. All are read "
+        "as "
+        "streams in\nconstant memory.\n\n"
+        "| format | what it is | where it comes from | records | what it knows |\n"
+        "| --- | --- | --- | --- | --- |\n",
+        out);
+    for (unsigned i = 0; import_table[i] != NULL; i++)
+        format_row(out, import_table[i]);
+    fputs(
+        "\nA request that does not know its memory gets some by `replay.placement`; one "
+        "that "
+        "does\nnot know how many were in flight is alone on its CPU, unless `replay.depth` "
+        "says\notherwise. Native and csv hold either kind of record. RDMA records are "
+        "read, "
+        "converted\nand looked at; `replay` takes block requests only.\n\n"
+        "| written by `trace convert --to` | what it is |\n| --- | --- |\n",
+        out);
+    for (unsigned i = 0; export_table[i] != NULL; i++)
+        fprintf(out, "| `%s` | %s |\n", export_table[i]->name, export_table[i]->summary);
+    fputs("\n| compression |\n| --- |\n", out);
+    for (unsigned i = 0; unpack_table[i] != NULL; i++)
+        fprintf(out, "| %s |\n", unpack_table[i]->name);
+    fputs(
+        "\nHow each format becomes records, and what is lost on the way, is said at the "
+        "head "
+        "of\n`traces/import_FORMAT.c`; the records themselves are described in\n"
+        "[traces/FORMAT.md](../traces/FORMAT.md). `iovasim trace` has more verbs: `stats`, "
+        "`cut`,\n`merge`, `scale`, `anonymise`, `validate`.\n",
+        out);
+}
+
 /* ---- Inaccuracies
  * ------------------------------------------------------------------------------------- */
 
@@ -193,6 +255,7 @@ static const struct {
     { "docs/parameters.md", page_parameters },
     { "docs/statistics.md", page_statistics },
     { "docs/policies.md", page_policies },
+    { "docs/formats.md", page_formats },
     { "docs/inaccuracies.md", page_inaccuracies },
     { "docs/result.md", docs_result },
     { "docs/calibration.md", docs_calibration },
@@ -200,6 +263,7 @@ static const struct {
     { "README.md", NULL },
     { "docs/ARCHITECTURE.md", NULL },
     { "docs/validation.md", NULL },
+    { "docs/porting.md", NULL },
 };
 
 static char *contents_of(const char *path)

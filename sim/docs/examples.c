@@ -93,6 +93,27 @@ static const char *renew_one(FILE *out, const struct docs *docs, const char *at)
     return end;
 }
 
+/* "<!-- WORD FILE NAMES -->": puts what it asks for; returns where the old part ends. */
+static const char *renew_part(FILE *out, const struct docs *docs, const char *at)
+{
+    char word[16], file[256], names[512] = "";
+    const char *end = behind_line(at);
+    CHECK(sscanf(at, "<!-- %15s %255s %511[^>\n]", word, file, names) >= 2);
+    char *close = strstr(names, "--");
+    if (close != NULL)
+        *close = '\0';
+    fwrite(at, 1, (size_t)(end - at), out);
+    if (strcmp(word, "code") == 0)
+        docs_put_code(out, docs, file, names);
+    else if (strcmp(word, "measured") == 0)
+        docs_put_prices(out, docs);
+    else
+        docs_put_functions(out, docs, file);
+    while (*end != '\0' && !begins(end, "<!-- end -->"))
+        end = behind_line(end);
+    return end;
+}
+
 void docs_renew_examples(FILE *out, const struct docs *docs, const char *page)
 {
     bool inside = false;
@@ -101,6 +122,12 @@ void docs_renew_examples(FILE *out, const struct docs *docs, const char *page)
             inside = begins(page, "```console\n");
         if (inside && begins(page, "$ iovasim ")) {
             page = renew_one(out, docs, page);
+            continue;
+        }
+        if (!inside
+            && (begins(page, "<!-- code ") || begins(page, "<!-- functions ")
+                || begins(page, "<!-- measured "))) {
+            page = renew_part(out, docs, page);
             continue;
         }
         const char *next = behind_line(page);

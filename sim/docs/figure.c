@@ -36,8 +36,8 @@ static const struct part {
     { "page tables", "#2f6db5", { "pt_map", "map_sync", "pt_unmap" } },
     { "flush queue", "#3fa796", { "flush_queue", "bounce_copy" } },
     { "submitting invalidations", "#f3b544", { "inval_submit" } },
-    { "waiting for invalidations", "#dd6b20", { "inval_wait" } },
-    { "waiting for locks", "#8c3b1f", { "lock_wait" } },
+    { "waiting for invalidations", "#dd6b20", { "inval_slot", "inval_wait" } },
+    { "waiting for locks", "#8c3b1f", { "inval_lock", "lock_wait" } },
 };
 enum { PARTS = sizeof part / sizeof part[0], LEGEND_COLUMNS = 4 };
 

@@ -48,15 +48,21 @@ static void put_run(FILE *out)
         "## One run\n\n| key of `runs[]` | type | meaning |\n| --- | --- | --- |\n"
         "| `api` | string | `iova`, `streaming` or `sg` |\n"
         "| `policy` | string | a flush policy ([policies.md](policies.md)) |\n"
+        "| `promise` | string | what the policy guarantees of pages given back, as the run "
+        "was held to it |\n"
+        "| `broken` | string | only of a negative control: how it first broke an invariant "
+        "|\n"
         "| `preset` | string | the machine before any `--set` |\n"
         "| `seed` | integer | of everything random |\n"
         "| `cpus` | integer | simulated CPUs |\n"
+        "| `findings` | integer | what `linux.dma_debug` has found wrong, bring-up and "
+        "tear-down included; the exit status is then 4 |\n"
         "| `metrics` | object | see below |\n"
         "| `cpu_breakdown` | object | CPU cycles by owner, see below; they sum to `cpus` "
         "times `sim_time_ns`, in cycles of `cpu.period_ps` |\n"
         "| `cpu_phases` | object | the same cycles by phase, then owner; zeros left out |\n"
         "| `software` | object | counters: `replay`, `driver`, `kernel`, `iova` |\n"
-        "| `device` | object | counters: `nvme`, `dma` |\n"
+        "| `device` | object | counters: `nvme`, `dma`; with `--attacker`, `attacker` |\n"
         "| `iommu` | object | counters: `iommu`, `iotlb`, `walkcache`, `context`, "
         "`memport`, "
         "`audit`; and `cycles`, see below |\n"
@@ -77,14 +83,26 @@ static void put_metrics(FILE *out)
     for (unsigned i = 0; i < METRIC_COUNT; i++)
         fprintf(out, "| `%s` | %s | %s | %s |\n", metric_def[i].name, metric_def[i].unit,
                 metric_better_name(metric_def[i].better), metric_def[i].text);
-    fputs("\nA latency percentile is read off a histogram and is the upper end of a "
-          "bucket, up\n"
-          "to 0.8 % above the true value. A look-up that finds its page's walk under way, "
-          "and\n"
-          "joins it, counts as one that missed. Exposure runs from the end of an unmap "
-          "until\n"
-          "no cache of the IOMMU holds the page; a page that no cache held has none.\n\n",
-          out);
+    fputs(
+        "\nA latency percentile is read off a histogram and is the upper end of a "
+        "bucket, up\n"
+        "to 0.8 % above the true value. A look-up that finds its page's walk under way, "
+        "and\n"
+        "joins it, counts as one that missed. Exposure runs from the end of an unmap "
+        "until\n"
+        "nothing holds a translation of the page: no IOTLB, no walk that has read its "
+        "entry,\n"
+        "no transaction on its way to memory; a page that nothing held has none. It is "
+        "held\n"
+        "exposure until the page's frame may be used for other data, and reuse exposure "
+        "from\n"
+        "then on; where a policy does not keep pages back, all of it is the latter. A "
+        "device\n"
+        "can write what software reads in either. Pools are mapped by design and count\n"
+        "apart. A refill is a walk for an entry that an invalidation has dropped although "
+        "its\n"
+        "page was mapped; its stall is what the translations that waited for it lost.\n\n",
+        out);
 }
 
 static void put_names(FILE *out, const char *heading, const char *text,
@@ -103,7 +121,9 @@ static void put_histograms(FILE *out)
         "| `io_latency` | ns | records, first submission to last completion |\n"
         "| `dma_read_latency` | ps | the device's reads, submission to data |\n"
         "| `dma_write_latency` | ps | the device's posted writes, submission to credit |\n"
-        "| `exposure` | ns | exposed pages, unmap to the end of exposure |\n\n"
+        "| `exposure` | ns | exposed pages, unmap to the end of exposure |\n"
+        "| `attack` | ns | with `--attacker`: its accesses to pages given back, unmap to "
+        "access |\n\n"
         "Each has `unit`, `count`, `sum`, `min`, `max` and `buckets`: an array of\n"
         "`[first, last, count]`, both ends inclusive, empty ones left out. Buckets are\n"
         "log-linear.\n\n",

@@ -16,6 +16,29 @@ static uint32_t row_at(const struct allocator *a, uint32_t position)
     return a->sequence == NULL ? position : a->sequence[position];
 }
 
+static unsigned rank_of(char context)
+{
+    return context == 'h' ? 2 : context == 's';
+}
+
+/* Whether all that the CPU did from one position on until another was done by interrupts of
+ * this call: its line then stands where the recording puts it, behind theirs. */
+static bool was_interrupted(const struct allocator *a, uint32_t index, uint32_t from,
+                            uint32_t to)
+{
+    const struct recording *r = a->compare->drive->calls;
+    if (a->context == NULL || a->context[index] == '\0')
+        return false;
+    for (uint32_t p = from; p < to; p++) {
+        const uint32_t other = row_at(a, p);
+        if (other != index && r->row[other].cpu == r->row[index].cpu
+            && a->late[other] == LATE_not
+            && rank_of(a->context[other]) <= rank_of(a->context[index]))
+            return false;
+    }
+    return true;
+}
+
 /* The CPU's allocation before this one, of that space: was it served before its turn? */
 static bool follows_late(const struct allocator *a, uint32_t index)
 {
@@ -42,7 +65,9 @@ static bool comes_later(void *self, uint64_t pfn)
             continue;
         if (row->kind == ROW_release)
             return false;
-        a->late[index]                = follows_late(a, index) ? LATE_run : LATE_race;
+        a->late[index] = was_interrupted(a, index, a->position[a->row], p) ? LATE_known
+                         : follows_late(a, index)                          ? LATE_run
+                                                                           : LATE_race;
         a->compare->drive->resync.row = index;
         return true;
     }
@@ -163,11 +188,17 @@ static bool allocate(struct allocator *a, uint32_t index)
     d->resync.row = index;
     d->addr =
         iova_alloc_fast(&a->space[row->space], row->pages, row->limit, false, &cached);
-    if (d->resync.rule == RULE_interrupt)
-        put_before(a, index, d->resync.before_row);
-    else
+    if (d->resync.rule != RULE_interrupt) {
         put_last(a, d->resync.row);
-    return d->resync.served;
+        return d->resync.served;
+    }
+    put_before(a, index, d->resync.before_row);
+    if (was_interrupted(a, index, a->position[d->resync.before_row], a->position[index])) {
+        d->resync.rule     = RULE_none;
+        d->resync.got_path = row->path;
+        a->compare->result->moved++;
+    }
+    return false;
 }
 
 static void release(struct allocator *a, uint32_t index)
@@ -205,6 +236,7 @@ void allocator_call(struct allocator *a, uint32_t index)
     else
         while (allocate(a, index))
             continue;
+    a->excused[index] = (uint8_t)a->compare->drive->resync.rule;
     compare_allocator(a->compare, row);
 }
 
@@ -212,7 +244,7 @@ void allocator_call(struct allocator *a, uint32_t index)
  * ----------------------------------------------------------------------------------- */
 
 void allocator_set_up(struct allocator *a, struct compare *compare,
-                      const uint32_t *sequence)
+                      const struct plan_lines *lines)
 {
     struct drive *d           = compare->drive;
     const struct kernel *k    = &d->machine.kernel;
@@ -222,10 +254,12 @@ void allocator_set_up(struct allocator *a, struct compare *compare,
     a->after  = calloc(r->rows, sizeof *a->after);
     a->before = calloc(r->rows, sizeof *a->before);
     CHECK(a->space != NULL && a->after != NULL && a->before != NULL);
-    a->sequence = sequence;
+    a->sequence = lines == NULL ? NULL : lines->sequence;
+    a->context  = lines == NULL ? NULL : lines->context;
     a->position = calloc(r->rows, sizeof *a->position);
     a->late     = calloc(r->rows, sizeof *a->late);
-    CHECK(a->position != NULL && a->late != NULL);
+    a->excused  = calloc(r->rows, sizeof *a->excused);
+    CHECK(a->position != NULL && a->late != NULL && a->excused != NULL);
     for (uint32_t i = 0; i < r->rows; i++)
         a->position[row_at(a, i)] = i;
     d->resync.comes_later  = comes_later;
@@ -256,6 +290,7 @@ void allocator_free(struct allocator *a)
     free(a->space);
     free(a->position);
     free(a->late);
+    free(a->excused);
     free(a->after);
     free(a->before);
 }

@@ -16,8 +16,8 @@ struct run {
     const struct recording *calls, *allocator;
     struct plan plan;
     uint32_t next;
-    struct allocator lines;   /* Of an allocator's recording. */
-    const uint32_t *sequence; /* The order of its rows to begin with; NULL: as they are. */
+    struct allocator lines;         /* Of an allocator's recording. */
+    const struct plan_lines *order; /* Of its rows to begin with; NULL: as they are. */
     struct error *error;
     bool good;
 };
@@ -49,6 +49,7 @@ static void perform(struct run *run, const struct step *step)
         return;
     }
     compare_before(&run->compare, row);
+    run->compare.place = (enum resync_rule)run->plan.excused[step->row];
     if (step->kind == STEP_flush) {
         drive_flush(d, step->row);
         compare_flush(&run->compare, row);
@@ -64,7 +65,8 @@ static void play(struct run *run)
     struct cpu *cpu      = cpu_this();
     const uint32_t steps = run->calls->allocator_only ? run->calls->rows : run->plan.steps;
     while (run->next < steps && run->good) {
-        const uint32_t row  = run->sequence == NULL ? run->next : run->sequence[run->next];
+        const uint32_t row =
+            run->order == NULL ? run->next : run->order->sequence[run->next];
         const unsigned turn = run->calls->allocator_only ? run->calls->row[row].cpu
                                                          : run->plan.step[run->next].cpu;
         cpu_sync(cpu);
@@ -90,7 +92,7 @@ static void set_up(struct run *run)
 {
     struct drive *d = run->compare.drive;
     if (run->calls->allocator_only) {
-        allocator_set_up(&run->lines, &run->compare, run->sequence);
+        allocator_set_up(&run->lines, &run->compare, run->order);
         return;
     }
     run->good = machine_bring_up(&d->machine, run->error);
@@ -116,9 +118,7 @@ static void tear_down(struct run *run)
     for (unsigned id = 2; id < m->domains; id++) {
         struct dma_domain *domain = m->domain[id];
         for (unsigned stage = 0; domain != NULL && stage <= FLUSH_RELEASE; stage++)
-            if (domain->policy->expire != NULL)
-                domain->policy->expire(domain, domain->policy_state,
-                                       (enum flush_stage)stage);
+            domain_expire(domain, (enum flush_stage)stage);
     }
     resync_end(&d->resync);
     if (run->good)
@@ -142,11 +142,13 @@ static void program(void *arg)
 /* ---- One recording
  * ----------------------------------------------------------------------------- */
 
-/* A recording of calls and, unless NULL, that of the allocator, with the order found. */
+/* The recording of the calls and that of the allocator, either NULL when it is not there,
+ * with the order found. */
 struct run_pair {
-    const struct recording *calls, *allocator;
+    struct recording *calls, *allocator;
     const struct check_settings *settings;
-    uint32_t *order;
+    struct order *order, *other;
+    uint8_t *other_cpu; /* The CPUs of the allocator's rows in the other order. */
 };
 
 static struct run *run_new(const struct recording *calls,
@@ -201,51 +203,113 @@ static bool settings_fit(const struct check_settings *s, struct error *error)
                         s->recorded.policy);
 }
 
-/* An allocator's recording alone, beginning with the rows in this order (NULL: as they
- * are); found, unless NULL, gets the order of its calls. */
+/* How an allocator's recording came out, beginning with one order of its rows. */
+struct order {
+    struct check_result result;
+    uint32_t *row;    /* In the order found. */
+    uint8_t *excused; /* Of each row: enum resync_rule. */
+};
+
+static struct order *order_new(const struct recording *lines, unsigned show)
+{
+    struct order *o = calloc(1, sizeof *o);
+    CHECK(o != NULL);
+    o->row         = calloc(lines->rows, sizeof *o->row);
+    o->excused     = calloc(lines->rows, sizeof *o->excused);
+    o->result.show = show;
+    CHECK(o->row != NULL && o->excused != NULL);
+    return o;
+}
+
+static void order_free(struct order *o)
+{
+    if (o == NULL)
+        return;
+    free(o->row);
+    free(o->excused);
+    free(o);
+}
+
+/* An allocator's recording alone, beginning with that order of the rows (NULL: as they
+ * are). */
 static bool run_allocator(const struct recording *lines,
                           const struct check_settings *settings,
-                          struct check_result *result, const uint32_t *sequence,
-                          uint32_t *found, struct error *error)
+                          const struct plan_lines *begin, struct order *found,
+                          struct error *error)
 {
-    struct run *run = run_new(lines, settings, result, error);
-    run->sequence   = sequence;
+    struct run *run = run_new(lines, settings, &found->result, error);
+    run->order      = begin;
     const bool good = run_all(run);
-    if (good && found != NULL)
-        allocator_order(&run->lines, found);
+    if (good) {
+        allocator_order(&run->lines, found->row);
+        memcpy(found->excused, run->lines.excused, lines->rows * sizeof found->excused[0]);
+    }
     run_free(run);
     return good;
 }
 
-/* Rows that no order explains. */
-static uint64_t unexplained(const struct check_result *r)
+static bool explains_more(const struct check_result *a, const struct check_result *b)
 {
-    return r->rows_differing + r->rule[RULE_late] + r->rule[RULE_migration]
-           + r->rule[RULE_tree];
+    return a->rows_differing != b->rows_differing ? a->rows_differing < b->rows_differing
+                                                  : a->rows_excused < b->rows_excused;
+}
+
+/* Exchanges the CPUs of the allocator's rows for others. */
+static void exchange_cpus(struct recording *lines, uint8_t *cpu)
+{
+    for (uint32_t i = 0; i < lines->rows; i++) {
+        const uint8_t was = lines->row[i].cpu;
+        lines->row[i].cpu = cpu[i];
+        cpu[i]            = was;
+    }
+}
+
+/* The allocator's recording beginning with the order that the lines of the calls leave; its
+ * rows are on those lines' CPUs afterwards, cpu has their own. */
+static bool run_in_line_order(struct run_pair *p, struct order *found, uint8_t *cpu,
+                              struct error *error)
+{
+    struct plan_lines begin;
+    plan_lines_find(&begin, p->calls, p->allocator);
+    exchange_cpus(p->allocator, begin.cpu);
+    memcpy(cpu, begin.cpu, p->allocator->rows);
+    const bool good = run_allocator(p->allocator, p->settings, &begin, found, error);
+    plan_lines_free(&begin);
+    return good;
+}
+
+/* The other of two orders, on its CPUs, and back. */
+static void exchange_orders(struct run_pair *p)
+{
+    struct order *was = p->order;
+    p->order          = p->other;
+    p->other          = was;
+    exchange_cpus(p->allocator, p->other_cpu);
 }
 
 /*
  * The order of the allocator's calls: from its own recording; where that is not in the
  * order in which things happened, from the order of the calls' lines, in which only
- * interrupted calls stand too late.
+ * interrupted calls stand too late. The one that explains more is p->order, the other one,
+ * if it was needed, p->other.
  */
-static bool find_order(struct run_pair *p, struct error *error)
+static bool find_order(struct run_pair *p, unsigned show, struct error *error)
 {
-    struct check_result *own = calloc(2, sizeof *own), *lines = own + 1;
-    uint32_t *sequence = calloc(p->allocator->rows, sizeof *sequence);
-    uint32_t *found    = calloc(p->allocator->rows, sizeof *found);
-    CHECK(own != NULL && sequence != NULL && found != NULL);
-    bool good = run_allocator(p->allocator, p->settings, own, NULL, p->order, error);
-    if (good && unexplained(own) > 0) {
-        plan_line_order(p->calls, p->allocator, sequence);
-        good = run_allocator(p->allocator, p->settings, lines, sequence, found, error);
-        if (good && unexplained(lines) < unexplained(own))
-            memcpy(p->order, found, p->allocator->rows * sizeof *found);
-    }
-    free(own);
-    free(sequence);
-    free(found);
-    return good;
+    p->order = order_new(p->allocator, show);
+    if (!run_allocator(p->allocator, p->settings, NULL, p->order, error))
+        return false;
+    const struct check_result *own = &p->order->result;
+    if (p->calls == NULL || own->rows_differing + own->rows_excused == 0)
+        return true;
+    p->other     = p->order;
+    p->order     = order_new(p->allocator, show);
+    p->other_cpu = calloc(p->allocator->rows, sizeof *p->other_cpu);
+    CHECK(p->other_cpu != NULL);
+    if (!run_in_line_order(p, p->order, p->other_cpu, error))
+        return false;
+    if (!explains_more(&p->order->result, own))
+        exchange_orders(p);
+    return true;
 }
 
 static bool run_planned(struct run_pair *p, struct check_result *result,
@@ -253,7 +317,8 @@ static bool run_planned(struct run_pair *p, struct check_result *result,
 {
     struct run *run = run_new(p->calls, p->settings, result, error);
     run->allocator  = p->allocator;
-    plan_make(&run->plan, p->calls, p->allocator, p->order);
+    plan_make(&run->plan, p->calls, p->allocator, p->order == NULL ? NULL : p->order->row,
+              p->order == NULL ? NULL : p->order->excused);
     result->moved   = run->plan.moved;
     result->outside = run->plan.outside;
     const bool good = run_all(run);
@@ -261,40 +326,61 @@ static bool run_planned(struct run_pair *p, struct check_result *result,
     return good;
 }
 
-static bool run_calls(struct recording *calls, const char *allocator,
-                      const struct check_settings *settings, struct check_result *result,
-                      struct error *error)
+static bool read_twin(struct recording *twin, const char *path, struct error *error)
 {
-    struct recording twin = { 0 };
-    struct run_pair p     = { .calls = calls, .settings = settings };
-    bool good             = true;
-    recording_resolve(calls);
-    if (allocator != NULL) {
-        good = recording_read(&twin, allocator, error);
-        if (good) {
-            p.allocator = &twin;
-            p.order     = calloc(twin.rows, sizeof *p.order);
-            CHECK(p.order != NULL);
-            good = find_order(&p, error);
-        }
-        if (twin.cpus > calls->cpus)
-            calls->cpus = twin.cpus;
+    return path == NULL || recording_read(twin, path, error);
+}
+
+static bool run_calls(struct run_pair *p, struct check_result *result, struct error *error)
+{
+    if (p->allocator != NULL) {
+        if (!find_order(p, 0, error))
+            return false;
+        if (p->allocator->cpus > p->calls->cpus)
+            p->calls->cpus = p->allocator->cpus;
     }
-    good = good && run_planned(&p, result, error);
-    recording_free(&twin);
-    free(p.order);
+    struct check_result *second = calloc(1, sizeof *second);
+    CHECK(second != NULL);
+    second->show = result->show;
+    bool good    = run_planned(p, result, error);
+    if (good && p->other != NULL && !check_good(result)) {
+        exchange_orders(p);
+        good = run_planned(p, second, error);
+        if (good && explains_more(second, result))
+            *result = *second;
+    }
+    free(second);
     return good;
 }
 
-bool check_recording(struct check_result *result, const char *path, const char *allocator,
+static bool run_lines(struct run_pair *p, struct check_result *result, struct error *error)
+{
+    if (!find_order(p, result->show, error))
+        return false;
+    *result = p->order->result;
+    return true;
+}
+
+bool check_recording(struct check_result *result, const char *path, const char *twin,
                      const struct check_settings *settings, struct error *error)
 {
-    struct recording calls = { 0 };
-    bool good = settings_fit(settings, error) && recording_read(&calls, path, error);
-    if (good && calls.allocator_only)
-        good = run_allocator(&calls, settings, result, NULL, NULL, error);
-    else if (good)
-        good = run_calls(&calls, allocator, settings, result, error);
-    recording_free(&calls);
+    struct recording own = { 0 }, other = { 0 };
+    struct run_pair p = { .settings = settings };
+    bool good         = settings_fit(settings, error) && recording_read(&own, path, error)
+                && read_twin(&other, twin, error);
+    if (good) {
+        struct recording *second = twin == NULL ? NULL : &other;
+        p.calls                  = own.allocator_only ? second : &own;
+        p.allocator              = own.allocator_only ? &own : second;
+        if (p.calls != NULL)
+            recording_resolve(p.calls);
+        good = own.allocator_only ? run_lines(&p, result, error)
+                                  : run_calls(&p, result, error);
+    }
+    order_free(p.order);
+    order_free(p.other);
+    free(p.other_cpu);
+    recording_free(&own);
+    recording_free(&other);
     return good;
 }

@@ -53,9 +53,10 @@ static inline bool check_good(const struct check_result *r)
     return r->rows_differing == 0 && r->rows_excused * 200 <= r->rows;
 }
 
-/* allocator: the allocator's recording of the same run, or NULL. False with error when the
- * recording or the settings make no sense. */
-bool check_recording(struct check_result *result, const char *path, const char *allocator,
+/* twin: the other recording of the same run (that of the allocator for one of calls, that
+ * of the calls for one of the allocator), or NULL. False with error when the recording or
+ * the settings make no sense. */
+bool check_recording(struct check_result *result, const char *path, const char *twin,
                      const struct check_settings *settings, struct error *error);
 
 #endif

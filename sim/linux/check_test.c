@@ -23,7 +23,7 @@ static void check(struct check_result *r, const char *name, const char *kind,
     memset(r, 0, sizeof *r);
     r->show = 3;
     path_of(path, sizeof path, name, kind);
-    path_of(twin, sizeof twin, name, "iova");
+    path_of(twin, sizeof twin, name, strcmp(kind, "iova") == 0 ? "oracle" : "iova");
     EXPECT(settings_of_name(&settings, path, &error));
     EXPECT(setting == NULL || settings_set(&settings, setting, &error));
     EXPECT(check_recording(r, path, twin, &settings, &error));
@@ -166,6 +166,67 @@ TEST_CASE(linux_check, settings_follow_from_the_name)
     EXPECT_HAS(error.text, "recorded.bogus: not known");
     EXPECT(!settings_set(&s, "bogus", &error));
     EXPECT_HAS(error.text, "expected key=value");
+}
+
+/* ---- Domain ids
+ * ---------------------------------------------------------------------------- */
+
+/* Checks lines that stand in a file of this name. */
+static void check_lines(struct check_result *r, const char *name, const char *lines)
+{
+    struct check_settings settings;
+    struct error error = { "" };
+    char path[256];
+    memset(r, 0, sizeof *r);
+    r->show = 3;
+    snprintf(path, sizeof path, TEST_BINARY_DIR "/%s.oracle.txt", name);
+    FILE *out = fopen(path, "w");
+    CHECK(out != NULL);
+    fputs(lines, out);
+    fclose(out);
+    EXPECT(settings_of_name(&settings, path, &error));
+    EXPECT(check_recording(r, path, NULL, &settings, &error));
+    EXPECT_TEXT(error.text, "");
+    EXPECT_TEXT(r->shown > 0 ? r->difference[0].recorded : "", "");
+    remove(path);
+}
+
+TEST_CASE(linux_check, a_device_may_find_its_domain_under_another_id)
+{
+    static const char strict[] =
+        "### one\n"
+        "1 0t MAP 0000:00:05.0 R phys=8000 len=4096 -> iova=fffff000 "
+        "alloc=fffff/1/v0/s segs=1\n"
+        "2 0t UNMAP 0000:00:05.0 R iova=fffff000 len=4096 -> "
+        "inv=psi:2:fffff000:0:1 free=fffff/1\n"
+        "3 0t MAP 0000:00:05.0 R phys=8000 len=4096 -> iova=fffff000 "
+        "alloc=fffff/1/v0/f segs=1\n"
+        "4 0t UNMAP 0000:00:05.0 R iova=fffff000 len=4096 -> "
+        "inv=psi:7:fffff000:0:1 free=fffff/1\n";
+    struct check_result *r = calloc(1, sizeof *r);
+    check_lines(r, "k612-strict-vfio", strict);
+    EXPECT_EQUAL(r->rows, 4);
+    EXPECT_EQUAL(r->rows_agreed, 4);
+    free(r);
+}
+
+TEST_CASE(linux_check, a_drain_tells_a_device_whose_id_has_changed)
+{
+    static const char lazy[] =
+        "### one\n"
+        "1 0t MAP 0000:00:05.0 R phys=8000 len=4096 -> iova=fffff000 "
+        "alloc=fffff/1/v0/s segs=1\n"
+        "2 0t UNMAP 0000:00:05.0 R iova=fffff000 len=4096 -> QUEUED\n"
+        "10003 0s FQFLUSH timer -> inv=dsi:2 free=fffff/1\n"
+        "10004 0t MAP 0000:00:05.0 R phys=8000 len=4096 -> iova=fffff000 "
+        "alloc=fffff/1/v0/f segs=1\n"
+        "10005 0t UNMAP 0000:00:05.0 R iova=fffff000 len=4096 -> QUEUED\n"
+        "20006 0s FQFLUSH timer -> inv=dsi:5 free=fffff/1\n";
+    struct check_result *r = calloc(1, sizeof *r);
+    check_lines(r, "k612-lazy-vfio", lazy);
+    EXPECT_EQUAL(r->rows, 6);
+    EXPECT_EQUAL(r->rows_agreed, 6);
+    free(r);
 }
 
 /* ---- Shapes of scatter lists ------------------------------------------------------------

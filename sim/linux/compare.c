@@ -181,6 +181,7 @@ void compare_before(struct compare *c, const struct row *row)
     machine_log_clear(&c->drive->machine);
     c->before  = c->drive->machine.kernel.stats;
     c->differs = c->excused = false;
+    c->place                = RULE_none;
 }
 
 void compare_flush(struct compare *c, const struct row *row)
@@ -192,6 +193,10 @@ void compare_flush(struct compare *c, const struct row *row)
 static void count_row(struct compare *c)
 {
     struct check_result *r = c->result;
+    if (c->drive->resync.rule == RULE_none && c->place != RULE_none) {
+        c->drive->resync.rule = c->place;
+        c->excused            = true;
+    }
     r->rows++;
     r->rule[c->drive->resync.rule]++;
     if (c->differs)
@@ -230,6 +235,7 @@ void compare_unknown(struct compare *c, const struct row *row)
 {
     const struct texts t = { "a call of an unknown device", "not made" };
     c->differs = c->excused = false;
+    c->place                = RULE_none;
     resync_begin(&c->drive->resync, false, 0, 0);
     judge(c, row, row->kind == ROW_timer ? ASPECT_flush : ASPECT_unmap_inv, false, &t);
     count_row(c);

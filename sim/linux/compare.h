@@ -10,7 +10,8 @@ struct compare {
     struct drive *drive;
     struct check_result *result;
     struct kernel_stats before;
-    bool differs, excused; /* The row under way. */
+    bool differs, excused;  /* The row under way. */
+    enum resync_rule place; /* By which the row's place is not that of its line. */
 };
 
 /* Around the call. */

@@ -147,6 +147,7 @@ static void stand_in(struct drive *d, const struct row *row, uint64_t bytes)
     if (live ? !resync_is_outside(&d->resync, row->space, first >> PAGE_SHIFT)
              : !claim(d, row, first >> PAGE_SHIFT, pages))
         return; /* It waits in a queue already, or cannot be had. */
+    resync_adopt(&d->resync, row->space, first >> PAGE_SHIFT);
     d->stand_ins++;
     domain_map(domain, first, STAND_IN_PHYS + first, pages << PAGE_SHIFT,
                PT_READ | PT_WRITE);
@@ -199,11 +200,20 @@ static void free_coherent(struct drive *d, const struct row *row)
 static void expire(struct drive *d, const struct row *row, enum flush_stage stage)
 {
     struct dma_domain *domain = d->machine.device[row->device].domain;
-    if (domain->policy->expire != NULL)
-        domain->policy->expire(domain, domain->policy_state, stage);
+    domain_expire(domain, stage);
 }
 
-/* What a drain gives back and no recorded call has queued was queued outside of them. */
+/* Whether no recorded call has queued the range; it is then handed out. */
+static bool was_queued_outside(struct drive *d, const struct row *row,
+                               const struct rec_range *f, bool mapped)
+{
+    if (resync_is_live(&d->resync, row->space, f->pfn))
+        return mapped || resync_is_outside(&d->resync, row->space, f->pfn);
+    return !mapped && claim(d, row, f->pfn, f->pages);
+}
+
+/* What a drain gives back and no recorded call has queued was queued outside of them, after
+ * it had been mapped by a recorded call or, likewise, outside. */
 static void queue_for(struct drive *d, const struct row *row)
 {
     struct dma_domain *domain = d->machine.device[row->device].domain;
@@ -212,13 +222,12 @@ static void queue_for(struct drive *d, const struct row *row)
         struct flush_range range  = { .iova  = f->pfn << PAGE_SHIFT,
                                       .bytes = f->pages << PAGE_SHIFT };
         const bool mapped         = pagetable_lookup(&domain->table, range.iova) != 0;
-        if (resync_is_live(&d->resync, row->space, f->pfn)
-                ? !mapped
-                : mapped || !claim(d, row, f->pfn, f->pages))
+        if (!was_queued_outside(d, row, f, mapped))
             continue; /* It is queued, or cannot have been. */
         if (mapped)
             domain_unmap(domain, &range);
-        domain->policy->unmap(domain, domain->policy_state, &range);
+        resync_adopt(&d->resync, row->space, f->pfn); /* Queueing may give it back. */
+        domain_retire(domain, &range);
         d->stand_ins++;
     }
 }
@@ -284,10 +293,8 @@ void drive_call(struct drive *d, uint32_t index)
 
 static void expire_all(struct dma_domain *domain)
 {
-    if (domain->policy->expire == NULL)
-        return;
-    domain->policy->expire(domain, domain->policy_state, FLUSH_INVALIDATE);
-    domain->policy->expire(domain, domain->policy_state, FLUSH_RELEASE);
+    domain_expire(domain, FLUSH_INVALIDATE);
+    domain_expire(domain, FLUSH_RELEASE);
 }
 
 /* Given back while nothing was recorded: a recorded call had mapped it, or it had queued it

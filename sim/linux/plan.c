@@ -101,13 +101,16 @@ static bool is_event(const struct maker *m, const struct event *e, const struct 
            && (space == NO_SPACE || row->space == NO_SPACE || row->space == space);
 }
 
-/* The events of a section from first on; moves *first over those that are taken. */
+/* The events of a section from first on; moves *first over those that are taken. Of one
+ * space the first with that address is the one, wherever it ran; which space it is, CPU and
+ * place have to tell, too. */
 static uint32_t find_event(struct maker *m, const struct row *a, uint32_t *first,
                            uint32_t end)
 {
     while (*first < end && m->event[*first].taken)
         (*first)++;
-    for (unsigned loosely = 0; loosely < 2; loosely++)
+    const bool known = m->plan->space_of[a->space] != NO_SPACE;
+    for (unsigned loosely = known; loosely < 2; loosely++)
         for (uint32_t i = *first; i < end && i - *first < LOOK_AHEAD; i++)
             if (is_event(m, &m->event[i], a, loosely != 0))
                 return i;
@@ -380,7 +383,8 @@ static void maker_free(struct maker *m)
 }
 
 void plan_make(struct plan *p, const struct recording *calls,
-               const struct recording *allocator, const uint32_t *order)
+               const struct recording *allocator, const uint32_t *order,
+               const uint8_t *excused)
 {
     struct maker m = { .plan = p, .r = calls, .a = allocator, .order = order };
     memset(p, 0, sizeof *p);
@@ -396,12 +400,16 @@ void plan_make(struct plan *p, const struct recording *calls,
     m.flushed    = zeroed(calls->rows, sizeof *m.flushed);
     m.drain      = no_rows(calls->rows);
     m.not_before = no_rows(calls->rows);
+    p->excused   = zeroed(calls->rows, sizeof *p->excused);
     find_drains(&m);
     if (allocator != NULL) {
         m.row_of   = no_rows(allocator->rows);
         m.event_of = no_rows(allocator->rows);
         list_events(&m);
         match(&m);
+        for (uint32_t i = 0; i < allocator->rows; i++)
+            if (m.row_of[i] != NO_ROW && excused[i] != 0)
+                p->excused[m.row_of[i]] = excused[i];
         emit_by_allocator(&m);
     }
     finish(&m, calls->rows);
@@ -411,6 +419,7 @@ void plan_make(struct plan *p, const struct recording *calls,
 void plan_free(struct plan *p)
 {
     free(p->step);
+    free(p->excused);
     memset(p, 0, sizeof *p);
 }
 
@@ -429,33 +438,63 @@ static int by_event(const void *a, const void *b)
     return x->row < y->row ? -1 : x->row > y->row;
 }
 
-void plan_line_order(const struct recording *calls, const struct recording *allocator,
-                     uint32_t *order)
+/* Sections stay where they are: only the rows of one are sorted. */
+static void sort_places(struct place *place, const struct recording *allocator)
 {
-    struct plan unused  = { .calls = calls, .allocator = allocator };
-    struct maker m      = { .plan = &unused, .r = calls, .a = allocator };
-    struct place *place = zeroed(allocator->rows, sizeof *place);
-    uint32_t event = 0, section = NO_ROW, from = 0;
-    memset(unused.space_of, NO_SPACE, sizeof unused.space_of);
-    m.timed    = zeroed(calls->rows, sizeof *m.timed);
-    m.cpu      = zeroed(calls->rows, sizeof *m.cpu);
-    m.row_of   = no_rows(allocator->rows);
-    m.event_of = no_rows(allocator->rows);
-    list_events(&m);
-    match(&m);
-    for (uint32_t i = 0; i < allocator->rows; i++) {
-        if (allocator->row[i].section != section) { /* Sections stay where they are. */
+    uint32_t from = 0;
+    for (uint32_t i = 1; i <= allocator->rows; i++)
+        if (i == allocator->rows
+            || allocator->row[i].section != allocator->row[from].section) {
             qsort(place + from, i - from, sizeof *place, by_event);
-            section = allocator->row[i].section;
-            from    = i;
-            event   = 0;
+            from = i;
         }
-        event    = m.event_of[i] == NO_ROW ? event : m.event_of[i];
+}
+
+static void place_rows(const struct maker *m, struct plan_lines *l)
+{
+    const struct recording *a = m->a;
+    struct place *place       = zeroed(a->rows, sizeof *place);
+    uint32_t event            = 0;
+    for (uint32_t i = 0; i < a->rows; i++) {
+        if (i > 0 && a->row[i].section != a->row[i - 1].section)
+            event = 0;
+        event    = m->event_of[i] == NO_ROW ? event : m->event_of[i];
         place[i] = (struct place){ i, event };
     }
-    qsort(place + from, allocator->rows - from, sizeof *place, by_event);
-    for (uint32_t i = 0; i < allocator->rows; i++)
-        order[i] = place[i].row;
+    sort_places(place, a);
+    for (uint32_t i = 0; i < a->rows; i++)
+        l->sequence[i] = place[i].row;
     free(place);
+}
+
+void plan_lines_find(struct plan_lines *l, const struct recording *calls,
+                     const struct recording *allocator)
+{
+    struct plan unused = { .calls = calls, .allocator = allocator };
+    struct maker m     = { .plan = &unused, .r = calls, .a = allocator };
+    memset(unused.space_of, NO_SPACE, sizeof unused.space_of);
+    m.timed     = zeroed(calls->rows, sizeof *m.timed);
+    m.cpu       = zeroed(calls->rows, sizeof *m.cpu);
+    m.row_of    = no_rows(allocator->rows);
+    m.event_of  = no_rows(allocator->rows);
+    l->sequence = zeroed(allocator->rows, sizeof *l->sequence);
+    l->cpu      = zeroed(allocator->rows, sizeof *l->cpu);
+    l->context  = zeroed(allocator->rows, sizeof *l->context);
+    list_events(&m);
+    match(&m);
+    place_rows(&m, l);
+    for (uint32_t i = 0; i < allocator->rows; i++) {
+        const struct row *row = m.row_of[i] == NO_ROW ? NULL : &calls->row[m.row_of[i]];
+        l->cpu[i]             = row == NULL ? allocator->row[i].cpu : row->cpu;
+        l->context[i]         = row == NULL ? '\0' : row->context;
+    }
     maker_free(&m);
+}
+
+void plan_lines_free(struct plan_lines *l)
+{
+    free(l->sequence);
+    free(l->cpu);
+    free(l->context);
+    memset(l, 0, sizeof *l);
 }

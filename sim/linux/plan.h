@@ -37,16 +37,26 @@ struct plan {
     uint32_t moved, outside; /* Rows whose place is not that of their line. */
     const struct recording *calls, *allocator; /* allocator: NULL without one. */
     uint8_t space_of[256]; /* The calls' name for each space of the allocator's. */
+    uint8_t *excused;      /* Of each call: enum resync_rule by which its place is. */
 };
 
-/* order: in which the allocator's calls happened. Without that recording, both NULL. */
+/* order: in which the allocator's calls happened; excused: of each, the rule by which that
+ * is not where its line stands. Without that recording, all three NULL. */
 void plan_make(struct plan *p, const struct recording *calls,
-               const struct recording *allocator, const uint32_t *order);
+               const struct recording *allocator, const uint32_t *order,
+               const uint8_t *excused);
 void plan_free(struct plan *p);
 
-/* The allocator's calls in the order of the lines of the calls that made them: order gets
- * each of its rows once. For a recording of the allocator whose own order was lost. */
-void plan_line_order(const struct recording *calls, const struct recording *allocator,
-                     uint32_t *order);
+/* What the lines of the calls say of the allocator's calls: of each row of its recording.
+ */
+struct plan_lines {
+    uint32_t
+        *sequence; /* The rows in the order of the lines of the calls that made them. */
+    uint8_t *cpu;  /* Where that line says that it ran. */
+    char *context; /* t, s or h; 0: no line is known. */
+};
+void plan_lines_find(struct plan_lines *l, const struct recording *calls,
+                     const struct recording *allocator);
+void plan_lines_free(struct plan_lines *l);
 
 #endif

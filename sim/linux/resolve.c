@@ -84,6 +84,63 @@ static unsigned device_of_id(const struct recording *r, const struct row *row)
     return NO_DEVICE;
 }
 
+/* ---- Domain ids
+ * ------------------------------------------------------------------------------
+ *
+ * A device that was handed to somebody else and back may find its domain under another id.
+ * An id is a name only: whatever comes later is renamed to the device's first one, or to an
+ * id that nobody has when that was another device's first. An id that is another device's
+ * at that time is left as it is, and will differ.
+ */
+struct names {
+    uint32_t first[REC_DEVICES_MAX], now[REC_DEVICES_MAX]; /* 0: not known. */
+    uint32_t highest;
+};
+
+static unsigned device_named(const struct recording *r, const struct names *n, uint32_t id)
+{
+    for (unsigned d = 0; d < r->devices; d++)
+        if (n->now[d] == id)
+            return d;
+    return NO_DEVICE;
+}
+
+static uint32_t name_for(const struct recording *r, struct names *n, uint32_t id)
+{
+    for (unsigned d = 0; d < r->devices; d++)
+        if (n->first[d] == id)
+            return ++n->highest;
+    return id;
+}
+
+static void rename_row(struct recording *r, struct names *n, const struct row *row)
+{
+    for (uint32_t i = row->inv.first; i < row->inv.first + row->inv.count; i++) {
+        struct rec_inv *inv = &r->inv[i];
+        if (inv->kind == INV_device || inv->kind == INV_global || inv->kind == INV_other)
+            continue;
+        unsigned device = device_named(r, n, inv->id);
+        if (device == NO_DEVICE && row->device != NO_DEVICE && !row->nested) {
+            device         = row->device;
+            n->now[device] = inv->id;
+            if (n->first[device] == 0)
+                n->first[device] = name_for(r, n, inv->id);
+        }
+        if (device != NO_DEVICE)
+            inv->id = n->first[device];
+    }
+}
+
+static void rename_ids(struct recording *r)
+{
+    struct names n = { 0 };
+    for (uint32_t i = 0; i < r->invs; i++)
+        if (r->inv[i].kind != INV_device && r->inv[i].id > n.highest)
+            n.highest = r->inv[i].id;
+    for (uint32_t i = 0; i < r->rows; i++)
+        rename_row(r, &n, &r->row[i]);
+}
+
 static void learn_id(struct recording *r, unsigned device, const struct row *row)
 {
     const struct rec_inv *inv = &r->inv[row->inv.first];
@@ -184,22 +241,47 @@ static unsigned matches(const struct recording *r, const struct pending *p,
     return found;
 }
 
-static void resolve_timer(struct recording *r, struct pending *pending, struct row *timer)
+/* The device most of whose waiting addresses the drain gives back; unknown: among those
+ * whose id is not known. */
+static unsigned device_waiting(const struct recording *r, const struct pending *pending,
+                               const struct row *timer, bool unknown)
 {
-    unsigned device = device_of_id(r, timer), most = 0;
-    for (unsigned d = 0; device == NO_DEVICE && d < r->devices; d++) {
+    unsigned device = NO_DEVICE, most = 0;
+    for (unsigned d = 0; d < r->devices; d++) {
         const unsigned found =
-            r->device[d].domain_id != 0 ? 0 : matches(r, &pending[d], timer);
+            unknown && r->device[d].domain_id != 0 ? 0 : matches(r, &pending[d], timer);
         if (found > most) {
-            most          = found;
-            timer->device = (uint8_t)d;
+            most   = found;
+            device = d;
         }
     }
+    return device;
+}
+
+/* The device's domain has another id since; it keeps the name that it has here. */
+static void rename_timer(struct recording *r, unsigned device, const struct row *timer)
+{
+    for (uint32_t i = 0; i < timer->inv.count; i++) {
+        struct rec_inv *inv = &r->inv[timer->inv.first + i];
+        if (inv->kind == INV_domain || inv->kind == INV_pasid)
+            inv->id = r->device[device].domain_id;
+    }
+}
+
+static void resolve_timer(struct recording *r, struct pending *pending, struct row *timer)
+{
+    unsigned device = device_of_id(r, timer);
+    if (device == NO_DEVICE)
+        device = device_waiting(r, pending, timer, true);
+    if (device == NO_DEVICE) {
+        device = device_waiting(r, pending, timer, false);
+        if (device != NO_DEVICE)
+            rename_timer(r, device, timer);
+    }
+    timer->device = (uint8_t)device;
+    learn_id(r, device, timer);
     if (device != NO_DEVICE)
-        timer->device = (uint8_t)device;
-    learn_id(r, timer->device, timer);
-    if (timer->device != NO_DEVICE)
-        pending[timer->device].count = 0;
+        pending[device].count = 0;
 }
 
 static void note_pending(struct pending *p, const struct row *row)
@@ -215,6 +297,7 @@ void recording_resolve(struct recording *r)
     struct pending *pending = calloc(REC_DEVICES_MAX, sizeof *pending);
     CHECK(pending != NULL);
     credit_descriptors(r);
+    rename_ids(r);
     learn_ids(r);
     for (uint32_t i = 0; i < r->rows; i++) {
         struct row *row = &r->row[i];

@@ -70,6 +70,13 @@ bool resync_is_outside(const struct resync *s, unsigned space, uint64_t pfn)
     return l != NULL && l->outside;
 }
 
+void resync_adopt(struct resync *s, unsigned space, uint64_t pfn)
+{
+    struct live_range *l = *find_live(s, space, pfn);
+    CHECK(l != NULL);
+    l->outside = false;
+}
+
 void resync_note_live(struct resync *s, unsigned space, uint64_t pfn, uint64_t granules)
 {
     struct live_range **first = bucket(s, space, pfn);

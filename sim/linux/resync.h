@@ -90,6 +90,8 @@ void resync_begin(struct resync *s, bool expects, uint64_t pfn, char path);
 /* Whether the address is handed out, and taking note that it is for another reason. */
 bool resync_is_live(const struct resync *s, unsigned space, uint64_t pfn);
 bool resync_is_outside(const struct resync *s, unsigned space, uint64_t pfn);
+/* A recorded call has it now. */
+void resync_adopt(struct resync *s, unsigned space, uint64_t pfn);
 void resync_note_live(struct resync *s, unsigned space, uint64_t pfn, uint64_t granules);
 
 /* The magazines were changed by other means: what was before cannot be done again. */

@@ -24,7 +24,9 @@ static const struct {
     { "lazy", { "recorded.policy=lazy" } },
     { "cm", { "recorded.cap=0xd2008c222f0686" } },
     { "aw39", { "recorded.cap=0xd2008c22260206" } },
+    { "aw48", { NULL } }, /* As the others have. */
     { "dac", { "linux.forcedac=1" } },
+    { "forcedac", { "linux.forcedac=1" } },
     { "ats", { "recorded.ecap=0xf46", "recorded.ats=1" } },
     { "ss", { "recorded.ecap=0x80000000f42" } },
     { "fs", { "recorded.cap=0x1d2008c222f0606", "recorded.ecap=0x880000000f42" } },

@@ -128,8 +128,11 @@ static void fill_list(struct scatterlist *list, struct page *page)
     sg_init_table(list, SHAPE_PIECES);
     for_each_sg(list, sg, SHAPE_PIECES, i)
     {
-        sg_set_page(sg, phys_to_page(page_to_phys(page) + (phys_addr_t)i * PAGE_SIZE),
-                    PAGE_SIZE, 0);
+        if (i == 0)
+            sg_set_buf(sg, phys_to_virt(page_to_phys(page)), PAGE_SIZE);
+        else
+            sg_set_page(sg, phys_to_page(page_to_phys(page) + (phys_addr_t)i * PAGE_SIZE),
+                        PAGE_SIZE, 0);
     }
 }
 
@@ -145,6 +148,25 @@ static size_t write_descriptors(struct scatterlist *list, unsigned count)
             bytes += sg_dma_len(sg);
     }
     return bytes;
+}
+
+/* The same bytes, as the CPU and as the device has them. */
+static int walk_table(struct sg_table *table)
+{
+    struct scatterlist *sg;
+    size_t here = 0, there = 0;
+    unsigned i;
+    for_each_sgtable_sg(table, sg, i)
+    {
+        if (virt_to_phys(sg_virt(sg)) != sg_phys(sg))
+            return -EINVAL;
+        here += sg->length;
+    }
+    for_each_sgtable_dma_sg(table, sg, i)
+    {
+        there += sg_dma_len(sg);
+    }
+    return here == SHAPE_BYTES && there == SHAPE_BYTES ? 0 : -EINVAL;
 }
 
 static int lists(struct device *dev, struct page *page)
@@ -166,6 +188,8 @@ static int lists(struct device *dev, struct page *page)
     const int error = dma_map_sgtable(dev, &table, DMA_FROM_DEVICE, 0);
     if (error != 0)
         return error;
+    if (walk_table(&table) != 0)
+        return -EINVAL;
     dma_sync_sgtable_for_cpu(dev, &table, DMA_FROM_DEVICE);
     dma_sync_sgtable_for_device(dev, &table, DMA_FROM_DEVICE);
     dma_unmap_sgtable(dev, &table, DMA_FROM_DEVICE, 0);
@@ -206,6 +230,31 @@ static int owned_memory(struct device *dev)
     dma_sync_single_for_cpu(dev, addr, PAGE_SIZE, DMA_BIDIRECTIONAL);
     dma_free_noncoherent(dev, PAGE_SIZE, memory, addr, DMA_BIDIRECTIONAL);
     return 0;
+}
+
+/* Descriptors, each 64-byte aligned, none across a page. */
+static int descriptors(struct device *dev)
+{
+    enum { BLOCKS = 70, BYTES = 192 };
+    struct dma_pool *pool = dma_pool_create("shapes", dev, BYTES, 64, PAGE_SIZE);
+    dma_addr_t addr[BLOCKS];
+    void *block[BLOCKS];
+    int error  = pool == NULL ? -ENOMEM : 0;
+    unsigned n = 0;
+    for (; error == 0 && n < BLOCKS; n++) {
+        block[n] = n % 2 == 0 ? dma_pool_alloc(pool, GFP_KERNEL, &addr[n])
+                              : dma_pool_zalloc(pool, GFP_KERNEL, &addr[n]);
+        if (block[n] == NULL)
+            break;
+        if (addr[n] % 64 != 0 || addr[n] % PAGE_SIZE + BYTES > PAGE_SIZE
+            || (n > 0 && addr[n] == addr[n - 1]))
+            error = -EINVAL;
+    }
+    error = error == 0 && n < BLOCKS ? -ENOMEM : error;
+    for (unsigned i = 0; i < n; i++)
+        dma_pool_free(pool, block[i], addr[i]);
+    dma_pool_destroy(pool);
+    return error;
 }
 
 /* A camera's frame: one range for it, and a view for the CPU. */
@@ -303,6 +352,7 @@ int driver_shapes_all(struct device *dev, phys_addr_t memory, phys_addr_t bar)
     error     = error != 0 ? error : lists(dev, phys_to_page(memory));
     error     = error != 0 ? error : rings(dev);
     error     = error != 0 ? error : owned_memory(dev);
+    error     = error != 0 ? error : descriptors(dev);
     error     = error != 0 ? error : frame(dev);
     error     = error != 0 ? error : request(dev, memory);
     return error != 0 ? error : on_demand(dev, memory);

@@ -9,6 +9,11 @@
 
 /* ---- Life ---------------------------------------------------------------------------- */
 
+static bool has_iommu(const struct kernel_rig *r)
+{
+    return r->hardware == RIG_VTD || r->hardware == RIG_RISCV;
+}
+
 static void reset(struct kernel_rig *r)
 {
     param_reset(&cpu_param_table, &r->cpu_config);
@@ -21,9 +26,13 @@ static void reset(struct kernel_rig *r)
     param_reset(&walker_param_table, &r->settings.walker);
     param_reset(&memport_param_table, &r->settings.memport);
     param_reset(&invq_param_table, &r->settings.invq);
+    param_reset(&faultq_param_table, &r->settings.faultq);
     param_reset(&vtd_param_table, &r->vtd);
+    param_reset(&riscv_param_table, &r->riscv);
+    param_reset(&extension_param_table, &r->extension_config);
     r->settings.arch     = &r->vtd;
     r->settings.write_ps = 90 * TIME_NS;
+    r->fake_format       = "vtdss";
     r->fake_levels       = 4;
     r->fake_leaf_sizes   = ptfmt_find("vtdss")->leaf_sizes;
 }
@@ -34,7 +43,11 @@ struct kernel_rig *kernel_rig_new(enum kernel_rig_hardware hardware)
     CHECK(r != NULL);
     reset(r);
     r->hardware = hardware;
-    r->cpus     = 1;
+    if (hardware == RIG_RISCV) {
+        r->settings.arch       = &r->riscv;
+        r->settings.iommu.arch = "riscv";
+    }
+    r->cpus = 1;
     kernel_rig_policy(r, "strict");
     return r;
 }
@@ -92,7 +105,7 @@ static void given_back(void *self, uint32_t space, uint64_t iova, uint64_t bytes
     struct kernel_rig *r        = self;
     const struct observer audit = audit_observer(&r->audit);
     note(r, EVENT_GIVEN_BACK, iova, iova + bytes - 1, false);
-    if (r->hardware == RIG_VTD)
+    if (has_iommu(r))
         audit.given_back(audit.self, space, iova, bytes, now);
 }
 
@@ -102,7 +115,7 @@ static void handed_out(void *self, uint32_t space, uint64_t iova, uint64_t bytes
     struct kernel_rig *r        = self;
     const struct observer audit = audit_observer(&r->audit);
     note(r, EVENT_HANDED_OUT, iova, iova + bytes - 1, false);
-    if (r->hardware == RIG_VTD)
+    if (has_iommu(r))
         audit.handed_out(audit.self, space, iova, bytes, now);
 }
 
@@ -111,7 +124,7 @@ static void table_freed(void *self, uint64_t pa, sim_time_t now)
     struct kernel_rig *r        = self;
     const struct observer audit = audit_observer(&r->audit);
     note(r, EVENT_TABLE_FREED, pa, pa, true);
-    if (r->hardware == RIG_VTD)
+    if (has_iommu(r))
         audit.table_freed(audit.self, pa, now);
 }
 
@@ -140,7 +153,7 @@ static void fake_tables(void *state, const struct pt_format **format, unsigned *
                         uint64_t *leaf_sizes)
 {
     const struct kernel_rig *r = state;
-    *format                    = ptfmt_find("vtdss");
+    *format                    = ptfmt_find(r->fake_format);
     *levels                    = r->fake_levels;
     *leaf_sizes                = r->fake_leaf_sizes;
 }
@@ -203,6 +216,16 @@ static void fake_flush_all(void *state, struct dma_domain *d)
     fake_flush(state);
 }
 
+static void fake_flush_spans(void *state, struct dma_domain *d,
+                             const struct flush_span *span, unsigned spans,
+                             const struct flush_how *how)
+{
+    (void)d;
+    for (unsigned i = 0; i < spans; i++)
+        note(state, EVENT_FLUSH_RANGE, span[i].first, span[i].last, how->tables);
+    fake_flush(state);
+}
+
 static const struct backend fake = {
     .name        = "fake",
     .summary     = "Writes down what it is asked",
@@ -214,6 +237,7 @@ static const struct backend fake = {
     .map_sync    = fake_map_sync,
     .flush_range = fake_flush_range,
     .flush_all   = fake_flush_all,
+    .flush_spans = fake_flush_spans,
 };
 
 /* ---- The registers, with a spy in front -------------------------------------------- */
@@ -241,7 +265,7 @@ static void window_write(void *self, uint32_t offset, uint64_t value, unsigned b
                          sim_time_t now)
 {
     struct kernel_rig *r = self;
-    if (offset == VTD_IQT)
+    if (r->hardware == RIG_VTD && offset == VTD_IQT)
         spy_on_tail(r, value >> VTD_IQ_ENTRY_LG2);
     iommu_mmio_ops.write(&r->iommu, offset, value, bytes, now);
 }
@@ -250,6 +274,8 @@ static uint64_t window_read(void *self, uint32_t offset, unsigned bytes, sim_tim
 {
     struct kernel_rig *r = self;
     const uint64_t value = iommu_mmio_ops.read(&r->iommu, offset, bytes, now);
+    if (r->hardware != RIG_VTD)
+        return value;
     r->status_reads += offset == VTD_FSTS;
     return offset == VTD_ECAP ? value & ~r->ecap_hidden : value;
 }
@@ -278,7 +304,7 @@ static void client_step(void *self, sim_time_t now)
 bool kernel_rig_reach(struct kernel_rig *r, uint64_t iova, unsigned access, uint64_t *pa)
 {
     struct cpu *cpu = cpu_this();
-    CHECK(r->hardware == RIG_VTD);
+    CHECK(has_iommu(r));
     cpu_sync(cpu);
     while (!iommu_ready(&r->iommu, r->client))
         kernel_rig_sleep_until(cpu->time + 100 * TIME_NS);
@@ -353,9 +379,10 @@ unsigned kernel_rig_tables(struct kernel_rig *r, const struct pagetable *t)
 
 /* ---- Failing allocations ----------------------------------------------------------- */
 
-static bool fails(void *self)
+static bool fails(void *self, const char *what)
 {
     struct kernel_rig *r = self;
+    (void)what;
     return ++r->allocations == r->fail_at;
 }
 
@@ -365,10 +392,6 @@ void kernel_rig_fail_at(struct kernel_rig *r, uint64_t nth)
     r->fail_at           = nth;
     r->kernel.fails      = fails;
     r->kernel.fails_self = r;
-    if (r->domain == NULL)
-        return;
-    r->domain->iova.fails      = fails;
-    r->domain->iova.fails_self = r;
 }
 
 bool kernel_rig_failed(const struct kernel_rig *r)
@@ -391,20 +414,23 @@ void kernel_rig_sleep_until(sim_time_t time)
 
 static void bring_up(struct kernel_rig *r)
 {
-    struct error error = { "" };
-    r->kernel.observer = (struct observer){ .self        = r,
-                                            .given_back  = given_back,
-                                            .handed_out  = handed_out,
-                                            .table_freed = table_freed };
+    struct error error  = { "" };
+    r->kernel.observer  = (struct observer){ .self        = r,
+                                             .given_back  = given_back,
+                                             .handed_out  = handed_out,
+                                             .table_freed = table_freed };
+    r->kernel.extension = r->hardware == RIG_VTD ? &r->extension_window : NULL;
     kernel_add_device(&r->kernel, &r->device, "device", RIG_REQUESTER);
     r->device.untrusted   = r->untrusted;
     r->device.noncoherent = r->noncoherent;
     r->policy             = flush_for_device(&r->device, r->policy);
     if (r->hardware == RIG_DIRECT)
         return;
-    r->backend       = r->hardware == RIG_VTD ? backend_find("vtd") : &fake;
+    r->backend       = r->hardware == RIG_VTD     ? backend_find("vtd")
+                       : r->hardware == RIG_RISCV ? backend_find("riscv")
+                                                  : &fake;
     r->backend_state = r;
-    if (r->hardware == RIG_VTD)
+    if (has_iommu(r))
         r->backend_state = r->backend->probe(&r->kernel, &r->window, &error);
     CHECK(r->backend_state != NULL);
     if (!r->policy->translates) {
@@ -431,13 +457,14 @@ static void leave_domain(struct kernel_rig *r)
 static void take_down(struct kernel_rig *r)
 {
     kernel_rig_fail_at(r, 0);
+    kernel_remove_device(&r->device);
     if (r->hardware == RIG_DIRECT)
         return;
     if (r->domain != NULL)
         leave_domain(r);
     else
         domain_detach_identity(r->backend, r->backend_state, &r->device);
-    if (r->hardware == RIG_VTD)
+    if (has_iommu(r))
         r->backend->remove(r->backend_state);
 }
 
@@ -464,14 +491,22 @@ static void build_hardware(struct kernel_rig *r)
     iommu_init(&r->iommu, &r->settings, &r->engine, NULL, &r->memory, &r->channel, 1);
     r->client_due = engine_add_block(&r->engine, "device", client_step, r);
     r->client = iommu_attach(&r->iommu, r->client_due, IOMMU_RESPONSES(&r->iommu), true);
-    audit_init(&r->audit, &r->iommu, r->policy->promise == PROMISE_NOTHING_STALE);
+    const struct audit_promise promise = { .kind =
+                                               r->policy->promise == PROMISE_NOTHING_STALE
+                                                   ? AUDIT_NOTHING_STALE
+                                                   : AUDIT_NONE };
+    audit_init(&r->audit, &r->iommu, &promise);
+    extension_init(&r->extension, &r->extension_config, r->policy->needs, &r->iommu,
+                   &r->memory, &r->engine);
+    mmio_init(&r->extension_window, &r->engine, "extension registers", &extension_mmio_ops,
+              &r->extension, 100 * TIME_NS);
 }
 
 static void build(struct kernel_rig *r, const struct sim_host *host)
 {
     memory_init(&r->memory);
     engine_init(&r->engine, host, true);
-    if (r->hardware == RIG_VTD)
+    if (has_iommu(r))
         build_hardware(r);
     for (unsigned i = 0; i < r->cpus; i++) {
         r->cpu_list[i] = &r->cpu[i];
@@ -484,9 +519,12 @@ static void build(struct kernel_rig *r, const struct sim_host *host)
 static void destroy(struct kernel_rig *r)
 {
     kernel_free(&r->kernel);
-    if (r->hardware == RIG_VTD) {
+    if (has_iommu(r)) {
+        audit_free(&r->audit);
         iommu_free(&r->iommu);
         mmio_free(&r->window);
+        mmio_free(&r->extension_window);
+        extension_free(&r->extension);
     }
     memory_free(&r->memory);
     engine_free(&r->engine);
@@ -501,7 +539,7 @@ static void check(struct kernel_rig *r)
         EXPECT(cpu_check(&r->cpu[i], &error));
     }
     EXPECT(stat_check(&kernel_stat_table, &r->kernel.stats, &error));
-    EXPECT(r->hardware != RIG_VTD || audit_check(&r->audit, &error));
+    EXPECT(!has_iommu(r) || audit_check(&r->audit, &error));
     EXPECT_TEXT(error.text, "");
     EXPECT_EQUAL(r->kernel.pages.out, 0);
     EXPECT_EQUAL(r->kernel.heap.out, 0);

@@ -2,10 +2,10 @@
 /*
  * kernel_rig - a booted kernel on simulated CPUs, for tests of the DMA API.
  *
- * Engine, memory, CPUs that each run the test's program, struct kernel, and one of three
+ * Engine, memory, CPUs that each run the test's program, struct kernel, and one of four
  * machines under it: none with an IOMMU; one with a fake backend, which writes down what it
  * is asked and whose flushes a test can delay; or a real struct iommu driven by
- * backend_vtd, with the test itself as the device.
+ * backend_vtd or backend_riscv, with the test itself as the device.
  *
  * CPU 0 brings everything up before the programs start and takes it down after the last has
  * returned; then nothing may be left, and every run asks that.
@@ -14,12 +14,14 @@
 #define SIM_TEST_KERNEL_RIG_H
 
 #include "dma_api/domain.h"
+#include "iommu_model/arch_riscv.h"
 #include "iommu_model/arch_vtd.h"
 #include "iommu_model/audit.h"
+#include "iommu_model/extension.h"
 #include "iommu_model/vtd_spec.h"
 #include "sim/base/barrier.h"
 
-enum kernel_rig_hardware { RIG_DIRECT, RIG_FAKE, RIG_VTD };
+enum kernel_rig_hardware { RIG_DIRECT, RIG_FAKE, RIG_VTD, RIG_RISCV };
 
 enum kernel_event_kind {
     EVENT_MAP_SYNC,
@@ -49,7 +51,7 @@ struct kernel_descriptor {
 };
 
 enum {
-    RIG_CPUS_MAX        = 8,
+    RIG_CPUS_MAX        = 16,
     RIG_EVENTS_MAX      = 8192,
     RIG_DESCRIPTORS_MAX = 8192,
     RIG_REQUESTER       = 0x28,
@@ -71,7 +73,9 @@ struct kernel_rig {
     struct cost_config cost;
     struct iommu_settings settings;
     struct vtd_config vtd;
+    struct riscv_config riscv;
     uint64_t ecap_hidden; /* Capabilities that the driver is not shown, from now on. */
+    const char *fake_format;
     unsigned fake_levels;
     uint64_t fake_leaf_sizes, fake_flush_cycles;
 
@@ -83,6 +87,9 @@ struct kernel_rig {
     struct kernel kernel;
     struct mmio_window window; /* Of the IOMMU's registers. */
     struct iommu iommu;
+    struct extension_config extension_config;
+    struct extension extension;
+    struct mmio_window extension_window;
     struct audit audit;
     const struct backend *backend;
     void *backend_state;
@@ -123,7 +130,8 @@ void kernel_rig_once(enum kernel_rig_hardware hardware, kernel_program *program)
 void kernel_rig_meet(struct kernel_rig *r); /* All CPUs: a barrier. */
 void kernel_rig_sleep_until(sim_time_t time);
 
-/* The device asks for a page; true, with the physical address, when it may. RIG_VTD. */
+/* The device asks for a page; true, with the physical address, when it may. RIG_VTD,
+ * RIG_RISCV. */
 bool kernel_rig_reach(struct kernel_rig *r, uint64_t iova, unsigned access, uint64_t *pa);
 
 /* What tables say, read from memory by nobody's code but this: permissions, 0 when nothing
@@ -135,8 +143,8 @@ unsigned kernel_rig_leaves(struct kernel_rig *r, const struct pagetable *t,
                            unsigned page_lg2);
 unsigned kernel_rig_tables(struct kernel_rig *r, const struct pagetable *t);
 
-/* The nth allocation from now on fails, counted from 1 (pages, address nodes and magazines
- * alike), and only it; 0: none does. */
+/* The nth allocation from now on fails, counted from 1 (whatever kernel_no_memory asks
+ * for), and only it; 0: none does. */
 void kernel_rig_fail_at(struct kernel_rig *r, uint64_t nth);
 bool kernel_rig_failed(const struct kernel_rig *r); /* Whether it has come so far. */
 

@@ -29,6 +29,7 @@ static const struct layer {
     { "sim/linux",
       { "sim/base/*", "sim/host/direct.h", "iommu_model/*_spec.h", "dma_api/*",
         "traces/source.h" } },
+    { "sim/tlm", { "sim/base/*", "iommu_model/*", "sim/app/preset.h" } },
     { "sim/app",
       { "sim/base/*", "sim/host/*", "iommu_model/*", "traces/*", "dma_api/*", "workloads/*",
         "sim/rtl/*", "sim/linux/*" } },
@@ -45,9 +46,13 @@ static const struct library {
     const char *header, *user;
 } library[] = {
     { "zlib.h", "traces/*" },
-    { "bsd/*", "dma_api/iova.h" },
+    { "bsd/*", "dma_api/*" },
+    { "zstd.h", "traces/unpack_zstd.c" },
+    { "lzma.h", "traces/unpack_xz.c" },
+    { "bzlib.h", "traces/unpack_bzip2.c" },
     { "systemc*", "sim/host/*.cpp" },
-    { "tlm*", "sim/host/*.cpp" },
+    { "systemc*", "sim/tlm/*" },
+    { "tlm*", "sim/tlm/*" },
     { "ucontext.h", "sim/host/direct.c" },
     { "popt.h", "sim/app/*" },
     { "jansson.h", "sim/app/*" },
@@ -55,6 +60,7 @@ static const struct library {
     { "libsmartcols/*", "sim/app/*" },
     { "openssl/*", "sim/app/*" },
     { "gtest/*", "sim/test/gtest_shim.cc" },
+    { "gtest/*", "sim/tlm/platform.cpp" },
 };
 
 static bool like(const char *pattern, const char *text)
@@ -64,7 +70,7 @@ static bool like(const char *pattern, const char *text)
 
 static bool is_test(const char *path)
 {
-    return like("*_test.c", path) || like("sim/test/*", path);
+    return like("*_test.c", path) || like("*_test.cpp", path) || like("sim/test/*", path);
 }
 
 /* Reports what is wrong at one line of one file, which is relative to the root. */
@@ -96,7 +102,7 @@ static unsigned each_file(const char *pattern, void (*visit)(const char *path))
 
 static unsigned each_source(void (*visit)(const char *path))
 {
-    static const char *const pattern[] = { "*.c", "*.h", "*.cc", "*.cpp" };
+    static const char *const pattern[] = { "*.c", "*.h", "*.cc", "*.cpp", "*.hpp" };
     unsigned files                     = 0;
     for (unsigned i = 0; i < LAYERS; i++)
         for (unsigned p = 0; p < sizeof pattern / sizeof pattern[0]; p++) {
@@ -205,9 +211,10 @@ TEST_CASE(layers, every_folder_with_sources_is_a_layer)
 
 static void check_language(const char *path)
 {
-    const bool cpp = like("*.cc", path) || like("*.cpp", path);
-    if (cpp && !like("sim/host/*.cpp", path) && strcmp(path, "sim/test/gtest_shim.cc") != 0)
-        complain(path, 1, "C++ belongs into sim/host only", path);
+    const bool cpp = like("*.cc", path) || like("*.[ch]pp", path);
+    if (cpp && !like("sim/host/*.cpp", path) && !like("sim/tlm/*.[ch]pp", path)
+        && strcmp(path, "sim/test/gtest_shim.cc") != 0)
+        complain(path, 1, "C++ belongs into sim/host and sim/tlm only", path);
 }
 
 TEST_CASE(layers, only_the_hosts_and_the_test_shim_are_cpp)
@@ -269,8 +276,9 @@ static void check_member(const char *path)
     member.defined = member.named = false;
     snprintf(member.symbol, sizeof member.symbol, "%.*s", (int)strcspn(file, "."), file);
     strcpy(member.name, member.symbol + strlen(member.family) + 1);
-    if (strcmp(member.family, "preset") == 0 || strcmp(member.family, "cmd") == 0)
-        /* Users type the names of machines and commands with dashes. */
+    if (strcmp(member.family, "preset") == 0 || strcmp(member.family, "cmd") == 0
+        || strcmp(member.family, "flush") == 0)
+        /* Users type the names of machines, commands and policies with dashes. */
         for (char *c = member.name; (c = strchr(c, '_')) != NULL;)
             *c = '-';
     each_line(path, look_for_definition);

@@ -156,6 +156,24 @@ static void segments_make(struct rng *rng, struct trace_record *r,
         r->bytes = 1 + (uint32_t)pick(rng, 1 << 17, TRACE_BYTES_MAX);
 }
 
+static void rdma_make(struct rng *rng, struct trace_record *r)
+{
+    const bool region = trace_op_is_region(r->op);
+    r->lba = r->queue = 0;
+    r->bytes          = region ? 0 : (uint32_t)pick(rng, 1 << 20, TRACE_MESSAGE_MAX + 1ull);
+    r->rdma           = (struct trace_rdma){
+                  .qp            = (uint32_t)pick(rng, 64, 1 << TRACE_QP_BITS),
+                  .peer          = (uint32_t)pick(rng, 2, TRACE_DEVICES_MAX),
+                  .peer_qp       = (uint32_t)pick(rng, 64, 1 << TRACE_QP_BITS),
+                  .key           = (uint32_t)pick(rng, 4096, UINT64_C(1) << 32),
+                  .address       = pick(rng, 1 << 30, UINT64_C(1) << 63),
+                  .local_key     = (uint32_t)pick(rng, 4096, UINT64_C(1) << 32),
+                  .local_address = pick(rng, 1 << 30, UINT64_C(1) << 63),
+    };
+    if (trace_op_registers(r->op))
+        r->rdma.region_bytes = 1 + pick(rng, 1 << 30, UINT64_C(1) << 62);
+}
+
 struct trace_record fixture_record(struct rng *rng, uint64_t *time_ns)
 {
     static struct trace_segment segment[TRACE_SEGMENTS_MAX];
@@ -172,7 +190,9 @@ struct trace_record fixture_record(struct rng *rng, uint64_t *time_ns)
     };
     if (rng_below(rng, 8) == 0)
         r.latency_ns = TRACE_LATENCY_UNKNOWN;
-    if (trace_op_moves_data(r.op))
+    if (trace_op_is_rdma(r.op))
+        rdma_make(rng, &r);
+    else if (trace_op_moves_data(r.op))
         segments_make(rng, &r, segment);
     else if (r.op != TRACE_FLUSH)
         r.bytes = (uint32_t)pick(rng, 1 << 20, UINT64_C(1) << 32);
@@ -189,9 +209,25 @@ static uint64_t mix(uint64_t digest, uint64_t value)
 
 uint64_t fixture_digest(uint64_t digest, const struct trace_record *r)
 {
-    const uint64_t field[] = { r->time_ns,        r->latency_ns, r->lba,   r->bytes, r->cpu,
-                               r->completion_cpu, r->device,     r->queue, r->depth, r->op,
-                               r->segment_count };
+    const uint64_t field[] = { r->time_ns,
+                               r->latency_ns,
+                               r->lba,
+                               r->bytes,
+                               r->cpu,
+                               r->completion_cpu,
+                               r->device,
+                               r->queue,
+                               r->depth,
+                               r->op,
+                               r->segment_count,
+                               r->rdma.qp,
+                               r->rdma.peer,
+                               r->rdma.peer_qp,
+                               r->rdma.key,
+                               r->rdma.address,
+                               r->rdma.region_bytes,
+                               r->rdma.local_key,
+                               r->rdma.local_address };
     for (size_t i = 0; i < sizeof field / sizeof field[0]; i++)
         digest = mix(digest, field[i]);
     for (uint32_t i = 0; i < r->segment_count; i++)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "traces/ftrace_window.h"
+#include "traces/window.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -8,13 +8,16 @@
 
 void window_init(struct window *window)
 {
-    memset(window, 0, sizeof *window);
+    /* Slots are begun when they are first used: most files never need them all. */
+    window->first = window->next = 0;
+    window->segments = window->flights = 0;
+    memset(window->cpu_flights, 0, sizeof window->cpu_flights);
 }
 
 void window_free(struct window *window)
 {
     /* A slot keeps its last request's segments until it is used again. */
-    for (uint32_t i = 0; i < WINDOW_REQUESTS_MAX; i++)
+    for (uint64_t i = 0; i < window->next && i < WINDOW_REQUESTS_MAX; i++)
         free((void *)window->request[i].record.segment);
 }
 
@@ -87,7 +90,8 @@ uint64_t window_issue(struct window *window, const struct trace_record *record,
 
     const uint64_t number    = window->next++;
     struct window_request *r = window_at(window, number);
-    free((void *)r->record.segment);
+    if (number >= WINDOW_REQUESTS_MAX)
+        free((void *)r->record.segment);
     *r = (struct window_request){ .record = *record, .key = key, .in_flight = true };
     r->record.segment_count = 0;
     window_set_segments(window, r, record->segment, record->segment_count);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * ftrace_window - the requests that have been issued but not yet handed out.
+ * window - the requests that have been issued but not yet handed out.
  *
  * Records leave in the order of their issue, each as soon as its completion is known, or
  * without it once the window is full or the file has ended.
  */
-#ifndef TRACES_FTRACE_WINDOW_H
-#define TRACES_FTRACE_WINDOW_H
+#ifndef TRACES_WINDOW_H
+#define TRACES_WINDOW_H
 
 #include <stddef.h>
 

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The fuzz targets of the importers as an ordinary test: a bounded number of mutated
+ * samples of each format, unpacked.
+ */
+#include <stdlib.h>
+
+#include "sim/fuzz/fuzz_reading.h"
+#include "sim/test/shim.h"
+#include "sim/test/trace_fixture.h"
+
+enum { KEPT_BYTES = 6000, ROUNDS = 60 };
+
+static struct fixture_bytes unpacked(const char *sample)
+{
+    struct trace_source *source;
+    struct error error;
+    struct fixture_bytes plain = { malloc(KEPT_BYTES), 0 };
+    CHECK(plain.data != NULL);
+    CHECK(trace_source_open(&source, fixture_sample(sample), &error));
+    const long got = trace_source_read(source, plain.data, KEPT_BYTES, &error);
+    CHECK(got > 0);
+    plain.bytes = (size_t)got;
+    trace_source_close(source);
+    return plain;
+}
+
+static void mutate(struct rng *rng, struct fixture_bytes *input)
+{
+    const size_t at   = rng_below(rng, (uint32_t)input->bytes);
+    const size_t left = input->bytes - at;
+    const size_t span = 1 + rng_below(rng, left < 24 ? (uint32_t)left : 24);
+    switch (rng_below(rng, 5)) {
+    case 0:
+        input->data[at] = (uint8_t)rng_next(rng);
+        break;
+    case 1:
+        input->data[at] = (uint8_t)(input->data[at] ^ 1u << rng_below(rng, 8));
+        break;
+    case 2:
+        memmove(input->data + at, input->data + at + span, left - span);
+        input->bytes -= span;
+        break;
+    case 3:
+        memset(input->data + at, rng_below(rng, 2) ? '9' : 0xff, span);
+        break;
+    default:
+        input->bytes = at + 1;
+    }
+}
+
+static void run(const char *sample, const char *format)
+{
+    struct rng rng             = rng_make(1, format);
+    struct fixture_bytes plain = unpacked(sample);
+    struct fixture_bytes input = { malloc(KEPT_BYTES), 0 };
+    CHECK(input.data != NULL);
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        input.bytes = plain.bytes;
+        memcpy(input.data, plain.data, plain.bytes);
+        for (uint32_t n = rng_below(&rng, 4); n > 0 && input.bytes > 2; n--)
+            mutate(&rng, &input);
+        read_twice(input.data, input.bytes, format);
+        read_twice(input.data, input.bytes, NULL);
+    }
+    fixture_free(input);
+    fixture_free(plain);
+}
+
+TEST_CASE(fuzz_import, mutated_samples_of_every_format_are_read_or_refused)
+{
+    static const char *const sample[][2] = {
+        { "version8.blktrace.0.gz", "blktrace" },
+        { "nvme-mixed.blkparse.txt.xz", "blkparse" },
+        { "nvme-mixed.iolog.gz", "fio" },
+        { "handmade.v2.iolog", "fio" },
+        { "handmade.msr.csv", "msr" },
+        { "handmade.systor.csv", "systor" },
+        { "handmade.alibaba.csv", "alibaba" },
+        { "handmade.tencent.csv", "tencent" },
+        { "handmade.spc.txt", "spc" },
+        { "wsrch.mqsim.txt.zst", "mqsim" },
+        { "rocksdb-ycsb-a.opencas.csv.bz2", "opencas" },
+        { "handmade.oracleGeneral.zst", "oraclegeneral" },
+        { "rdma-perftest.pcap.gz", "pcap" },
+        { "rdma-perftest.pcapng.gz", "pcap" },
+        { "nvmeof-read-64k.verbs.txt.gz", "verbs" },
+        { "handmade.ns3-flow.txt", "ns3" },
+        { "linux-nvme.events.txt.gz", "events" },
+        { "linux-nvme.calls.txt.gz", "oracle" },
+        { "nvme-randrw-mixed.trace-cmd.txt.xz", "ftrace" },
+    };
+    for (unsigned i = 0; i < sizeof sample / sizeof sample[0]; i++)
+        run(sample[i][0], sample[i][1]);
+    EXPECT(true); /* The properties are CHECKs in what was called. */
+}

@@ -1,0 +1,663 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// impl - between the module's sockets and the core.
+#include "sim/tlm/impl.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+namespace iovasim
+{
+// ---- Payloads
+
+Pool::~Pool()
+{
+    for (tlm::tlm_generic_payload *trans : all_) {
+        trans->clear_extension<Request>();
+        delete trans;
+    }
+}
+
+tlm::tlm_generic_payload &Pool::allocate()
+{
+    if (free_.empty()) {
+        all_.push_back(new tlm::tlm_generic_payload(this));
+        free_.push_back(all_.back());
+    }
+    tlm::tlm_generic_payload *trans = free_.back();
+    free_.pop_back();
+    trans->acquire();
+    return *trans;
+}
+
+void Pool::free(tlm::tlm_generic_payload *trans)
+{
+    trans->clear_extension<Request>(); // The initiator's.
+    trans->reset();
+    free_.push_back(trans);
+}
+
+// ---- Set-up
+
+Iommu::Impl::Impl(Iommu &m, unsigned ports)
+    : module(m), requester(ports, 0), registers("registers"), memory(m.memory, clock, wake),
+      tables(m.tables, clock, wake), port_view(ports)
+{
+    settings_init(&settings);
+    for (unsigned i = 0; i < ports; i++) {
+        port.push_back(std::make_unique<Port>(*this, i));
+        module.upstream[i].bind(*port[i]);
+    }
+    registers.register_b_transport(this, &Impl::register_access);
+    registers.register_transport_dbg(this, &Impl::register_debug);
+    memory.invalidate      = memory_invalidated;
+    memory.invalidate_self = this;
+}
+
+Iommu::Impl::~Impl()
+{
+    settings_free(&settings);
+}
+
+void Iommu::Impl::new_unit()
+{
+    unit =
+        std::make_unique<Unit>(settings, seed, static_cast<unsigned>(port.size()), *this);
+    generation++;
+}
+
+void Iommu::Impl::start()
+{
+    error e;
+    if (!clock.init())
+        SC_REPORT_FATAL(report_parameter,
+                        "expected a time resolution of 1 ps or a power of ten below");
+    if (!settings_check(&settings, &e))
+        SC_REPORT_FATAL(report_parameter, e.text);
+    new_unit();
+    if (module.reset.size() == 0)
+        return;
+    sc_core::sc_spawn_options options;
+    options.spawn_method();
+    options.dont_initialize();
+    options.set_sensitivity(&module.reset->value_changed_event());
+    sc_core::sc_spawn([this] { reset_moved(); }, "reset_moved", &options);
+    in_reset = module.reset->read();
+}
+
+// A core that has forgotten everything; what it was translating is answered with an error.
+void Iommu::Impl::reset_moved()
+{
+    const sim_time_t now = clock.now();
+    in_reset             = module.reset->read();
+    if (!in_reset)
+        return;
+    for (const auto &job : jobs_) {
+        if (job->trans == nullptr || job->answered || job->generation != generation)
+            continue;
+        job->answered = job->faulted = true;
+        job->status                  = tlm::TLM_GENERIC_ERROR_RESPONSE;
+        job->time                    = now;
+        job->answer.clear();
+        if (job->blocking)
+            job->done.notify();
+        else
+            note(now, What::translated, job.get());
+    }
+    status_writes_.clear();
+    record_writes_.clear();
+    new_unit();
+    revoke_all_ = true;
+    revoke();
+    schedule();
+}
+
+// ---- Time
+
+void Iommu::Impl::note(sim_time_t at, What what, Job *job, unsigned number)
+{
+    events_.insert({ at, { what, job, number } });
+}
+
+void Iommu::Impl::schedule()
+{
+    sim_time_t t = std::min(unit->next(), std::min(memory.next(), tables.next()));
+    if (!events_.empty())
+        t = std::min(t, events_.begin()->first);
+    if (t == TIME_NEVER)
+        return;
+    const sc_core::sc_time delay = clock.until(t);
+    if (delay == sc_core::SC_ZERO_TIME)
+        wake.notify(sc_core::SC_ZERO_TIME);
+    else
+        wake.notify(delay);
+}
+
+void Iommu::Impl::handle(const Event &event)
+{
+    switch (event.what) {
+    case What::accepted:
+        port[event.job->port]->request_accepted(*event.job);
+        return;
+    case What::translated:
+        port[event.job->port]->translated(*event.job);
+        return;
+    case What::completed:
+        port[event.job->port]->completed(*event.job);
+        return;
+    case What::response_free:
+        port[event.number]->response_free();
+        return;
+    case What::wire_up:
+    case What::wire_down:
+        module.interrupt[event.number]->write(event.what == What::wire_up);
+        return;
+    }
+}
+
+// In the last evaluation of a time that concerns the module: what others do in the same
+// picosecond comes first, as far as it comes in the first delta cycle.
+void Iommu::Impl::tick()
+{
+    const sim_time_t now = clock.now();
+    take_completions();
+    if (settled_ != now) {
+        settled_ = now;
+        wake.notify(sc_core::SC_ZERO_TIME);
+        return;
+    }
+    unit->advance(now);
+    revoke();
+    while (!events_.empty() && events_.begin()->first <= now) {
+        const Event event = events_.begin()->second;
+        events_.erase(events_.begin());
+        handle(event);
+    }
+    tables.pump(now);
+    memory.pump(now);
+    take_completions();
+    look();
+    schedule();
+}
+
+void Iommu::Impl::run_ahead(const Job &job, sim_time_t limit)
+{
+    while (!job.answered) {
+        const sim_time_t t = unit->next();
+        if (t > limit)
+            break;
+        unit->advance(t);
+        revoke();
+        carry_out_table_accesses();
+    }
+    look();
+}
+
+// ---- Jobs
+
+Job &Iommu::Impl::take_job()
+{
+    if (free_jobs_.empty()) {
+        jobs_.push_back(std::make_unique<Job>());
+        free_jobs_.push_back(jobs_.back().get());
+    }
+    Job &job = *free_jobs_.back();
+    free_jobs_.pop_back();
+    job.blocking = job.faulted = job.answered = false;
+    job.state                                 = Job::State::waiting;
+    job.status                                = tlm::TLM_OK_RESPONSE;
+    job.time                                  = 0;
+    job.generation                            = 0;
+    return job;
+}
+
+void Iommu::Impl::give_back(Job &job)
+{
+    job.trans = nullptr;
+    free_jobs_.push_back(&job);
+}
+
+CoreRequest Iommu::Impl::request_of(const tlm::tlm_generic_payload &trans,
+                                    unsigned number) const
+{
+    CoreRequest q{};
+    const auto *e = trans.get_extension<Request>();
+    q.requester   = e == nullptr ? requester[number] : e->requester;
+    q.access      = trans.is_write() ? PT_WRITE : PT_READ;
+    if (e == nullptr)
+        return q;
+    q.has_pasid  = e->has_pasid;
+    q.pasid      = e->has_pasid ? e->pasid : 0;
+    q.privileged = e->privileged;
+    if (e->execute && trans.is_read())
+        q.access = PT_READ | PT_EXECUTE;
+    return q;
+}
+
+// Narrow enough for the architecture.
+bool Iommu::Impl::good_identity(const CoreRequest &q) const
+{
+    const iommu_arch &a = *unit->model().arch;
+    return (q.requester & ~mask_lg2(a.requester_lg2)) == 0
+           && (q.pasid & ~mask_lg2(a.pasid_lg2)) == 0;
+}
+
+bool Iommu::Impl::own_identity(const CoreRequest &q, unsigned number) const
+{
+    return q.requester == requester[number] && !q.has_pasid && !q.privileged
+           && !(q.access & PT_EXECUTE);
+}
+
+void Iommu::Impl::translate(Job &job, const CoreRequest &request, sim_time_t at)
+{
+    std::vector<Piece *> train;
+    const std::uint64_t last = job.iova + (job.span - 1);
+    const std::size_t pages  = last / page_bytes - job.iova / page_bytes + 1;
+    job.piece.resize(pages);
+    job.answer.resize(pages);
+    job.left       = static_cast<unsigned>(pages);
+    job.generation = generation;
+    for (std::size_t i = 0; i < pages; i++) {
+        Piece &p       = job.piece[i];
+        p.request      = request;
+        p.request.iova = i == 0 ? job.iova : (job.iova / page_bytes + i) * page_bytes;
+        p.port         = job.port;
+        p.last         = i + 1 == pages;
+        p.job          = &job;
+        p.index        = static_cast<unsigned>(i);
+        train.push_back(&p);
+    }
+    PortView &v = port_view[job.port];
+    v.iova      = job.iova;
+    v.requests++;
+    v.under_way++;
+    unit->submit(train, at);
+}
+
+void Iommu::Impl::accepted(Piece *last, sim_time_t at)
+{
+    if (!last->job->blocking)
+        note(at, What::accepted, last->job);
+}
+
+void Iommu::Impl::answered(Piece *piece, const CoreAnswer &answer, sim_time_t at)
+{
+    Job &job                 = *piece->job;
+    job.answer[piece->index] = answer;
+    if (answer.outcome == XLATE_faulted) {
+        job.faulted = true;
+        job.status  = tlm::TLM_ADDRESS_ERROR_RESPONSE;
+    }
+    if (--job.left > 0)
+        return;
+    job.answered = true;
+    job.time     = at;
+    PortView &v  = port_view[job.port];
+    v.pa         = job.faulted ? 0 : job.answer[0].pa;
+    v.faulted    = job.faulted;
+    v.translations++;
+    v.under_way--;
+    if (!job.blocking)
+        note(at, What::translated, &job);
+    else if (clock.until(at) == sc_core::SC_ZERO_TIME)
+        job.done.notify();
+    else
+        job.done.notify(clock.until(at));
+}
+
+void Iommu::Impl::retire(const Job &job, sim_time_t at)
+{
+    if (job.generation != generation)
+        return;
+    for (const CoreAnswer &a : job.answer)
+        if (a.outcome != XLATE_faulted)
+            unit->retire(a.epoch, at);
+}
+
+bool Iommu::Impl::parts(const Job &job, std::vector<Part> &out) const
+{
+    const std::uint64_t length = job.trans->get_data_length();
+    for (std::size_t i = 0; i < job.answer.size(); i++) {
+        const std::uint64_t first  = job.piece[i].request.iova;
+        const std::uint64_t offset = first - job.iova;
+        const std::uint64_t bytes =
+            std::min(page_bytes - first % page_bytes, job.span - offset);
+        const std::uint64_t pa = job.answer[i].pa;
+        if (!out.empty() && out.back().pa + out.back().bytes == pa)
+            out.back().bytes += bytes;
+        else
+            out.push_back({ pa, offset, bytes });
+    }
+    if (job.span == length)
+        return true;
+    if (out.size() == 1) {
+        out[0].bytes = length; // It wraps within what was translated.
+        return true;
+    }
+    out.clear();
+    return false;
+}
+
+tlm::tlm_generic_payload &Iommu::Impl::payload_of(Job &job, const Part &part, bool whole)
+{
+    tlm::tlm_generic_payload &trans = *job.trans;
+    view.memory_address             = part.pa;
+    view.memory_requests++;
+    if (whole) {
+        trans.set_address(part.pa);
+        return trans;
+    }
+    tlm::tlm_generic_payload &t = pool.allocate();
+    t.set_command(trans.get_command());
+    t.set_address(part.pa);
+    t.set_data_ptr(trans.get_data_ptr() + part.offset);
+    t.set_data_length(static_cast<unsigned>(part.bytes));
+    t.set_streaming_width(static_cast<unsigned>(part.bytes));
+    t.set_byte_enable_ptr(nullptr);
+    t.set_response_status(tlm::TLM_INCOMPLETE_RESPONSE);
+    t.set_dmi_allowed(false);
+    if (auto *e = trans.get_extension<Request>())
+        t.set_extension(e);
+    if (trans.get_byte_enable_ptr() == nullptr)
+        return t;
+    auto *enables = new Enables;
+    for (std::uint64_t i = 0; i < part.bytes; i++)
+        enables->byte.push_back(
+            trans
+                .get_byte_enable_ptr()[(part.offset + i) % trans.get_byte_enable_length()]);
+    t.set_auto_extension(enables);
+    t.set_byte_enable_ptr(enables->byte.data());
+    t.set_byte_enable_length(static_cast<unsigned>(part.bytes));
+    return t;
+}
+
+// The first error of any part is the transaction's.
+void Iommu::Impl::part_done(Job &job, tlm::tlm_generic_payload &trans)
+{
+    tlm::tlm_response_status status = trans.get_response_status();
+    if (status == tlm::TLM_INCOMPLETE_RESPONSE) {
+        SC_REPORT_WARNING(report_protocol, "a target has left a response incomplete");
+        status = tlm::TLM_GENERIC_ERROR_RESPONSE;
+    }
+    if (job.status == tlm::TLM_OK_RESPONSE)
+        job.status = status;
+    if (&trans == job.trans)
+        return;
+    trans.release();
+}
+
+void Iommu::Impl::take_completions()
+{
+    for (const Initiator::Completion &c : memory.take_completed()) {
+        Job &job = *reinterpret_cast<Job *>(c.tag);
+        part_done(job, *c.trans);
+        job.time = std::max(job.time, c.at);
+        if (--job.left == 0)
+            note(job.time, What::completed, &job);
+    }
+    for (const Initiator::Completion &c : tables.take_completed())
+        table_access_done(*c.trans, *reinterpret_cast<TableAccess *>(c.tag), c.at);
+}
+
+// ---- Tables and queues
+
+void Iommu::Impl::send_table_access(TableAccess::Kind kind, unsigned place,
+                                    tlm::tlm_command command, std::uint64_t pa,
+                                    const void *data, std::uint32_t bytes, sim_time_t at)
+{
+    if (free_accesses_.empty()) {
+        accesses_.push_back(std::make_unique<TableAccess>());
+        free_accesses_.push_back(accesses_.back().get());
+    }
+    TableAccess &a = *free_accesses_.back();
+    free_accesses_.pop_back();
+    a = { kind, place, generation, std::vector<std::uint64_t>((bytes + 7) / 8), false, 0 };
+    if (data != nullptr)
+        std::memcpy(a.data.data(), data, bytes);
+    tlm::tlm_generic_payload &t = pool.allocate();
+    t.set_command(command);
+    t.set_address(pa);
+    t.set_data_ptr(reinterpret_cast<unsigned char *>(a.data.data()));
+    t.set_data_length(bytes);
+    t.set_streaming_width(bytes);
+    t.set_byte_enable_ptr(nullptr);
+    t.set_response_status(tlm::TLM_INCOMPLETE_RESPONSE);
+    t.set_dmi_allowed(false);
+    view.tables_address = pa;
+    view.tables_requests++;
+    if (kind == TableAccess::Kind::status)
+        status_writes_.push_back(&a);
+    else if (kind == TableAccess::Kind::record)
+        record_writes_.push_back(&a);
+    tables.send(t, reinterpret_cast<std::uintptr_t>(&a), at);
+}
+
+void Iommu::Impl::read(unsigned place, std::uint64_t pa, std::uint32_t words, sim_time_t at)
+{
+    send_table_access(TableAccess::Kind::read, place, tlm::TLM_READ_COMMAND, pa, nullptr,
+                      8 * words, at);
+}
+
+void Iommu::Impl::write(memport_write kind, std::uint64_t pa, const void *data,
+                        std::uint32_t bytes, sim_time_t at)
+{
+    send_table_access(kind == MEMPORT_STATUS ? TableAccess::Kind::status
+                                             : TableAccess::Kind::record,
+                      0, tlm::TLM_WRITE_COMMAND, pa, data, bytes, at);
+}
+
+void Iommu::Impl::writes_done(std::deque<TableAccess *> &queue, memport_write kind)
+{
+    while (!queue.empty() && queue.front()->done) {
+        unit->written(kind, queue.front()->at);
+        free_accesses_.push_back(queue.front());
+        queue.pop_front();
+    }
+}
+
+void Iommu::Impl::table_access_done(tlm::tlm_generic_payload &trans, TableAccess &a,
+                                    sim_time_t at)
+{
+    const bool good = trans.is_response_ok();
+    trans.release();
+    if (!good && a.kind != TableAccess::Kind::read)
+        SC_REPORT_WARNING(report_memory, "a write of the IOMMU's own was refused");
+    a.done = true;
+    a.at   = at;
+    if (a.generation != generation || a.kind == TableAccess::Kind::message) {
+        free_accesses_.push_back(&a);
+    } else if (a.kind == TableAccess::Kind::read) {
+        unit->arrived(a.place, good ? a.data : std::vector<std::uint64_t>(), at);
+        free_accesses_.push_back(&a);
+    } else if (a.kind == TableAccess::Kind::status) {
+        writes_done(status_writes_, MEMPORT_STATUS);
+    } else {
+        writes_done(record_writes_, MEMPORT_FAULT_RECORD);
+    }
+}
+
+void Iommu::Impl::carry_out_table_accesses()
+{
+    tlm::tlm_generic_payload *trans;
+    std::uint64_t tag;
+    sim_time_t at;
+    while (tables.take_unsent(&trans, &tag, &at)) {
+        sc_core::sc_time delay = clock.until(at);
+        module.tables->b_transport(*trans, delay);
+        table_access_done(*trans, *reinterpret_cast<TableAccess *>(tag), later(delay));
+    }
+}
+
+// A locked access: the base protocol has none, so it takes no time and goes the debugger's
+// way. The core has spent its cycles.
+bool Iommu::Impl::set_bits(std::uint64_t pa, std::uint64_t bits)
+{
+    std::uint64_t entry;
+    if (!peek(pa, 1, &entry))
+        return false;
+    entry |= bits;
+    tlm::tlm_generic_payload &t = pool.allocate();
+    t.set_write();
+    t.set_address(pa);
+    t.set_data_ptr(reinterpret_cast<unsigned char *>(&entry));
+    t.set_data_length(sizeof entry);
+    t.set_streaming_width(sizeof entry);
+    const bool good = module.tables->transport_dbg(t) == sizeof entry;
+    t.release();
+    if (!good)
+        SC_REPORT_WARNING(report_memory,
+                          "accessed and dirty bits could not be written: the "
+                          "target of tables has no debug transport");
+    return good;
+}
+
+bool Iommu::Impl::peek(std::uint64_t pa, std::uint32_t words, std::uint64_t *data)
+{
+    tlm::tlm_generic_payload &t = pool.allocate();
+    t.set_read();
+    t.set_address(pa);
+    t.set_data_ptr(reinterpret_cast<unsigned char *>(data));
+    t.set_data_length(8 * words);
+    t.set_streaming_width(8 * words);
+    const bool good = module.tables->transport_dbg(t) == 8 * words;
+    t.release();
+    return good;
+}
+
+void Iommu::Impl::interrupted(std::uint64_t address, std::uint32_t data, sim_time_t at)
+{
+    if (address != 0) {
+        send_table_access(TableAccess::Kind::message, 0, tlm::TLM_WRITE_COMMAND, address,
+                          &data, sizeof data, at);
+        return;
+    }
+    if (data >= module.interrupt.size() || module.interrupt[data].size() == 0)
+        return;
+    note(at, What::wire_up, nullptr, data);
+    note(at + settings.iommu.period_ps, What::wire_down, nullptr, data);
+}
+
+// ---- Direct memory
+
+void Iommu::Impl::invalidated(const inv_selector *selector)
+{
+    view.invalidations++;
+    if (selector == nullptr)
+        revoke_all_ = true;
+    else
+        revoked_.push_back(*selector);
+}
+
+void Iommu::Impl::revoke()
+{
+    while (revoke_all_ || !revoked_.empty()) {
+        std::vector<inv_selector> selectors;
+        selectors.swap(revoked_);
+        const bool all  = revoke_all_;
+        revoke_all_     = false;
+        const auto gone = [all, &selectors](const Grant &g) {
+            if (all)
+                return true;
+            for (const inv_selector &s : selectors)
+                if (!g.bypassed && inv_selects_space(&s, g.space)
+                    && (s.by_guest || (s.at_first_stage && (g.space & SPACE_STAGE_2))
+                        || (s.first <= g.page_last && g.page_first <= s.last)))
+                    return true;
+            return false;
+        };
+        for (const auto &p : port)
+            p->revoke(gone);
+    }
+}
+
+void Iommu::Impl::memory_invalidated(void *self, std::uint64_t first, std::uint64_t last)
+{
+    for (const auto &p : static_cast<Impl *>(self)->port)
+        p->revoke([first, last](const Grant &g) {
+            return g.pa <= last && first <= g.pa + (g.last - g.first);
+        });
+}
+
+// ---- Registers
+
+void Iommu::Impl::register_access(tlm::tlm_generic_payload &trans, sc_core::sc_time &delay)
+{
+    const unsigned bytes            = trans.get_data_length();
+    const std::uint64_t at          = trans.get_address();
+    std::uint64_t value             = 0;
+    tlm::tlm_response_status status = tlm::TLM_OK_RESPONSE;
+    trans.set_dmi_allowed(false);
+    if (in_reset)
+        status = tlm::TLM_GENERIC_ERROR_RESPONSE;
+    else if (!trans.is_read() && !trans.is_write())
+        status = trans.get_command() == tlm::TLM_IGNORE_COMMAND
+                     ? tlm::TLM_OK_RESPONSE
+                     : tlm::TLM_COMMAND_ERROR_RESPONSE;
+    else if (trans.get_byte_enable_ptr() != nullptr)
+        status = tlm::TLM_BYTE_ENABLE_ERROR_RESPONSE;
+    else if ((bytes != 4 && bytes != 8) || trans.get_streaming_width() < bytes)
+        status = tlm::TLM_BURST_ERROR_RESPONSE;
+    else if (trans.get_data_ptr() == nullptr)
+        status = tlm::TLM_GENERIC_ERROR_RESPONSE;
+    else if (at % bytes != 0 || at >= unit->window_bytes()
+             || bytes > unit->window_bytes() - at)
+        status = tlm::TLM_ADDRESS_ERROR_RESPONSE;
+    trans.set_response_status(status);
+    if (status != tlm::TLM_OK_RESPONSE || trans.get_command() == tlm::TLM_IGNORE_COMMAND)
+        return;
+
+    const auto offset = static_cast<std::uint32_t>(at);
+    if (tlm::tlm_global_quantum::instance().get() == sc_core::SC_ZERO_TIME
+        && delay != sc_core::SC_ZERO_TIME) {
+        sc_core::wait(delay);
+        delay = sc_core::SC_ZERO_TIME;
+    }
+    const sim_time_t when = later(delay);
+    while (unit->next() < when && when > clock.now()) { // Run ahead.
+        unit->advance(unit->next());
+        carry_out_table_accesses();
+    }
+    if (trans.is_write()) {
+        std::memcpy(&value, trans.get_data_ptr(), bytes);
+        unit->write_register(offset, value, bytes, when);
+    } else {
+        value = unit->read_register(offset, bytes, when);
+        std::memcpy(trans.get_data_ptr(), &value, bytes);
+    }
+    delay += clock.time(settings.tlm.register_cycles * settings.iommu.period_ps);
+    revoke();
+    look();
+    schedule();
+}
+
+// Reads have no effect; there is nothing for a debugger to write.
+unsigned Iommu::Impl::register_debug(tlm::tlm_generic_payload &trans)
+{
+    const std::uint64_t first = trans.get_address();
+    unsigned done             = 0;
+    if (!trans.is_read() || trans.get_data_ptr() == nullptr || unit == nullptr)
+        return 0;
+    while (done < trans.get_data_length() && first < unit->window_bytes()
+           && first + done < unit->window_bytes()) {
+        const std::uint64_t at = first + done;
+        const std::uint64_t value =
+            unit->peek_register(static_cast<std::uint32_t>(at & ~3ull));
+        trans.get_data_ptr()[done++] = static_cast<unsigned char>(value >> 8 * (at & 3));
+    }
+    return done;
+}
+
+// ---- What is shown
+
+void Iommu::Impl::look()
+{
+    const iommu &m     = unit->model();
+    view.queue_head    = m.invq.head;
+    view.queue_tail    = m.invq.tail;
+    view.walks         = m.walks_active;
+    view.slots         = m.late_count;
+    view.faults        = m.stats.translation_faulted;
+    view.iotlb_entries = m.iotlb.stats.entry_filled - m.iotlb.stats.entry_evicted
+                         - m.iotlb.stats.entry_invalidated;
+}
+} // namespace iovasim

@@ -1,0 +1,470 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The module's manners: parameters, statuses, hostile initiators, quantum, reset,
+// interrupts, several instances, waveforms.
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+#include <gtest/gtest.h>
+#include <sstream>
+#include <unistd.h>
+
+#include "sim/tlm/platform.hpp"
+
+namespace iovasim
+{
+namespace
+{
+constexpr std::uint64_t base  = UINT64_C(0x40000000);
+constexpr std::uint64_t there = UINT64_C(0x80000000);
+
+void simple_world(Bench &b)
+{
+    for (unsigned i = 0; i < 4; i++) // Pages 2 and 3 follow each other in memory, too.
+        b.world.map(0, base + i * 4096, there + (i < 2 ? 7 - i : i) * 4096,
+                    PT_READ | PT_WRITE);
+}
+
+tlm::tlm_response_status status_of(Bench &b, tlm::tlm_generic_payload &t)
+{
+    b.requester[0]->blocking(t);
+    const tlm::tlm_response_status s = t.get_response_status();
+    return s;
+}
+
+// ---- Parameters
+
+TEST(Parameters, are_set_by_the_names_of_the_command_line)
+{
+    simulate([] {
+        Bench b("riscv-zdl", "riscv", 1);
+        EXPECT_EQ(b.iommu.get("iommu.arch"), "riscv");
+        EXPECT_EQ(b.iommu.get("iommu.inflight"), "1");
+        b.iommu.set("iotlb.sets", "8");
+        b.iommu.set_clock_period(sc_core::sc_time(2, sc_core::SC_NS));
+        EXPECT_EQ(b.iommu.get("iotlb.sets"), "8");
+        EXPECT_EQ(b.iommu.get("iommu.period_ps"), "2000");
+        for (const std::string &key : b.iommu.parameters()) {
+            const std::string value = b.iommu.get(key);
+            b.iommu.set(key, value);
+            EXPECT_EQ(b.iommu.get(key), value) << key;
+        }
+        EXPECT_GT(b.iommu.parameters().size(), 60u);
+        EXPECT_GT(b.iommu.statistics().size(), 40u);
+        sc_core::sc_start(sc_core::SC_ZERO_TIME);
+        EXPECT_EQ(b.iommu.statistic("iotlb.lookup"), 0u);
+    });
+}
+
+std::string error_of(const std::function<void()> &act)
+{
+    try {
+        act();
+    } catch (const sc_core::sc_report &r) {
+        EXPECT_STREQ(r.get_msg_type(), report_parameter);
+        return r.get_msg();
+    }
+    return "no error";
+}
+
+TEST(Parameters, say_what_is_wrong)
+{
+    simulate([] {
+        Bench b("", "vtd", 1);
+        EXPECT_NE(error_of([&] { b.iommu.set("iotlb.sets", "7"); }).find("iotlb.sets"),
+                  std::string::npos);
+        EXPECT_NE(
+            error_of([&] { b.iommu.set("nvme.queues", "1"); }).find("no such parameter"),
+            std::string::npos);
+        EXPECT_NE(error_of([&] { b.iommu.set_preset("none"); }).find("none"),
+                  std::string::npos);
+        EXPECT_NE(error_of([&] { b.iommu.set_requester(9, 1); }).find("9"),
+                  std::string::npos);
+        EXPECT_NE(error_of([&] { b.iommu.get("iotlb.nothing"); }).find("iotlb.nothing"),
+                  std::string::npos);
+        EXPECT_NE(error_of([&] { b.iommu.statistic("iotlb.lookup"); }).find("before"),
+                  std::string::npos);
+        sc_core::sc_start(sc_core::SC_ZERO_TIME);
+        EXPECT_NE(error_of([&] { b.iommu.set("iotlb.sets", "8"); }).find("before"),
+                  std::string::npos);
+        EXPECT_NE(error_of([&] { b.iommu.statistic("iotlb.nothing"); }).find("no such"),
+                  std::string::npos);
+        EXPECT_EQ(b.iommu.get("iotlb.sets"), "16");
+    });
+}
+
+// ---- Transactions of every shape
+
+TEST(Shapes, pages_byte_enables_and_streaming)
+{
+    simulate([] {
+        Bench b("", "vtd", 1);
+        simple_world(b);
+        thread([&] {
+            b.enable();
+            // Over two pages that lie apart in memory, every third byte.
+            unsigned char enable[] = { 0xff, 0, 0 };
+            auto &w                = b.pool.make(true, base + 4000, 200);
+            for (unsigned i = 0; i < 200; i++)
+                w.get_data_ptr()[i] = static_cast<unsigned char>(i + 1);
+            w.set_byte_enable_ptr(enable);
+            w.set_byte_enable_length(3);
+            EXPECT_EQ(status_of(b, w), tlm::TLM_OK_RESPONSE);
+            EXPECT_EQ(w.get_address(), base + 4000);
+            for (unsigned i = 0; i < 200; i++) {
+                const std::uint64_t iova = base + 4000 + i;
+                unsigned char got;
+                memory_read(&b.memory.contents, b.world.find(0, iova)->pa + iova % 4096,
+                            &got, 1);
+                EXPECT_EQ(got, i % 3 == 0 ? i + 1 : 0u) << i;
+            }
+            w.release();
+            // A stream of 8 bytes stays where it is.
+            auto &s = b.pool.make(true, base + 0x10, 32);
+            s.set_streaming_width(8);
+            s.get_data_ptr()[31] = 0x5a;
+            EXPECT_EQ(status_of(b, s), tlm::TLM_OK_RESPONSE);
+            unsigned char got;
+            memory_read(&b.memory.contents, b.world.find(0, base)->pa + 0x17, &got, 1);
+            EXPECT_EQ(got, 0x5a);
+            s.release();
+            // A stream over two pages: together in memory, and apart.
+            auto &j = b.pool.make(false, base + 3 * 4096 - 4, 64);
+            j.set_streaming_width(8);
+            EXPECT_EQ(status_of(b, j), tlm::TLM_OK_RESPONSE);
+            j.release();
+            auto &a = b.pool.make(false, base + 4096 - 4, 64);
+            a.set_streaming_width(8);
+            EXPECT_EQ(status_of(b, a), tlm::TLM_BURST_ERROR_RESPONSE);
+            a.release();
+            // One page of two is not mapped: nothing is written.
+            auto &f             = b.pool.make(true, base + 4 * 4096 - 1, 2);
+            f.get_data_ptr()[0] = 0x77;
+            EXPECT_EQ(status_of(b, f), tlm::TLM_ADDRESS_ERROR_RESPONSE);
+            memory_read(&b.memory.contents, there + 3 * 4096 + 4095, &got, 1);
+            EXPECT_EQ(got, 0);
+            f.release();
+            EXPECT_EQ(b.iommu.statistic("iommu.translation_faulted"), 1u);
+        });
+        sc_core::sc_start();
+        b.expect_clean();
+    });
+}
+
+// ---- Whoever sends nonsense is answered
+
+void nonsense(tlm::tlm_generic_payload &t, std::mt19937 &random)
+{
+    static unsigned char enable[4] = { 0xff, 0, 0xff, 0xff };
+    const auto any                 = [&random] { return static_cast<unsigned>(random()); };
+    if (any() % 3 == 0)
+        t.set_address(UINT64_MAX - any() % 8000);
+    if (any() % 5 == 0)
+        t.set_command(static_cast<tlm::tlm_command>(any() % 5));
+    if (any() % 5 == 0)
+        t.set_streaming_width(any() % 3 ? any() % 4 : any());
+    if (any() % 5 == 0) {
+        t.set_byte_enable_ptr(enable);
+        t.set_byte_enable_length(any() % 5);
+        if (t.get_byte_enable_length() > 4)
+            t.set_byte_enable_length(4);
+    }
+    if (any() % 10 == 0)
+        t.set_data_length(0);
+    if (auto *e = t.get_extension<Request>()) {
+        e->requester  = any() % 2 ? any() : 0;
+        e->has_pasid  = any() % 2;
+        e->pasid      = any() >> any() % 32;
+        e->privileged = any() % 2;
+        e->execute    = any() % 2;
+    }
+}
+
+class Hostile : public testing::TestWithParam<const char *>
+{
+};
+
+TEST_P(Hostile, initiators_do_not_crash_the_platform)
+{
+    const std::string arch = GetParam();
+    simulate([&arch] {
+        sc_core::sc_report_handler::set_actions(report_protocol, sc_core::SC_DO_NOTHING);
+        sc_core::sc_report_handler::set_actions(report_memory, sc_core::SC_DO_NOTHING);
+        Bench b("", arch, 2, arch == "riscv" ? 2 : 0);
+        unsigned answered = 0;
+        thread([&] {
+            std::mt19937 random(1);
+            b.enable();
+            simple_world(b);
+            for (unsigned i = 0; i < 4000; i++) {
+                auto &t = b.pool.make(random() % 2, base + random() % 32768,
+                                      1 + static_cast<unsigned>(random() % 9000));
+                nonsense(t, random);
+                sc_core::sc_time delay(random() % 4, sc_core::SC_NS);
+                tlm::tlm_dmi dmi;
+                tlm::tlm_phase phase =
+                    random() % 3
+                        ? tlm::tlm_phase(tlm::BEGIN_REQ)
+                        : tlm::tlm_phase(random() % 2 ? tlm::END_RESP : tlm::END_REQ);
+                auto &socket = b.checker[random() % 2]->out; // Behind the checker.
+                switch (random() % 5) {
+                case 0:
+                    socket->get_direct_mem_ptr(t, dmi);
+                    t.release();
+                    break;
+                case 1:
+                    if (t.get_data_length() < 10000)
+                        socket->transport_dbg(t);
+                    t.release();
+                    break;
+                case 2: // Nobody ever ends its response: its reference stays.
+                    answered +=
+                        socket->nb_transport_fw(t, phase, delay) == tlm::TLM_COMPLETED;
+                    break;
+                default:
+                    socket->b_transport(t, delay);
+                    EXPECT_NE(t.get_response_status(), tlm::TLM_INCOMPLETE_RESPONSE);
+                    answered++;
+                    t.release();
+                }
+            }
+        });
+        sc_core::sc_start();
+        EXPECT_GT(answered, 2000u);
+    });
+}
+
+TEST_P(Hostile, drivers_do_not_crash_the_platform)
+{
+    const std::string arch = GetParam();
+    simulate([&arch] {
+        sc_core::sc_report_handler::set_actions(report_protocol, sc_core::SC_DO_NOTHING);
+        sc_core::sc_report_handler::set_actions(report_memory, sc_core::SC_DO_NOTHING);
+        Bench b("", arch, 1, 0);
+        b.memory.last = UINT64_C(0x4000000); // Most tables will lie nowhere.
+        thread([&] {
+            std::mt19937 random(2);
+            const auto any = [&random] { return static_cast<unsigned>(random()); };
+            for (unsigned round = 0; round < 3000; round++) {
+                if (round % 500 == 0)
+                    b.enable();
+                const unsigned bytes = any() % 9 ? 4u << any() % 2 : any() % 20 + 1;
+                auto &t              = b.pool.make(any() % 4 != 0,
+                                      any() % 3 ? any() % 0x100 : any() % 0x1100, bytes);
+                for (unsigned k = 0; k < bytes; k++)
+                    t.get_data_ptr()[k] =
+                        static_cast<unsigned char>(any() % 3 == 0 ? any()
+                                                   : any() % 2    ? 0
+                                                                  : 1u << any() % 8);
+                nonsense(t, random);
+                if (any() % 4)
+                    t.set_address(t.get_address() & 0xffc);
+                if (any() % 3)
+                    b.cpu.blocking(t);
+                else
+                    b.cpu.socket->transport_dbg(t);
+                t.release();
+                for (unsigned k = 0; k < 8; k++) // Tables and queues of random bits.
+                    memory_write64(&b.memory.contents, any() % 0x8000000 & ~7u,
+                                   (std::uint64_t{ any() } << 32 | any()) >> any() % 64);
+                auto &d = b.pool.make(any() % 2, any() % 0x10000, 64);
+                d.get_extension<Request>()->requester = any() % 3;
+                b.requester[0]->blocking(d);
+                d.release();
+            }
+        });
+        sc_core::sc_start();
+        EXPECT_EQ(b.pool.out, 0u);
+    });
+}
+
+INSTANTIATE_TEST_SUITE_P(Of, Hostile, testing::Values("vtd", "riscv"));
+
+// ---- Time
+
+// The time that 200 accesses take from a single initiator.
+sc_core::sc_time accesses(Bench &b, const sc_core::sc_time &q)
+{
+    b.enable();
+    sc_core::wait(1, sc_core::SC_US);
+    sc_core::sc_time delay       = sc_core::SC_ZERO_TIME;
+    const sc_core::sc_time begun = sc_core::sc_time_stamp();
+    for (unsigned i = 0; i < 200; i++) {
+        auto &t                       = b.pool.make(i % 2, base + i % 4 * 4096, 64);
+        const sc_core::sc_time stood  = sc_core::sc_time_stamp();
+        const sc_core::sc_time before = stood + delay;
+        const sc_core::sc_time room =
+            tlm::tlm_global_quantum::instance().compute_local_quantum();
+        b.requester[0]->socket->b_transport(t, delay);
+        EXPECT_TRUE(t.is_response_ok());
+        EXPECT_GE(sc_core::sc_time_stamp() + delay, before);
+        // A hit that ends before the quantum does, does not wait; beyond it, it must.
+        if (i > 8 && before + sc_core::sc_time(10, sc_core::SC_NS) <= stood + room) {
+            EXPECT_EQ(sc_core::sc_time_stamp(), stood);
+        }
+        if (before > stood + room) {
+            EXPECT_GE(sc_core::sc_time_stamp(), before);
+        }
+        t.release();
+        if (delay >= q) {
+            sc_core::wait(delay);
+            delay = sc_core::SC_ZERO_TIME;
+        }
+    }
+    sc_core::wait(delay);
+    return sc_core::sc_time_stamp() - begun;
+}
+
+// Alone on a platform the decoupled time is the exact one.
+TEST(Quantum, is_respected_and_exact_for_one_initiator)
+{
+    for (const unsigned quantum : { 0u, 100u, 1000u, 100000u })
+        simulate([quantum] {
+            Bench b("", "vtd", 1);
+            simple_world(b);
+            const sc_core::sc_time q(quantum, sc_core::SC_NS);
+            tlm::tlm_global_quantum::instance().set(q);
+            thread([&] {
+                EXPECT_EQ(accesses(b, q), sc_core::sc_time(11588, sc_core::SC_NS));
+            });
+            sc_core::sc_start();
+            b.expect_clean();
+        });
+}
+
+// ---- Reset and interrupts
+
+TEST(Reset, forgets_everything_and_answers_what_was_under_way)
+{
+    simulate([] {
+        sc_core::sc_signal<bool, sc_core::SC_MANY_WRITERS> line("line");
+        Bench b("", "riscv", 1);
+        b.iommu.reset.bind(line);
+        simple_world(b);
+        unsigned errors = 0;
+        thread([&] {
+            b.enable();
+            for (unsigned i = 0; i < 3; i++) {
+                auto &t = b.pool.make(false, base + i * 4096, 64);
+                b.requester[0]->blocking(t);
+                errors += t.get_response_status() == tlm::TLM_GENERIC_ERROR_RESPONSE;
+                EXPECT_TRUE(i > 0 || t.is_response_ok());
+                t.release();
+            }
+            line.write(false);
+            sc_core::wait(1, sc_core::SC_US);
+            EXPECT_EQ(b.read_register(RISCV_DDTP, 8), 0u);
+            EXPECT_EQ(b.iommu.statistic("iommu.translation"), 0u);
+            b.enable();
+            auto &t = b.pool.make(false, base, 64);
+            EXPECT_EQ(status_of(b, t), tlm::TLM_OK_RESPONSE);
+            t.release();
+        });
+        thread([&] {
+            sc_core::wait(400, sc_core::SC_NS); // In the second translation.
+            line.write(true);
+        });
+        sc_core::sc_start();
+        EXPECT_EQ(errors, 2u);
+        b.expect_clean();
+    });
+}
+
+TEST(Interrupts, by_message_and_by_wire)
+{
+    simulate([] {
+        sc_core::sc_signal<bool> wire("wire");
+        Bench b("", "riscv", 1);
+        b.iommu.set("riscv.wired_interrupts", "1");
+        b.iommu.interrupt[0].bind(wire);
+        simple_world(b);
+        unsigned pulses = 0;
+        sc_core::sc_spawn_options options;
+        options.spawn_method();
+        options.dont_initialize();
+        options.set_sensitivity(&wire.posedge_event());
+        sc_core::sc_spawn([&] { pulses++; }, "pulse", &options);
+        thread([&] {
+            b.enable();
+            const std::uint64_t address = UINT64_C(0x2000000);
+            b.write_register({ RISCV_FQCSR, RISCV_QUEUE_ENABLE | RISCV_QUEUE_IE, 4 });
+            b.write_register({ RISCV_MSI_CFG, address, 8 });
+            b.write_register({ RISCV_MSI_CFG + 8, 0x55, 4 });
+            b.write_register({ RISCV_MSI_CFG + 12, 0, 4 });
+            for (unsigned i = 0; i < 2; i++) {
+                auto &t = b.pool.make(false, 0x1000, 8); // Not mapped.
+                EXPECT_EQ(status_of(b, t), tlm::TLM_ADDRESS_ERROR_RESPONSE);
+                t.release();
+                sc_core::wait(1, sc_core::SC_US);
+                EXPECT_EQ(memory_read32(&b.memory.contents, address), 0x55u);
+                EXPECT_EQ(pulses, i);
+                b.write_register({ RISCV_FCTL, RISCV_FCTL_WSI, 4 });
+                b.write_register({ RISCV_IPSR, 0xf, 4 });
+            }
+        });
+        sc_core::sc_start();
+        b.expect_clean();
+    });
+}
+
+// ---- Several, and what they show
+
+TEST(Instances, do_not_know_of_each_other)
+{
+    simulate([] {
+        struct Alone {
+            explicit Alone(const char *name, const char *arch)
+                : memory(sc_core::sc_gen_unique_name("memory"), 2),
+                  world(memory.contents, arch, 0, 1), iommu(name),
+                  requester(sc_core::sc_gen_unique_name("requester")),
+                  cpu(sc_core::sc_gen_unique_name("cpu"))
+            {
+                iommu.set("iommu.arch", arch);
+                iommu.set("riscv.msi_flat", "0");
+                requester.socket.bind(iommu.upstream[0]);
+                iommu.memory.bind(memory.port[0]->socket);
+                iommu.tables.bind(memory.port[1]->socket);
+                cpu.socket.bind(iommu.registers);
+            }
+            TestMemory memory;
+            World world;
+            Iommu iommu;
+            Requester requester, cpu;
+            TestPool pool;
+        } one("one", "vtd"), two("two", "riscv");
+        const std::string vcd        = "/tmp/iovasim_tlm_" + std::to_string(getpid());
+        sc_core::sc_trace_file *file = sc_core::sc_create_vcd_trace_file(vcd.c_str());
+        one.iommu.trace(file);
+        two.iommu.trace(file);
+        one.world.map(0, base, there, PT_READ | PT_WRITE);
+        two.world.map(0, base, there + 4096, PT_READ | PT_WRITE);
+        for (Alone *a : { &one, &two })
+            thread([a, &one] {
+                for (const World::Write &w : a->world.enable()) {
+                    auto &t = a->pool.make(true, w.offset, w.bytes);
+                    std::memcpy(t.get_data_ptr(), &w.value, w.bytes);
+                    a->cpu.blocking(t);
+                    t.release();
+                }
+                auto &t             = a->pool.make(true, base, 4);
+                t.get_data_ptr()[0] = a == &one ? 1 : 2;
+                a->requester.blocking(t);
+                EXPECT_TRUE(t.is_response_ok());
+                t.release();
+            });
+        sc_core::sc_start();
+        sc_core::sc_close_vcd_trace_file(file);
+        EXPECT_EQ(memory_read32(&one.memory.contents, there), 1u);
+        EXPECT_EQ(memory_read32(&two.memory.contents, there + 4096), 2u);
+        std::ifstream in(vcd + ".vcd");
+        std::stringstream text;
+        text << in.rdbuf();
+        EXPECT_NE(text.str().find("pa"), std::string::npos);
+        // The translated address of each, as a binary value change.
+        EXPECT_NE(text.str().find("b10000000000000000000000000000000 "), std::string::npos);
+        EXPECT_NE(text.str().find("b10000000000000000001000000000000 "), std::string::npos);
+        std::remove((vcd + ".vcd").c_str());
+    });
+}
+} // namespace
+} // namespace iovasim

@@ -1,0 +1,55 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# package_test.sh ROOT BUILD - installs the package into an empty prefix, builds the example
+# platform with CMake and with pkg-config as a user would, runs both and looks into the
+# waveform for a translation from socket to socket.
+set -euo pipefail
+root=$1 build=$2
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+fail() {
+    echo "package_test: $*" >&2
+    exit 1
+}
+
+binary() {
+    local bits=
+    for ((n = $1; n > 0; n /= 2)); do bits=$((n % 2))$bits; done
+    echo "$bits"
+}
+
+# check DIRECTORY: runs the example there.
+check() {
+    (cd "$1" && SYSTEMC_DISABLE_COPYRIGHT_MESSAGE=1 timeout 60 ./platform >out.txt) ||
+        fail "the example in $1 failed: $(tail -n 5 "$1/out.txt")"
+    grep -Eq '^loosely timed, VT-d: +[1-9][0-9]* good, [1-9][0-9]* refused$' "$1/out.txt" ||
+        fail "unexpected: $(cat "$1/out.txt")"
+    grep -Eq '^approximately timed, RISC-V: +[1-9][0-9]* good, [1-9][0-9]* refused' "$1/out.txt" ||
+        fail "unexpected: $(cat "$1/out.txt")"
+    # I/O virtual addresses on the way in, physical ones on the way out.
+    for range in 0x40000000 0x800000 0xa00000; do # Of 16 KiB each.
+        grep -Eq "^b$(binary $((range >> 14)))[01]{14} " "$1/platform.vcd" ||
+            fail "no address of $range in the waveform"
+    done
+    for name in vtd.upstream_0.iova vtd.memory.address riscv.upstream_0.pa; do
+        leaf=${name##*.}
+        grep -q "$leaf" "$1/platform.vcd" || fail "no $leaf in the waveform"
+    done
+}
+
+cmake --install "$build" --prefix "$work/prefix" --component package >"$work/install.log"
+example=$root/docs/examples/platform
+cmake -S "$example" -B "$work/cmake" -DCMAKE_PREFIX_PATH="$work/prefix" >"$work/log" 2>&1 &&
+    cmake --build "$work/cmake" >>"$work/log" 2>&1 || fail "CMake: $(tail -n 20 "$work/log")"
+check "$work/cmake"
+
+mkdir "$work/make"
+cp "$example"/{Makefile,platform.cpp,driver.c,driver.h} "$work/make"
+pc=$(dirname "$(find "$work/prefix" -name iovasim.pc)")
+PKG_CONFIG_PATH=$pc make -s -C "$work/make" >"$work/log" 2>&1 ||
+    fail "make: $(tail -n 20 "$work/log")"
+check "$work/make"
+cmp "$work/cmake/out.txt" "$work/make/out.txt" || fail "the two builds differ"
+cat "$work/make/out.txt"

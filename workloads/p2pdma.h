@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * p2pdma - memory of another PCI device, and how this device reaches it.
+ *
+ * The names are those of linux/pci-p2pdma.h. Which memory belongs to a peer, the caller
+ * says: windows of physical addresses, each with the way to it.
+ */
+#ifndef WORKLOADS_P2PDMA_H
+#define WORKLOADS_P2PDMA_H
+
+#include "dma_api/dma-mapping.h"
+
+enum pci_p2pdma_map_type {
+    PCI_P2PDMA_MAP_UNKNOWN = 0,
+    PCI_P2PDMA_MAP_NONE,             /* Ordinary memory. */
+    PCI_P2PDMA_MAP_NOT_SUPPORTED,    /* There is no way. */
+    PCI_P2PDMA_MAP_BUS_ADDR,         /* Below one switch: by bus address, past the IOMMU. */
+    PCI_P2PDMA_MAP_THRU_HOST_BRIDGE, /* Through the IOMMU, as registers. */
+};
+
+struct p2pdma_window {
+    phys_addr_t first, last;
+    enum pci_p2pdma_map_type map;
+    uint64_t bus_off; /* Bus address less physical address. */
+};
+
+/* windows NULL: every page is ordinary memory. map and bus_off: of the page last seen. */
+struct pci_p2pdma_map_state {
+    const struct p2pdma_window *windows;
+    unsigned count;
+    enum pci_p2pdma_map_type map;
+    uint64_t bus_off;
+};
+
+enum pci_p2pdma_map_type pci_p2pdma_state(struct pci_p2pdma_map_state *state,
+                                          struct device *dev, const struct page *page);
+
+static inline dma_addr_t pci_p2pdma_bus_addr_map(const struct pci_p2pdma_map_state *state,
+                                                 phys_addr_t paddr)
+{
+    return paddr + state->bus_off;
+}
+
+#endif
