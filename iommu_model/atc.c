@@ -414,7 +414,7 @@ static uint32_t await_reads(struct atc *t, const struct port_invalidation *i)
         if (s->state != ATC_SENT)
             continue;
         left--;
-        if (s->request.kind != PORT_READ || !goes_by(s, i))
+        if (s->request.kind != PORT_READ || (s->waited_by >> i->itag & 1) || !goes_by(s, i))
             continue;
         s->waited_by |= UINT32_C(1) << i->itag;
         reads++;
@@ -426,18 +426,20 @@ static void invalidate(struct atc *t, const struct port_invalidation *i)
 {
     struct atc_invalidation *v  = &t->invalidation[i->itag];
     const struct inv_selector s = selector(i);
-    CHECK(!v->in_use);
     if (!t->config.keeps) {
         iotlb_invalidate(&t->cache, &s);
         flush_requests(t, i);
         take_back(t, i);
     }
-    *v = (struct atc_invalidation){ .in_use  = true,
-                                    .left    = t->config.keeps ? 0 : await_reads(t, i),
+    /* A tag comes again before its answer when the IOMMU has given the first up: one answer
+     * is for both. */
+    const uint32_t left = v->in_use ? v->left : 0;
+    t->invalidations += !v->in_use;
+    *v = (struct atc_invalidation){ .in_use = true,
+                                    .left = t->config.keeps ? 0 : left + await_reads(t, i),
                                     .arrived = t->now,
                                     .due     = t->now + t->config.answer_ns * TIME_NS };
     t->stats.invalidation_waited += v->left > 0;
-    t->invalidations++;
 }
 
 static void read_over(struct atc *t, struct atc_slot *s)
