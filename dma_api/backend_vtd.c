@@ -262,9 +262,9 @@ static void submit_all(struct vtd_driver *v, const struct vtd_descriptor *d, uin
         count(v->kernel, d[i]);
     const int error = submit(v, d, n);
     if (error == -ETIMEDOUT)
-        kernel_warn_once(v->kernel, "invalidation queue: a device that is gone");
+        kernel_warn(v->kernel, "invalidation queue: a device that is gone");
     else if (error != 0)
-        kernel_warn_once(v->kernel, "invalidation queue: descriptor refused");
+        kernel_warn(v->kernel, "invalidation queue: descriptor refused");
 }
 
 static void submit_one(struct vtd_driver *v, struct vtd_descriptor d)

@@ -80,7 +80,7 @@ void dma_free_attrs(struct device *dev, size_t size, void *cpu_addr, dma_addr_t 
                     unsigned long attrs)
 {
     if (cpu_this()->irq_off != 0)
-        kernel_warn_once(dev->kernel, "dma_free_attrs: interrupts are off");
+        kernel_warn(dev->kernel, "dma_free_attrs: interrupts are off");
     if (cpu_addr == NULL)
         return;
     if (dma_debug_on(dev)) {

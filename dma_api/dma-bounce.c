@@ -163,7 +163,7 @@ void dma_bounce_unlink(struct device *dev, struct dma_iova_state *state, size_t 
         const uint64_t room    = granule - (addr & (granule - 1));
         const phys_addr_t phys = iommu_dma_lookup(dev->domain, addr);
         if (phys == 0) {
-            kernel_warn_once(dev->kernel, "dma_iova_unlink: nothing is linked there");
+            kernel_warn(dev->kernel, "dma_iova_unlink: nothing is linked there");
             return;
         }
         n = size - done < room ? size - done : room;

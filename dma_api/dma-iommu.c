@@ -161,7 +161,7 @@ void iommu_dma_unmap_phys(struct device *dev, dma_addr_t addr, size_t size,
         /* For bounce buffers and cache maintenance, whether there are any or not. */
         phys = iommu_dma_lookup(d, addr);
         if (phys == 0) {
-            kernel_warn_once(d->kernel, "unmap: nothing is mapped there");
+            kernel_warn(d->kernel, "unmap: nothing is mapped there");
             return;
         }
         if (!(attrs & DMA_ATTR_SKIP_CPU_SYNC))
@@ -202,8 +202,12 @@ static bool try_alloc(struct device *dev, struct dma_iova_state *state, phys_add
     struct kernel *k = dev->kernel;
     if (!dev->dma_iommu || k->release < LINUX_6_18 || policy_serves(dev->domain, size))
         return false;
-    if (size == 0 || size & DMA_IOVA_USE_SWIOTLB) {
-        kernel_warn_once(k, "dma_iova_try_alloc: no size, or too large");
+    if (size == 0) {
+        kernel_warn_once(k, "dma_iova_try_alloc: no size");
+        return false;
+    }
+    if (size & DMA_IOVA_USE_SWIOTLB) {
+        kernel_warn_once(k, "dma_iova_try_alloc: the size is too large");
         return false;
     }
     const uint64_t offset = phys & domain_granule_mask(dev->domain);

@@ -262,7 +262,7 @@ bool domain_unmap(struct dma_domain *d, struct flush_range *range)
     const uint64_t unmapped    = pagetable_unmap(&d->table, range->iova, range->bytes,
                                                  &range->tables, &range->leaf_lg2);
     if (unmapped != range->bytes)
-        kernel_warn_once(d->kernel, "unmap: not what was mapped");
+        kernel_warn(d->kernel, "unmap: not what was mapped");
     if (d->kernel->plant_reuse != 0 && --d->kernel->plant_reuse == 0)
         plant_reuse(d, range);
     cpu_own(cpu, owner);

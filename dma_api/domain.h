@@ -28,6 +28,7 @@ struct dma_domain {
     struct iova_domain iova;
     uint64_t aperture_last;
     struct lock tag_lock; /* Held over a flush, as Linux's cache_lock. */
+    bool unmanaged;       /* Its addresses are the caller's (dma_api/iommu.h). */
     struct device *device[DOMAIN_DEVICES_MAX];
     unsigned devices;
 };

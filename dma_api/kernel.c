@@ -175,9 +175,27 @@ void kernel_pages_put(struct kernel *k, phys_addr_t phys, unsigned order)
     p->out -= UINT64_C(1) << order;
 }
 
-bool kernel_warn_once(struct kernel *k, const char *text)
+void kernel_warn(struct kernel *k, const char *text)
 {
     k->last_warning = text;
     k->stats.warning++;
-    return true;
+}
+
+static bool warned_before(const struct kernel *k, const char *text)
+{
+    for (unsigned i = 0; i < k->warned_count; i++)
+        if (strcmp(k->warned[i], text) == 0)
+            return true;
+    return false;
+}
+
+void kernel_warn_once(struct kernel *k, const char *text)
+{
+    if (warned_before(k, text)) {
+        k->stats.warning_repeated++;
+        return;
+    }
+    CHECK(k->warned_count < KERNEL_WARNINGS_MAX);
+    k->warned[k->warned_count++] = text;
+    kernel_warn(k, text);
 }

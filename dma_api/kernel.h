@@ -116,7 +116,8 @@
     S(bounce_full,      bounce_full, "buffers", "Bounce buffers that were not to be had")           \
     S(bounce_byte,      bounce_byte, "bytes", "Copied into and out of bounce buffers")              \
     S(sync,             sync,    "calls", "dma_sync_* calls that had work to do")                   \
-    S(warning,          warning, "warnings", "One-time warnings")                                   \
+    S(warning,          warning, "warnings", "Warnings in the kernel log: one-time ones once")      \
+    S(warning_repeated, warning_repeated, "warnings", "One-time warnings that had been given before") \
     S(finding,          finding, "findings", "What linux.dma_debug has found wrong")
 /* clang-format on */
 
@@ -139,7 +140,7 @@ enum linux_release { LINUX_6_12, LINUX_6_18, LINUX_7_3 };
 /* ---- Pages
  * --------------------------------------------------------------------------------- */
 
-enum { KERNEL_ORDERS = 20, KERNEL_WINDOWS_MAX = 16 };
+enum { KERNEL_ORDERS = 20, KERNEL_WINDOWS_MAX = 16, KERNEL_WARNINGS_MAX = 64 };
 
 /* Page frames that the kernel hands out for its own use, by power of two. The region lies
  * far above the addresses of recorded buffers. */
@@ -178,8 +179,10 @@ struct kernel {
     unsigned windows;
     struct observer observer;
     struct kernel_stats stats;
-    const char *last_warning; /* Text of the newest one-time warning, for tests. */
-    struct dma_debug *debug;  /* NULL: off. */
+    const char *last_warning;                /* Text of the newest warning, for tests. */
+    const char *warned[KERNEL_WARNINGS_MAX]; /* The one-time ones that were given. */
+    unsigned warned_count;
+    struct dma_debug *debug; /* NULL: off. */
     /* Is told each finding of it, one line; may be NULL. */
     void (*finding)(void *self, const char *text);
     void *finding_self;
@@ -240,7 +243,10 @@ phys_addr_t kernel_pages_get(struct kernel *k, unsigned order);
 phys_addr_t kernel_pages_get_zeroed(struct kernel *k, unsigned order);
 void kernel_pages_put(struct kernel *k, phys_addr_t phys, unsigned order);
 
-/* A one-time warning: what Linux says with WARN_ON_ONCE. Returns true, as the condition. */
-bool kernel_warn_once(struct kernel *k, const char *text);
+/* A warning that is given each time: what Linux says with WARN_ON. */
+void kernel_warn(struct kernel *k, const char *text);
+/* One that is given the first time only: WARN_ON_ONCE. Each place has a text of its own,
+ * which is what tells it from the others. */
+void kernel_warn_once(struct kernel *k, const char *text);
 
 #endif

@@ -272,7 +272,11 @@ static int map_check(const struct pagetable *t, uint64_t iova, phys_addr_t phys,
                      uint64_t bytes, unsigned prot)
 {
     const unsigned input = pt_input_lg2(t->format, t->levels);
-    if (!(prot & (PT_READ | PT_WRITE)) || bytes == 0)
+    if (!(prot & (PT_READ | PT_WRITE))) {
+        kernel_warn(t->kernel, "map: neither read nor write");
+        return -EINVAL;
+    }
+    if (bytes == 0)
         return -EINVAL;
     if (iova + bytes - 1 < iova)
         return -EOVERFLOW;

@@ -354,7 +354,7 @@ phys_addr_t swiotlb_map(struct device *dev, phys_addr_t original, size_t size,
     if (first == NO_SLOT) {
         k->stats.bounce_full++;
         if (!(attrs & DMA_ATTR_NO_WARN))
-            kernel_warn_once(k, "swiotlb: no bounce buffer is free");
+            kernel_warn(k, "swiotlb: no bounce buffer is free");
         return DMA_MAPPING_ERROR;
     }
     k->stats.bounce++;

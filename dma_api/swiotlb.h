@@ -31,7 +31,7 @@ bool swiotlb_holds(const struct kernel *k, phys_addr_t phys);
 
 /*
  * A bounce buffer for size bytes at original, with their copy in it; DMA_MAPPING_ERROR: all
- * are in use (a one-time warning, unless DMA_ATTR_NO_WARN). It begins at a multiple of
+ * are in use (a warning, unless DMA_ATTR_NO_WARN). It begins at a multiple of
  * align_mask + 1, apart from the bits of original below it that the device's
  * min_align_mask has.
  */

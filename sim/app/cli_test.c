@@ -28,9 +28,10 @@ static void expect_refusal(const char *arguments, int status, const char *part)
 
 TEST_CASE(cli, every_command_explains_itself)
 {
-    static const char *const command[] = {
-        "", "replay", "compare", "trace", "params", "presets", "policies", "formats", "linux-check"
-    };
+    static const char *const command[] = { "",        "replay",   "trace",   "params",
+                                           "presets", "policies", "formats", "linux-check",
+                                           "export",  "gate",     "diff",    "suite",
+                                           "sweep",   "query",    "compare" };
     char arguments[64];
     for (unsigned i = 0; i < sizeof command / sizeof command[0]; i++) {
         snprintf(arguments, sizeof arguments, "%s --help", command[i]);
@@ -73,6 +74,12 @@ TEST_CASE(cli, wrong_words_get_one_clear_line)
     expect_refusal("replay " SINGLE " --json ''", 2, "--json: expected a file");
     expect_refusal("replay " SINGLE " --progress maybe", 2, "--progress");
     expect_refusal("params nothing-like-it", 2, "nothing matches");
+    expect_refusal("replay " SINGLE " --format csv", 2, "expected NAME=FILE");
+    expect_refusal("replay " SINGLE " --format xls=@/x", 2,
+                   "expected one of baseline, bencher,");
+    expect_refusal("export @/a.json", 2, "expected --format NAME");
+    expect_refusal("export --format csv", 2, "expected one result");
+    expect_refusal("export @/none.json --format csv", 3, "none.json: cannot open");
     expect_refusal("linux-check", 2, "expected one folder");
     expect_refusal("linux-check /nowhere/at/all", 2, "/nowhere/at/all");
     expect_refusal("linux-check @SAMPLE/", 2, "found none");
@@ -166,6 +173,32 @@ TEST_CASE(cli, tables_fit_eighty_columns)
     EXPECT_EQUAL(r.status, 0);
     for (char *line = strtok(r.out, "\n"); line != NULL; line = strtok(NULL, "\n"))
         EXPECT(strlen(line) <= 80);
+}
+
+TEST_CASE(cli, reports_are_written_beside_the_table_and_by_export_alike)
+{
+    program_run(&r, "replay " SINGLE " --limit 30 --json @/x.json --format csv=@/x.csv "
+                    "--format junit=@/x.xml");
+    EXPECT_EQUAL(r.status, 0);
+    EXPECT_HAS(r.out, "cycles per I/O");
+    size_t bytes, again;
+    char *first = program_file(program_path("x.csv"), &bytes);
+    program_run(&r, "export @/x.json --format csv -o @/y.csv");
+    EXPECT_EQUAL(r.status, 0);
+    char *second = program_file(program_path("y.csv"), &again);
+    REQUIRE(first != NULL && second != NULL);
+    EXPECT_TEXT(second, first);
+    free(first);
+    free(second);
+    EXPECT_EQUAL(program_files("x.xml"), 1);
+    program_run(&r, "export @/x.json --format csv");
+    EXPECT_EQUAL(r.status, 0);
+    EXPECT_HAS(r.out, "workload,preset,policy,api,cpus,seed,ios,");
+    program_run(&r, "replay " SINGLE " --limit 30 --format openmetrics=-");
+    EXPECT(strncmp(r.out, "# TYPE iovasim_ios gauge\n", 25) == 0); /* And no table. */
+    program_run(&r, "export");
+    EXPECT_EQUAL(r.status, 0);
+    EXPECT_HAS(r.out, "google-benchmark  ");
 }
 
 static unsigned times(const char *text, const char *word)

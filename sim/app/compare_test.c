@@ -95,12 +95,12 @@ TEST_CASE(compare, mistakes_get_one_clear_line)
     expect_refusal("compare " MIXED " --api all", 2, "--api: expected iova");
     expect_refusal("compare " MIXED " --preset foo", 2, "preset 'foo'");
     expect_refusal("compare " MIXED " --set attacker.strategy=x", 2, "attacker.strategy");
-    expect_refusal("compare " MIXED " --plot @/x.png", 2, "ends in .svg");
-    expect_refusal("compare " MIXED " --plot @/no/x.svg", 2, "cannot write");
+    expect_refusal("compare " MIXED " --plot @/refused.png", 2, "ends in .svg");
+    expect_refusal("compare " MIXED " --plot @/no/refused.svg", 2, "cannot write");
     expect_refusal("compare " MIXED " --processes 0", 2, "--processes: expected 1 to 64");
     expect_refusal("compare @/missing.iovatrace", 3, "missing.iovatrace");
     expect_refusal("compare " MIXED " --set linux.release=6.12", 2, "no IOVA API");
-    EXPECT_EQUAL(program_files("x."), 0);
+    EXPECT_EQUAL(program_files("refused."), 0);
 }
 
 TEST_CASE(compare, the_same_bytes_come_out_whatever_the_number_of_processes)

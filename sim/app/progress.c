@@ -45,7 +45,8 @@ void progress_update(struct progress *p, uint64_t done)
     fprintf(stderr, "\r\033[K[%u/%u] %s: %" PRIu64, p->piece, p->pieces, p->what, done);
     if (p->total != 0)
         fprintf(stderr, " of %" PRIu64, p->total);
-    fprintf(stderr, " records, %.0f/s", rate);
+    fprintf(stderr, " %s, %.*f/s", p->unit != NULL ? p->unit : "records", rate < 10.0,
+            rate);
     if (p->total > done && rate > 0.0)
         fprintf(stderr, ", %.0f s left", (double)(p->total - done) / rate);
     fflush(stderr);

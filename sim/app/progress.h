@@ -13,7 +13,8 @@
 struct progress {
     bool shown, dirty; /* dirty: the line has to be wiped. */
     char what[64];
-    uint64_t total; /* Of this piece of work; 0: not known. */
+    const char *unit; /* Of what is counted; NULL: records. */
+    uint64_t total;   /* Of this piece of work; 0: not known. */
     unsigned piece, pieces;
     double began, last;
 };

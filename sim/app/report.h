@@ -1,34 +1,71 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * report - a comparison of runs: as JSON (schema iovasim.result/1, docs/result.md) and as
- * tables on the terminal.
+ * report - the family of file formats that a result is written in, for people and for CI
+ * tools: one file each, sim/app/report_X.c, which defines `const struct report_format
+ * report_X` whose name is "X" (with dashes for X's underscores).
+ *
+ * A writer is a pure function of the result: the same bytes for the same result, always. It
+ * takes names, units and directions from the result's metrics and knows none of them
+ * itself.
  */
 #ifndef SIM_APP_REPORT_H
 #define SIM_APP_REPORT_H
 
 #include <stdio.h>
 
-#include "sim/app/machine.h"
-#include "sim/app/tracefile.h"
+#include "sim/app/result.h"
 
-struct report_trace {
-    const char *path, *format;
-    char sha256[FILE_SHA256_CHARS + 1];
-    uint64_t records; /* That each run replayed. */
+struct report_format {
+    const char *name;
+    const char *summary; /* One line: what it is, and who reads it. */
+
+    /* What the stream did not take is found by its closing. */
+    void (*write)(const struct result *result, FILE *out);
 };
 
-struct report {
-    const struct config *config; /* One for each preset, in the order of the runs. */
-    unsigned configs;
-    struct report_trace trace[REPLAY_SOURCES_MAX];
-    unsigned traces, runs;
-    struct machine_result *run;
+extern const struct report_format *const report_table[];
+
+/* NULL with a line that names the formats. */
+const struct report_format *report_find(const char *name, struct error *error);
+
+/* ---- Files asked for on the command line ---- */
+
+enum { REPORT_FILES_MAX = 16 };
+
+/* "NAME=FILE" each. */
+struct report_files {
+    struct {
+        const struct report_format *format;
+        char *path;
+    } file[REPORT_FILES_MAX];
+    unsigned files;
 };
 
-/* The same bytes for the same report, always. False when the stream did not take them. */
-bool report_json(const struct report *report, FILE *out);
+/* Finds out, too, whether the file can be written: before the work, not after it. */
+bool report_files_add(struct report_files *files, const char *assignment,
+                      struct error *error);
+bool report_files_write(const struct report_files *files, const struct result *result,
+                        struct error *error);
+bool report_files_to_stdout(const struct report_files *files);
+void report_files_free(struct report_files *files);
 
-/* Tables of at most 80 columns; colour: with emphasis for a terminal. */
-void report_table(const struct report *report, FILE *out, bool colour);
+/* One file; "-" is standard output. */
+bool report_write(const struct report_format *format, const struct result *result,
+                  const char *path, struct error *error);
+
+/* ---- What writers share ---- */
+
+/* A metric of one run, or NULL; the union of all runs' metrics, in order, NULL behind the
+ * last (to be freed). */
+const char **report_metric_names(const struct result *result);
+
+/* An array for customSmallerIsBetter or customBiggerIsBetter of github-action-benchmark. */
+void report_github(const struct result *result, enum metric_better better, FILE *out);
+
+/* A field of CSV (RFC 4180). */
+void report_csv_text(FILE *out, const char *text);
+
+/* JSON with an end of line. Takes over the value. */
+void report_put_json(FILE *out, json_t *value);
 
 #endif

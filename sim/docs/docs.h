@@ -41,6 +41,7 @@ double docs_metric(const json_t *run, const char *name);
  *     <!-- code FILE FUNCTION... -->
  *     <!-- functions FILE -->
  *     <!-- measured prices -->
+ *     <!-- measured published -->
  *     <!-- end -->
  */
 void docs_renew_examples(FILE *out, const struct docs *docs, const char *page);
@@ -52,6 +53,9 @@ void docs_put_functions(FILE *out, const struct docs *docs, const char *file);
 
 /* The tables of what mapping costs a CPU, against what is published. */
 void docs_put_prices(FILE *out, const struct docs *docs);
+
+/* The tables of published results that nothing was fitted to. */
+void docs_put_published(FILE *out, const struct docs *docs);
 
 void docs_result(FILE *out, const struct docs *docs);
 void docs_calibration(FILE *out, const struct docs *docs);

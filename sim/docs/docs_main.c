@@ -9,6 +9,7 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <inttypes.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -103,18 +104,144 @@ static void page_statistics(FILE *out, const struct docs *docs)
 /* ---- Policies and presets
  * ---------------------------------------------------------------------------- */
 
+/* In a buffer that the next call uses; NULL: it has none. */
+static const void *policy_defaults(const struct flush_policy *p)
+{
+    static _Alignas(max_align_t) uint8_t config[256];
+    if (p->params == NULL)
+        return NULL;
+    CHECK(p->params->bytes <= sizeof config);
+    param_reset(p->params, config);
+    return config;
+}
+
+/* How far a promise goes with every parameter at its default. */
+static void put_promise(FILE *out, const struct flush_policy *p)
+{
+    uint64_t bound                   = 0;
+    const void *config               = policy_defaults(p);
+    const enum flush_promise promise = flush_policy_promise(p, config, NULL, &bound);
+    fputs(flush_promise_text(promise), out);
+    if (promise == PROMISE_BOUNDED_TIME)
+        fprintf(out, ": %" PRIu64 " us", bound / TIME_US);
+    else if (promise == PROMISE_BOUNDED_COUNT)
+        fprintf(out, ": %" PRIu64 " unmaps", bound);
+    else if (promise == PROMISE_BOUNDED_BYTES)
+        fprintf(out, ": %" PRIu64 " KiB", bound / 1024);
+    if (p->negative)
+        fputs(" (negative control)", out);
+}
+
+static void put_needs(FILE *out, uint64_t needs)
+{
+    static const struct {
+        uint64_t bit;
+        const char *text;
+    } hardware[] = {
+        { EXT_CAP_VERSIONS, "generation numbers" },
+        { EXT_CAP_FILTER, "pending filter" },
+        { EXT_CAP_LIFETIME, "lifetimes" },
+        { EXT_CAP_ONESHOT, "one-shot entries" },
+        { EXT_CAP_RINGS, "rings" },
+        { EXT_CAP_QUEUES, "queues of each CPU" },
+    };
+    const char *comma = "";
+    for (unsigned i = 0; i < sizeof hardware / sizeof hardware[0]; i++) {
+        if (!(needs & hardware[i].bit))
+            continue;
+        fprintf(out, "%s%s", comma, hardware[i].text);
+        comma = ", ";
+        needs &= ~hardware[i].bit;
+    }
+    CHECK(needs == 0); /* Each has a name here. */
+}
+
+static void put_defaults(FILE *out, const struct param_table *table)
+{
+    const char *comma = "";
+    if (table == NULL)
+        return;
+    for (const struct param_def *def = table->def; def->name != NULL; def++) {
+        if (def->type == PARAM_name)
+            fprintf(out, "%s`%s.%s=%s`", comma, table->prefix, def->name,
+                    def->initial_name);
+        else
+            fprintf(out, "%s`%s.%s=%" PRIu64 "`", comma, table->prefix, def->name,
+                    def->initial);
+        comma = ", ";
+    }
+}
+
+/* Where it stands on the axes of policy.*, its defaults not named. */
+static void put_rules(FILE *out, const struct flush_policy *p)
+{
+    const struct flush_rules r = flush_policy_rules(p, policy_defaults(p), NULL);
+    if (!p->translates)
+        return;
+    fprintf(out, "batch=%s, grain=%s", flush_batch_name[r.batch],
+            flush_grain_name[r.grain]);
+    if (r.ring_entries != 0)
+        fprintf(out, ", ring_entries=%" PRIu32, r.ring_entries);
+    if (r.every != 0)
+        fprintf(out, ", every=%" PRIu32, r.every);
+    if (r.bytes != 0)
+        fprintf(out, ", kib=%" PRIu64, r.bytes / 1024);
+    if (r.timeout_ps != 0)
+        fprintf(out, ", timeout_us=%" PRIu64, r.timeout_ps / TIME_US);
+    fputs(r.post ? ", sync=post" : "", out);
+    fputs(r.hold ? ", hold=yes" : "", out);
+    fputs(r.keep_tables ? ", keep_tables=yes" : "", out);
+    if (p->unmap != NULL || p->map != NULL || p->address != NULL)
+        fputs("; verbs of its own", out);
+}
+
+static void put_policy(FILE *out, const struct flush_policy *p)
+{
+    fprintf(out, "| `%s` | %s | ", p->name, p->summary);
+    put_promise(out, p);
+    fputs(" | ", out);
+    put_needs(out, p->needs);
+    fputs(" | ", out);
+    put_rules(out, p);
+    fputs(" | ", out);
+    put_defaults(out, p->params);
+    fprintf(out, " | %s |\n", p->source);
+}
+
+static void put_axes(FILE *out)
+{
+    fputs("\n## The axes\n\n`--set policy.AXIS=VALUE` moves any policy along an axis; its "
+          "promise moves with it.\n\n| axis | range | meaning |\n| --- | --- | --- |\n",
+          out);
+    for (const struct param_def *def = policy_param_table.def; def->name != NULL; def++) {
+        char domain[320];
+        param_domain(def, domain, sizeof domain);
+        fprintf(out, "| `policy.%s` | ", def->name);
+        cell(out, domain);
+        fprintf(out, " | %s |\n", def->text);
+    }
+    fputs("\n| `policy.batch` | when |\n| --- | --- |\n", out);
+    for (unsigned i = 0; i < BATCHES; i++)
+        fprintf(out, "| `%s` | %s |\n", flush_batch_name[i], flush_batch_text[i]);
+    fputs("\n| `policy.grain` | what one flush covers |\n| --- | --- |\n", out);
+    for (unsigned i = 0; i < GRAINS; i++)
+        fprintf(out, "| `%s` | %s |\n", flush_grain_name[i], flush_grain_text[i]);
+}
+
 static void page_policies(FILE *out, const struct docs *docs)
 {
     (void)docs;
     fputs("# Flush policies and presets\n\n", out);
     docs_notice(out);
-    fputs("| policy | what it does | promise | source |\n| --- | --- | --- | --- |\n", out);
-    for (unsigned i = 0; flush_table[i] != NULL; i++) {
-        const struct flush_policy *p = flush_table[i];
-        fprintf(out, "| `%s` | %s | %s | %s |\n", p->name, p->summary,
-                flush_promise_text(p->promise), p->source);
-    }
-    fputs("\n| preset | what it is |\n| --- | --- |\n", out);
+    fputs("Promises and axes are those of the default parameters. Which one to take:\n"
+          "[choosing.md](choosing.md). How to add one: [extending.md](extending.md).\n\n"
+          "| policy | what it does | promise | hardware beyond VT-d | on the axes | "
+          "parameters | source |\n| --- | --- | --- | --- | --- | --- | --- |\n",
+          out);
+    for (unsigned i = 0; flush_table[i] != NULL; i++)
+        put_policy(out, flush_table[i]);
+    put_axes(out);
+    fputs("\n## Presets\n\n| preset | what it is |\n| --- | --- |\n", out);
     for (unsigned i = 0; preset_table[i] != NULL; i++)
         fprintf(out, "| `%s` | %s |\n", preset_table[i]->name, preset_table[i]->summary);
 }
@@ -263,6 +390,8 @@ static const struct {
     { "README.md", NULL },
     { "docs/ARCHITECTURE.md", NULL },
     { "docs/validation.md", NULL },
+    { "docs/ci.md", NULL },
+    { "docs/choosing.md", NULL },
     { "docs/porting.md", NULL },
 };
 

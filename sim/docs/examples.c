@@ -105,6 +105,8 @@ static const char *renew_part(FILE *out, const struct docs *docs, const char *at
     fwrite(at, 1, (size_t)(end - at), out);
     if (strcmp(word, "code") == 0)
         docs_put_code(out, docs, file, names);
+    else if (strcmp(word, "measured") == 0 && strcmp(file, "published") == 0)
+        docs_put_published(out, docs);
     else if (strcmp(word, "measured") == 0)
         docs_put_prices(out, docs);
     else

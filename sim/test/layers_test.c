@@ -6,6 +6,7 @@
 #include <fnmatch.h>
 #include <glob.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -24,7 +25,8 @@ static const struct layer {
     { "traces", { "sim/base/*" } },
     { "dma_api", { "sim/base/*", "iommu_model/*_spec.h", "iommu_model/ptfmt.h" } },
     { "workloads",
-      { "sim/base/*", "dma_api/dma-mapping.h", "dma_api/kernel.h", "traces/trace.h" } },
+      { "sim/base/*", "dma_api/dma-mapping.h", "dma_api/iommu.h", "dma_api/kernel.h",
+        "traces/trace.h" } },
     { "sim/rtl", { "sim/base/*", "iommu_model/*", "traces/*" } },
     { "sim/linux",
       { "sim/base/*", "sim/host/direct.h", "iommu_model/*_spec.h", "dma_api/*",
@@ -59,6 +61,8 @@ static const struct library {
     { "jansson.h", "sim/docs/*" },
     { "libsmartcols/*", "sim/app/*" },
     { "openssl/*", "sim/app/*" },
+    { "yaml.h", "sim/app/yaml_file.h" },
+    { "sqlite3.h", "sim/app/*" },
     { "gtest/*", "sim/test/gtest_shim.cc" },
     { "gtest/*", "sim/tlm/platform.cpp" },
 };
@@ -116,14 +120,16 @@ static unsigned each_source(void (*visit)(const char *path))
 static void each_line(const char *path,
                       void (*visit)(const char *path, unsigned number, char *line))
 {
-    char full[LINE_MAX], line[LINE_MAX];
+    char full[LINE_MAX], *line = NULL;
+    size_t room = 0;
     snprintf(full, sizeof full, "%s/%s", TEST_SOURCE_DIR, path);
     FILE *in = fopen(full, "r");
     CHECK(in != NULL);
-    for (unsigned number = 1; fgets(line, sizeof line, in) != NULL; number++) {
+    for (unsigned number = 1; getline(&line, &room, in) > 0; number++) {
         line[strcspn(line, "\n")] = '\0';
         visit(path, number, line);
     }
+    free(line);
     fclose(in);
 }
 
@@ -277,8 +283,8 @@ static void check_member(const char *path)
     snprintf(member.symbol, sizeof member.symbol, "%.*s", (int)strcspn(file, "."), file);
     strcpy(member.name, member.symbol + strlen(member.family) + 1);
     if (strcmp(member.family, "preset") == 0 || strcmp(member.family, "cmd") == 0
-        || strcmp(member.family, "flush") == 0)
-        /* Users type the names of machines, commands and policies with dashes. */
+        || strcmp(member.family, "flush") == 0 || strcmp(member.family, "report") == 0)
+        /* Users type the names of machines, commands, policies and reports with dashes. */
         for (char *c = member.name; (c = strchr(c, '_')) != NULL;)
             *c = '-';
     each_line(path, look_for_definition);

@@ -4,8 +4,8 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "sim/app/comparison.h"
 #include "sim/app/metric.h"
-#include "sim/app/report.h"
 
 struct sheet {
     struct libscols_table *table;
@@ -92,7 +92,7 @@ static void comparison(const struct machine_result *run, unsigned runs, FILE *ou
 }
 
 /* One table for each preset: a column with its name would not fit. */
-static void comparisons(const struct report *report, FILE *out, bool colour)
+static void comparisons(const struct comparison *report, FILE *out, bool colour)
 {
     const unsigned each = report->runs / report->configs;
     for (unsigned i = 0; i < report->configs; i++) {
@@ -325,7 +325,7 @@ static void legend(FILE *out)
 }
 
 /* How many of the runs from first on stand side by side: whole presets, if one fits. */
-static unsigned beside(const struct report *report, unsigned first)
+static unsigned beside(const struct comparison *report, unsigned first)
 {
     const unsigned each = report->runs / report->configs;
     const unsigned left =
@@ -335,7 +335,7 @@ static unsigned beside(const struct report *report, unsigned first)
     return left < most ? left : most;
 }
 
-void report_table(const struct report *report, FILE *out, bool colour)
+void comparison_table(const struct comparison *report, FILE *out, bool colour)
 {
     struct breakdown b = { .presets = report->configs > 1, .out = out };
     comparisons(report, out, colour);

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * cmd_gate - says whether a result is as good as a baseline: for CI.
+ */
+#include <popt.h>
+#include <stdlib.h>
+
+#include "sim/app/cmd.h"
+#include "sim/app/gate.h"
+#include "sim/app/output.h"
+#include "sim/app/report.h"
+
+enum { OPTION_FORMAT = 1 };
+
+struct gate_call {
+    char *config, *summary;
+    int bless;
+    struct report_files files;
+    struct error error;
+};
+
+static bool put_summary(const struct gate_call *c, const struct gate *g,
+                        struct error *error)
+{
+    struct output o;
+    gate_put(g, stdout);
+    if (c->summary == NULL)
+        return true;
+    if (!output_open(&o, c->summary, error))
+        return false;
+    gate_put(g, o.stream);
+    return output_finish(&o, error);
+}
+
+static int verdict(const struct gate *g)
+{
+    if (!gate_comparable(g))
+        return EXIT_USAGE;
+    return g->of_class[GATE_REGRESSED] > 0 ? EXIT_REGRESSED : EXIT_FINE;
+}
+
+static bool compare(struct gate_call *c, const struct gate_config *config,
+                    const struct result *before, struct result *after, int *status)
+{
+    struct gate g;
+    gate_judge(&g, config, before, after);
+    *status = verdict(&g);
+    const bool done =
+        put_summary(c, &g, &c->error) && report_files_write(&c->files, after, &c->error);
+    gate_free(&g);
+    return done;
+}
+
+static bool load_and_compare(struct gate_call *c, const char *const *path, int *status)
+{
+    struct gate_config config;
+    struct result before, after;
+    bool done = false;
+    gate_config_init(&config);
+    if (c->config != NULL) {
+        gate_config_free(&config);
+        if (!gate_config_load(&config, c->config, &c->error))
+            return false;
+    }
+    if (result_load(&before, path[0], &c->error)) {
+        if (result_load(&after, path[1], &c->error)) {
+            done = compare(c, &config, &before, &after, status);
+            result_free(&after);
+        }
+        result_free(&before);
+    }
+    gate_config_free(&config);
+    return done;
+}
+
+/* A baseline that does not exist yet, or was broken, is no hindrance; a broken result is.
+ */
+static bool bless(struct gate_call *c, const char *const *path)
+{
+    struct result before, after;
+    int ignored;
+    if (result_load(&before, path[0], &c->error)) {
+        result_free(&before);
+        if (!load_and_compare(c, path, &ignored))
+            return false;
+    }
+    if (!result_load(&after, path[1], &c->error))
+        return false;
+    const struct report_format *baseline = report_find("baseline", &c->error);
+    const bool written = report_write(baseline, &after, path[0], &c->error);
+    result_free(&after);
+    if (!written)
+        return false;
+    printf("\n%s is the baseline now.\n", path[1]);
+    return true;
+}
+
+static int run(struct gate_call *c, const char *const *path)
+{
+    int status = EXIT_FINE;
+    if (path == NULL || path[0] == NULL || path[1] == NULL || path[2] != NULL)
+        return command_fail(EXIT_USAGE, "gate: expected a baseline and a result");
+    const bool done = c->bless ? bless(c, path) : load_and_compare(c, path, &status);
+    return done ? status : command_fail(EXIT_USAGE, "%s", c->error.text);
+}
+
+static int gate_run_command(int argc, const char **argv)
+{
+    struct gate_call c = { .bless = 0 };
+    char *text         = NULL;
+    bool fine          = true;
+    int option;
+    const struct poptOption options[] = {
+        { "config", 0, POPT_ARG_STRING, &c.config, 0,
+          "Tolerances, directions and exceptions (YAML, docs/ci.md)", "FILE" },
+        { "summary", 0, POPT_ARG_STRING, &c.summary, 0,
+          "Write the summary there, too (Markdown)", "FILE" },
+        { "format", 0, POPT_ARG_STRING, &text, OPTION_FORMAT,
+          "Write a report of RESULT there; junit says what failed", "NAME=FILE" },
+        { "bless", 0, POPT_ARG_NONE, &c.bless, 0,
+          "RESULT becomes the baseline, whatever has changed", NULL },
+        POPT_AUTOHELP POPT_TABLEEND
+    };
+    poptContext context = poptGetContext("iovasim gate", argc, argv, options, 0);
+    poptSetOtherOptionHelp(context, "[OPTION...] BASELINE RESULT");
+    while ((option = poptGetNextOpt(context)) > 0) {
+        fine = fine && report_files_add(&c.files, text, &c.error);
+        free(text);
+    }
+    int status;
+    if (option < -1)
+        status = command_fail(EXIT_USAGE, "%s: %s", poptBadOption(context, 0),
+                              poptStrerror(option));
+    else if (!fine)
+        status = command_fail(EXIT_USAGE, "%s", c.error.text);
+    else
+        status = run(&c, poptGetArgs(context));
+    free(c.config);
+    free(c.summary);
+    report_files_free(&c.files);
+    poptFreeContext(context);
+    return status;
+}
+
+const struct command cmd_gate = {
+    .name    = "gate",
+    .summary = "Hold a result against a baseline: exit 0 fine, 1 worse, 2 not comparable",
+    .run     = gate_run_command,
+};

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * cmd_sweep - runs all points of a sweep into a database, on all cores; what is there
+ * already is not run again.
+ */
+#include <popt.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "sim/app/cmd.h"
+#include "sim/app/option.h"
+#include "sim/app/pool.h"
+#include "sim/app/sweep_db.h"
+#include "sim/app/text.h"
+
+struct sweep_call {
+    char *db_path, *jobs_text, *progress_mode;
+    int list;
+    uint64_t jobs;
+    struct sweep sweep;
+    struct sweep_db db;
+    bool *done;
+    unsigned at, before, finished, refused;
+    struct progress progress;
+    struct error error;
+    int status;
+};
+
+/* ---- In a process of its own ---- */
+
+/* The lock on the database is the caller's alone: it ends with it. */
+static void begin(void *self)
+{
+    struct sweep_call *c = self;
+    close(c->db.lock);
+}
+
+/* The first trace's; the names of several are in the point's line. */
+static void describe_trace(json_t *answer, const struct comparison *c)
+{
+    json_object_set_new(answer, "trace", json_string(c->trace[0].path));
+    json_object_set_new(answer, "sha256", json_string(c->trace[0].sha256));
+    uint64_t records = 0;
+    for (unsigned t = 0; t < c->traces; t++)
+        records += c->trace[t].records;
+    json_object_set_new(answer, "records", json_integer((json_int_t)records));
+}
+
+static json_t *answer_of(const struct experiment *e)
+{
+    static const char *const part[] = {
+        "preset", "policy", "api", "cpus", "seed", "metrics"
+    };
+    static const char *const counter[] = { "cpu_phases", "software", "device", "iommu" };
+    json_t *document                   = comparison_document(&e->comparison);
+    const json_t *run = json_array_get(json_object_get(document, "runs"), 0);
+    json_t *answer = json_pack("{ss}", "status", "done"), *counters = json_object();
+    for (unsigned i = 0; i < sizeof part / sizeof part[0]; i++)
+        json_object_set(answer, part[i], json_object_get(run, part[i]));
+    for (unsigned i = 0; i < sizeof counter / sizeof counter[0]; i++)
+        json_object_set(counters, counter[i], json_object_get(run, counter[i]));
+    describe_trace(answer, &e->comparison);
+    json_object_set(answer, "config", json_object_get(document, "config"));
+    json_object_set_new(answer, "counters", counters);
+    json_decref(document);
+    return answer;
+}
+
+/* A configuration that does not work is an answer, too; anything else stops the sweep. */
+static char *work(void *self, unsigned point)
+{
+    struct sweep_call *c = self;
+    struct experiment *e = experiment_new();
+    json_t *answer;
+    spec_apply(&c->sweep.point[point], e);
+    if (experiment_parse(e) && experiment_open(e) && experiment_run(e)
+        && experiment_clean(e))
+        answer = answer_of(e);
+    else
+        answer =
+            json_pack("{sssssi}", "status", e->status == EXIT_USAGE ? "refused" : "failed",
+                      "error", e->error.text, "exit", e->status);
+    char *text = json_dumps(answer, JSON_COMPACT);
+    CHECK(text != NULL);
+    json_decref(answer);
+    experiment_free(e);
+    return text;
+}
+
+/* ---- In the caller's ---- */
+
+static bool next(void *self, unsigned *point)
+{
+    struct sweep_call *c = self;
+    while (c->at < c->sweep.points && c->done[c->at])
+        c->at++;
+    *point = c->at;
+    return c->at++ < c->sweep.points;
+}
+
+static bool take(struct sweep_call *c, unsigned point, const json_t *answer,
+                 struct error *error)
+{
+    const char *status = json_string_value(json_object_get(answer, "status"));
+    if (strcmp(status, "failed") == 0) {
+        c->status = (int)json_integer_value(json_object_get(answer, "exit"));
+        return error_set(error, "point %u: %s", point,
+                         json_string_value(json_object_get(answer, "error")));
+    }
+    if (!sweep_db_add(&c->db, point, answer))
+        return false;
+    c->refused += strcmp(status, "refused") == 0;
+    progress_update(&c->progress, ++c->finished);
+    return true;
+}
+
+static bool done(void *self, unsigned point, const char *text, struct error *error)
+{
+    json_t *answer = json_loads(text, 0, NULL);
+    CHECK(answer != NULL);
+    const bool taken = take(self, point, answer, error);
+    json_decref(answer);
+    return taken;
+}
+
+static bool run_points(struct sweep_call *c)
+{
+    const struct pool pool = {
+        .workers = (unsigned)c->jobs,
+        .self    = c,
+        .begin   = begin,
+        .work    = work,
+        .next    = next,
+        .done    = done,
+        .stop    = command_interrupted,
+    };
+    c->progress.unit = "points";
+    progress_begin(&c->progress, c->sweep.name, 1, 1, c->sweep.points - c->before);
+    const enum pool_outcome outcome = pool_run(&pool, &c->error);
+    progress_end(&c->progress);
+    if (outcome != POOL_STOPPED)
+        return outcome == POOL_DONE;
+    c->status = EXIT_STOPPED;
+    return error_set(&c->error, "interrupted; the same command goes on with what is left");
+}
+
+static bool sweep(struct sweep_call *c)
+{
+    char *usual      = text_make("%s.db", c->sweep.name);
+    const char *path = c->db_path != NULL ? c->db_path : usual;
+    bool fine        = sweep_db_open(&c->db, path, &c->sweep, &c->done, &c->error);
+    if (fine) {
+        for (unsigned i = 0; i < c->sweep.points; i++)
+            c->before += c->done[i];
+        fine = run_points(c);
+        sweep_db_close(&c->db);
+    }
+    if (fine)
+        printf("%s: %u points, %u run now, %u were there%s: %s\n", c->sweep.name,
+               c->sweep.points, c->finished, c->before,
+               c->refused > 0 ? " (some were refused, see their error)" : "", path);
+    free(usual);
+    free(c->done);
+    return fine;
+}
+
+static int list_points(const struct sweep *s)
+{
+    for (unsigned i = 0; i < s->points; i++)
+        printf("%u\t%s\n", i, s->line[i]);
+    return EXIT_FINE;
+}
+
+static int load_and_sweep(struct sweep_call *c, const char **argument)
+{
+    const char *mode = c->progress_mode != NULL ? c->progress_mode : "auto";
+    c->status        = EXIT_USAGE;
+    if (argument == NULL || argument[0] == NULL || argument[1] != NULL)
+        return command_fail(EXIT_USAGE, "sweep: expected one SPEC.yaml");
+    if (!progress_init(&c->progress, mode))
+        return command_fail(EXIT_USAGE,
+                            "--progress: expected auto, always or never, got '%s'", mode);
+    if (!option_number("--jobs", c->jobs_text, 1, 256, &c->jobs, &c->error)
+        || !sweep_load(&c->sweep, argument[0], &c->error))
+        return command_fail(EXIT_USAGE, "%s", c->error.text);
+    const int status = c->list    ? list_points(&c->sweep)
+                       : sweep(c) ? EXIT_FINE
+                                  : command_fail(c->status, "%s", c->error.text);
+    sweep_free(&c->sweep);
+    return status;
+}
+
+static int sweep_run_command(int argc, const char **argv)
+{
+    static struct sweep_call c;
+    const struct poptOption options[] = {
+        { "db", 0, POPT_ARG_STRING, &c.db_path, 0,
+          "The database (default: the sweep's name with .db)", "FILE" },
+        { "jobs", 'j', POPT_ARG_STRING, &c.jobs_text, 0,
+          "Points at a time (default: one on each core)", "N" },
+        { "list", 0, POPT_ARG_NONE, &c.list, 0, "Print the points and run nothing", NULL },
+        { "progress", 0, POPT_ARG_STRING, &c.progress_mode, 0,
+          "auto (on a terminal), always or never", "WHEN" },
+        POPT_AUTOHELP POPT_TABLEEND
+    };
+    poptContext context = poptGetContext("iovasim sweep", argc, argv, options, 0);
+    poptSetOtherOptionHelp(context, "SPEC.yaml [OPTION...]");
+    const int option = poptGetNextOpt(context);
+    const int status = option < -1
+                           ? command_fail(EXIT_USAGE, "%s: %s", poptBadOption(context, 0),
+                                          poptStrerror(option))
+                           : load_and_sweep(&c, poptGetArgs(context));
+    free(c.db_path);
+    free(c.jobs_text);
+    free(c.progress_mode);
+    poptFreeContext(context);
+    return status;
+}
+
+const struct command cmd_sweep = {
+    .name    = "sweep",
+    .summary = "Run all points of a parameter sweep into a database, on all cores",
+    .run     = sweep_run_command,
+};

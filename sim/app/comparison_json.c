@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <jansson.h>
+#include <string.h>
+
+#include "sim/app/comparison.h"
+#include "sim/app/metric.h"
+#include "sim/app/version.h"
+
+static json_t *count(uint64_t value)
+{
+    return json_integer((json_int_t)value);
+}
+
+static json_t *value_of(const struct param_def *def, const void *values)
+{
+    switch (def->type) {
+    case PARAM_name:
+        return json_string(param_text(def, values));
+    case PARAM_flag:
+        return json_boolean(param_number(def, values) != 0);
+    case PARAM_u32:
+    case PARAM_u64:
+        break;
+    }
+    return count(param_number(def, values));
+}
+
+static json_t *config_json(const struct config *c)
+{
+    json_t *all = json_object();
+    const struct param_table *table;
+    const void *values;
+    json_object_set_new(all, "preset", json_string(c->preset));
+    for (unsigned i = 0; (table = config_table(c, i, &values)) != NULL; i++) {
+        json_t *one = json_object();
+        for (const struct param_def *def = table->def; def->name != NULL; def++)
+            json_object_set_new(one, def->name, value_of(def, values));
+        json_object_set_new(all, table->prefix, one);
+    }
+    return all;
+}
+
+static json_t *configs_json(const struct comparison *report)
+{
+    json_t *all = json_array();
+    for (unsigned i = 0; i < report->configs; i++)
+        json_array_append_new(all, config_json(&report->config[i]));
+    return all;
+}
+
+static json_t *trace_json(const struct comparison_trace *t)
+{
+    json_t *o = json_object();
+    json_object_set_new(o, "path", json_string(t->path));
+    json_object_set_new(o, "sha256", json_string(t->sha256));
+    json_object_set_new(o, "format", json_string(t->format));
+    json_object_set_new(o, "records", count(t->records));
+    return o;
+}
+
+static json_t *metrics_json(const struct machine_result *r)
+{
+    double value[METRIC_COUNT];
+    json_t *all = json_object();
+    metric_values(r, value);
+    for (unsigned i = 0; i < METRIC_COUNT; i++) {
+        json_t *one = json_object();
+        json_object_set_new(one, "value", json_real(value[i]));
+        json_object_set_new(one, "unit", json_string(metric_def[i].unit));
+        json_object_set_new(one, "better",
+                            json_string(metric_better_name(metric_def[i].better)));
+        json_object_set_new(all, metric_def[i].name, one);
+    }
+    return all;
+}
+
+static json_t *breakdown_json(const struct machine_counters *c)
+{
+    json_t *all = json_object();
+    for (unsigned o = 0; o < OWNERS; o++) {
+        uint64_t sum = 0;
+        for (unsigned p = 0; p < PHASES; p++)
+            sum += c->cycles[p][o];
+        json_object_set_new(all, cpu_owner_name[o], count(sum));
+    }
+    return all;
+}
+
+static json_t *phases_json(const struct machine_counters *c)
+{
+    json_t *all = json_object();
+    for (unsigned p = 0; p < PHASES; p++) {
+        json_t *one = json_object();
+        for (unsigned o = 0; o < OWNERS; o++)
+            if (c->cycles[p][o] != 0)
+                json_object_set_new(one, cpu_owner_name[o], count(c->cycles[p][o]));
+        json_object_set_new(all, cpu_phase_name[p], one);
+    }
+    return all;
+}
+
+static json_t *table_json(const struct stat_table *table, const void *stats)
+{
+    json_t *o = json_object();
+    for (const struct stat_def *def = table->def; def->name != NULL; def++)
+        json_object_set_new(o, def->name, count(stat_value(def, stats)));
+    return o;
+}
+
+/* The tables that belong under one heading of a run. */
+static json_t *group_json(const struct machine_counters *c, const char *const *prefix)
+{
+    json_t *all = json_object();
+    for (; *prefix != NULL; prefix++) {
+        const struct stat_table *table;
+        const void *stats;
+        for (unsigned i = 0; (table = machine_stats(c, i, &stats)) != NULL; i++)
+            if (strcmp(table->prefix, *prefix) == 0)
+                json_object_set_new(all, *prefix, table_json(table, stats));
+    }
+    return all;
+}
+
+static json_t *xlate_json(const struct machine_counters *c)
+{
+    json_t *o = json_object();
+    for (unsigned i = 0; i < XLATE_PART_COUNT; i++)
+        json_object_set_new(o, xlate_part_name[i], count(c->xlate_cycles[i]));
+    return o;
+}
+
+/* Buckets as [first, last, count], the empty ones left out. */
+static json_t *histogram_json(const struct histogram *h, const char *unit)
+{
+    json_t *o = json_object(), *buckets = json_array();
+    json_object_set_new(o, "unit", json_string(unit));
+    json_object_set_new(o, "count", count(h->count));
+    json_object_set_new(o, "sum", count(h->sum));
+    json_object_set_new(o, "min", count(h->count == 0 ? 0 : h->min));
+    json_object_set_new(o, "max", count(h->count == 0 ? 0 : h->max));
+    for (unsigned b = 0; b < HISTOGRAM_BUCKETS; b++)
+        if (h->bucket[b] != 0)
+            json_array_append_new(buckets,
+                                  json_pack("[IIi]", (json_int_t)histogram_bucket_first(b),
+                                            (json_int_t)histogram_bucket_last(b),
+                                            (int)h->bucket[b]));
+    json_object_set_new(o, "buckets", buckets);
+    return o;
+}
+
+static json_t *histograms_json(const struct machine_result *r)
+{
+    json_t *o = json_object();
+    json_object_set_new(o, "io_latency", histogram_json(&r->io_latency_ns, "ns"));
+    json_object_set_new(o, "dma_read_latency", histogram_json(&r->dma_read_ps, "ps"));
+    json_object_set_new(o, "dma_write_latency", histogram_json(&r->dma_write_ps, "ps"));
+    json_object_set_new(o, "exposure", histogram_json(&r->exposure_ns, "ns"));
+    if (r->attacker)
+        json_object_set_new(o, "attack", histogram_json(&r->attack_ns, "ns"));
+    return o;
+}
+
+static json_t *run_json(const struct machine_result *r)
+{
+    static const char *const device[]   = { "nvme", "dma", NULL };
+    static const char *const attacker[] = { "attacker", NULL };
+    static const char *const iommu[]    = { "iommu",   "iotlb", "walkcache", "context",
+                                            "memport", "audit", NULL };
+    static const char *const software[] = { "replay", "driver", "kernel", "iova", NULL };
+    json_t *o                           = json_object();
+    json_object_set_new(o, "api", json_string(r->api));
+    json_object_set_new(o, "policy", json_string(r->policy));
+    json_object_set_new(o, "promise", json_string(flush_promise_text(r->promise)));
+    if (r->broken.text[0] != '\0')
+        json_object_set_new(o, "broken", json_string(r->broken.text));
+    json_object_set_new(o, "preset", json_string(r->preset));
+    json_object_set_new(o, "seed", count(r->seed));
+    json_object_set_new(o, "cpus", count(r->cpus));
+    json_object_set_new(o, "findings", count(r->findings));
+    json_object_set_new(o, "metrics", metrics_json(r));
+    json_object_set_new(o, "cpu_breakdown", breakdown_json(&r->counters));
+    json_object_set_new(o, "cpu_phases", phases_json(&r->counters));
+    json_object_set_new(o, "software", group_json(&r->counters, software));
+    json_t *devices = group_json(&r->counters, device);
+    if (r->attacker)
+        json_object_update_missing_new(devices, group_json(&r->counters, attacker));
+    json_object_set_new(o, "device", devices);
+    json_t *hardware = group_json(&r->counters, iommu);
+    json_object_set_new(hardware, "cycles", xlate_json(&r->counters));
+    json_object_set_new(o, "iommu", hardware);
+    json_object_set_new(o, "histograms", histograms_json(r));
+    return o;
+}
+
+json_t *comparison_document(const struct comparison *report)
+{
+    json_t *o = json_object(), *traces = json_array(), *runs = json_array();
+    json_object_set_new(o, "schema", json_string("iovasim.result/1"));
+    json_object_set_new(o, "tool",
+                        json_pack("{ssss}", "name", "iovasim", "version", IOVASIM_VERSION));
+    json_object_set_new(o, "config", config_json(report->config));
+    if (report->configs > 1)
+        json_object_set_new(o, "configs", configs_json(report));
+    json_object_set_new(o, "trace", trace_json(&report->trace[0]));
+    for (unsigned i = 0; i < report->traces; i++)
+        json_array_append_new(traces, trace_json(&report->trace[i]));
+    if (report->traces > 1)
+        json_object_set_new(o, "traces", traces);
+    else
+        json_decref(traces);
+    for (unsigned i = 0; i < report->runs; i++)
+        json_array_append_new(runs, run_json(&report->run[i]));
+    json_object_set_new(o, "runs", runs);
+    return o;
+}

@@ -1,0 +1,360 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sim/app/sweep_report.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sim/app/metric.h"
+#include "sim/app/sweep_spec.h"
+#include "sim/app/text.h"
+#include "sim/base/check.h"
+
+enum { METRICS_MAX = 6, CELL = 24 };
+
+/* All runs that were done: values of axes as text, and of metrics. */
+struct table {
+    const struct metric_def *metric[METRICS_MAX];
+    unsigned metrics, axes, rows;
+    char axis[SWEEP_AXES_MAX][64];
+    struct row {
+        int point;
+        char axis[SWEEP_AXES_MAX][CELL];
+        double value[METRICS_MAX];
+    } * row;
+};
+
+/* ---- Reading ---- */
+
+static const struct metric_def *metric_called(const char *name, struct error *error)
+{
+    for (unsigned i = 0; i < METRIC_COUNT; i++)
+        if (strcmp(metric_def[i].name, name) == 0)
+            return &metric_def[i];
+    error_set(error, "'%s': no such metric; docs/result.md lists them", name);
+    return NULL;
+}
+
+static bool read_metrics(struct table *t, const char *list, struct error *error)
+{
+    char *copy = text_make("%s", list), *rest;
+    bool fine  = true;
+    for (char *name = strtok_r(copy, ",", &rest); fine && name != NULL;
+         name       = strtok_r(NULL, ",", &rest)) {
+        if (t->metrics == METRICS_MAX)
+            fine = error_set(error, "more than %d metrics", METRICS_MAX);
+        else
+            fine = (t->metric[t->metrics++] = metric_called(name, error)) != NULL;
+    }
+    free(copy);
+    return fine && (t->metrics > 0 || error_set(error, "expected a metric"));
+}
+
+static bool failed(sqlite3 *db, struct error *error)
+{
+    return error_set(error, "the database: %s", sqlite3_errmsg(db));
+}
+
+static bool read_axes(struct table *t, sqlite3 *db, struct error *error)
+{
+    sqlite3_stmt *s;
+    if (sqlite3_prepare_v2(db,
+                           "SELECT value FROM sweep WHERE key LIKE 'axis %' ORDER BY key",
+                           -1, &s, NULL)
+        != SQLITE_OK)
+        return failed(db, error);
+    while (t->axes < SWEEP_AXES_MAX && sqlite3_step(s) == SQLITE_ROW)
+        snprintf(t->axis[t->axes++], sizeof t->axis[0], "%s",
+                 (const char *)sqlite3_column_text(s, 0));
+    sqlite3_finalize(s);
+    return true;
+}
+
+/* "limit" is what was replayed: it has no column of its own name. */
+static const char *column_of(const char *axis)
+{
+    return strcmp(axis, "limit") == 0      ? "records"
+           : strcmp(axis, "attacker") == 0 ? "NULL"
+                                           : axis;
+}
+
+static char *select_sql(const struct table *t)
+{
+    char *sql;
+    size_t bytes;
+    FILE *out = open_memstream(&sql, &bytes);
+    CHECK(out != NULL);
+    fputs("SELECT point", out);
+    for (unsigned a = 0; a < t->axes; a++) {
+        char *name = sqlite3_mprintf(", \"%w\"", column_of(t->axis[a]));
+        fputs(name, out);
+        sqlite3_free(name);
+    }
+    for (unsigned m = 0; m < t->metrics; m++)
+        fprintf(out, ", \"%s\"", t->metric[m]->name);
+    fputs(" FROM result WHERE status = 'done' ORDER BY point", out);
+    fclose(out);
+    return sql;
+}
+
+static void read_row(struct table *t, sqlite3_stmt *s)
+{
+    if ((t->rows & (t->rows - 1)) == 0) { /* Room for twice as many. */
+        t->row = realloc(t->row, (2 * t->rows + 1) * sizeof *t->row);
+        CHECK(t->row != NULL);
+    }
+    struct row *row = &t->row[t->rows++];
+    int at          = 0;
+    row->point      = sqlite3_column_int(s, at++);
+    for (unsigned a = 0; a < t->axes; a++) {
+        const char *text = (const char *)sqlite3_column_text(s, at++);
+        const char *base = text == NULL ? "" : text;
+        if (strcmp(t->axis[a], "trace") == 0 && strrchr(base, '/') != NULL)
+            base = strrchr(base, '/') + 1;
+        snprintf(row->axis[a], CELL, "%s", base);
+    }
+    for (unsigned m = 0; m < t->metrics; m++)
+        row->value[m] = sqlite3_column_double(s, at++);
+}
+
+static bool read_table(struct table *t, sqlite3 *db, const char *metrics,
+                       struct error *error)
+{
+    sqlite3_stmt *s;
+    if (!read_metrics(t, metrics, error) || !read_axes(t, db, error))
+        return false;
+    char *sql       = select_sql(t);
+    const bool fine = sqlite3_prepare_v2(db, sql, -1, &s, NULL) == SQLITE_OK;
+    free(sql);
+    if (!fine)
+        return failed(db, error);
+    while (sqlite3_step(s) == SQLITE_ROW)
+        read_row(t, s);
+    sqlite3_finalize(s);
+    return t->rows > 0 || error_set(error, "the database has no run that was done");
+}
+
+/* ---- Pareto ---- */
+
+static bool beats(const struct table *t, const struct row *a, const struct row *b)
+{
+    bool better = false;
+    for (unsigned m = 0; m < t->metrics; m++) {
+        const bool higher = t->metric[m]->better == METRIC_higher;
+        const double gain = higher ? a->value[m] - b->value[m] : b->value[m] - a->value[m];
+        if (gain < 0.0)
+            return false;
+        better |= gain > 0.0;
+    }
+    return better;
+}
+
+/* Of one metric, the best first; a run can then be beaten by an earlier one only. */
+static const struct table *sorting;
+
+static int best_first(const void *a, const void *b)
+{
+    const struct row *x = a, *y = b;
+    for (unsigned m = 0; m < sorting->metrics; m++) {
+        const bool higher = sorting->metric[m]->better == METRIC_higher;
+        if (x->value[m] != y->value[m])
+            return (x->value[m] < y->value[m]) == higher ? 1 : -1;
+    }
+    return x->point - y->point;
+}
+
+static void put_head(const struct table *t, FILE *out)
+{
+    fprintf(out, "%8s", "point");
+    for (unsigned a = 0; a < t->axes; a++)
+        fprintf(out, " %*s", (int)strlen(t->axis[a]) > 10 ? (int)strlen(t->axis[a]) : 10,
+                t->axis[a]);
+    for (unsigned m = 0; m < t->metrics; m++)
+        fprintf(out, " %s", t->metric[m]->name);
+    fputc('\n', out);
+}
+
+static void put_row(const struct table *t, const struct row *row, FILE *out)
+{
+    fprintf(out, "%8d", row->point);
+    for (unsigned a = 0; a < t->axes; a++)
+        fprintf(out, " %*s", (int)strlen(t->axis[a]) > 10 ? (int)strlen(t->axis[a]) : 10,
+                row->axis[a]);
+    for (unsigned m = 0; m < t->metrics; m++)
+        fprintf(out, " %*.7g", (int)strlen(t->metric[m]->name), row->value[m]);
+    fputc('\n', out);
+}
+
+static void put_front(struct table *t, FILE *out)
+{
+    unsigned front = 0;
+    sorting        = t;
+    qsort(t->row, t->rows, sizeof *t->row, best_first);
+    put_head(t, out);
+    for (unsigned i = 0; i < t->rows; i++) {
+        bool beaten = false;
+        for (unsigned f = 0; f < front && !beaten; f++)
+            beaten = beats(t, &t->row[f], &t->row[i]);
+        if (beaten)
+            continue;
+        put_row(t, &t->row[i], out);
+        const struct row kept = t->row[i];
+        t->row[front++]       = kept;
+    }
+    fprintf(out, "%u of %u runs\n", front, t->rows);
+}
+
+bool sweep_pareto(sqlite3 *db, const char *metrics, FILE *out, struct error *error)
+{
+    struct table *t = calloc(1, sizeof *t);
+    CHECK(t != NULL);
+    bool fine = read_table(t, db, metrics, error);
+    for (unsigned m = 0; fine && m < t->metrics; m++)
+        if (t->metric[m]->better == METRIC_none)
+            fine = error_set(error, "'%s' describes a run; it is neither better nor worse",
+                             t->metric[m]->name);
+    if (fine)
+        put_front(t, out);
+    free(t->row);
+    free(t);
+    return fine;
+}
+
+/* ---- Sensitivity ---- */
+
+struct group {
+    char first[CELL], last[CELL];
+    double sum;
+    unsigned runs;
+};
+
+struct axis_effect {
+    const char *name;
+    double share;
+    struct group least, most;
+};
+
+static unsigned sort_axis;
+
+/* Numbers by size, words by letters. */
+static int by_axis(const void *a, const void *b)
+{
+    const struct row *x = a, *y = b;
+    const char *s = x->axis[sort_axis], *t = y->axis[sort_axis];
+    char *end_s, *end_t;
+    const double m = strtod(s, &end_s), n = strtod(t, &end_t);
+    if (*s != '\0' && *t != '\0' && *end_s == '\0' && *end_t == '\0' && m != n)
+        return m < n ? -1 : 1;
+    const int order = strcmp(s, t);
+    return order != 0 ? order : x->point - y->point;
+}
+
+static unsigned distinct(const struct table *t, unsigned axis)
+{
+    unsigned n = 1;
+    for (unsigned i = 1; i < t->rows; i++)
+        n += strcmp(t->row[i].axis[axis], t->row[i - 1].axis[axis]) != 0;
+    return n;
+}
+
+/* Sorted by the axis: equal values stay together, groups are about equally large. */
+static unsigned make_groups(const struct table *t, unsigned axis, struct group *group)
+{
+    const bool each = distinct(t, axis) <= SWEEP_GROUPS_MAX;
+    unsigned groups = 0;
+    for (unsigned i = 0; i < t->rows; i++) {
+        const char *value = t->row[i].axis[axis];
+        const bool same   = groups > 0 && strcmp(group[groups - 1].last, value) == 0;
+        const bool full   = (size_t)i * SWEEP_GROUPS_MAX >= (size_t)groups * t->rows;
+        if (!same && (groups == 0 || each || (full && groups < SWEEP_GROUPS_MAX))) {
+            group[groups] = (struct group){ .sum = 0.0 };
+            memcpy(group[groups++].first, value, CELL);
+        }
+        struct group *g = &group[groups - 1];
+        memcpy(g->last, value, CELL);
+        g->sum += t->row[i].value[0];
+        g->runs++;
+    }
+    return groups;
+}
+
+static double mean_of(const struct group *g)
+{
+    return g->sum / g->runs;
+}
+
+static struct axis_effect effect_of(struct table *t, unsigned axis, double mean,
+                                    double variance)
+{
+    struct group group[SWEEP_GROUPS_MAX] = { { .sum = 0.0 } };
+    struct axis_effect e                 = { .name = t->axis[axis] };
+    sort_axis                            = axis;
+    qsort(t->row, t->rows, sizeof *t->row, by_axis);
+    const unsigned groups = make_groups(t, axis, group);
+    double between        = 0.0;
+    e.least = e.most = group[0];
+    for (unsigned g = 0; g < groups; g++) {
+        const double off = mean_of(&group[g]) - mean;
+        between += group[g].runs * off * off / t->rows;
+        if (mean_of(&group[g]) < mean_of(&e.least))
+            e.least = group[g];
+        if (mean_of(&group[g]) > mean_of(&e.most))
+            e.most = group[g];
+    }
+    e.share = variance > 0.0 ? round(1e9 * between / variance) / 1e9 : 0.0;
+    return e;
+}
+
+static int by_share(const void *a, const void *b)
+{
+    const struct axis_effect *x = a, *y = b;
+    if (x->share != y->share)
+        return x->share < y->share ? 1 : -1;
+    return strcmp(x->name, y->name);
+}
+
+static void put_group(const struct group *g, int width, FILE *out)
+{
+    char text[2 * CELL + 4];
+    if (strcmp(g->first, g->last) == 0)
+        snprintf(text, sizeof text, "%s", g->first);
+    else
+        snprintf(text, sizeof text, "%s..%s", g->first, g->last);
+    fprintf(out, " %11.6g at %-*s", mean_of(g), width, text);
+}
+
+static void put_effects(struct table *t, FILE *out)
+{
+    struct axis_effect effect[SWEEP_AXES_MAX];
+    double mean = 0.0, variance = 0.0;
+    for (unsigned i = 0; i < t->rows; i++)
+        mean += t->row[i].value[0] / t->rows;
+    for (unsigned i = 0; i < t->rows; i++)
+        variance += (t->row[i].value[0] - mean) * (t->row[i].value[0] - mean) / t->rows;
+    for (unsigned a = 0; a < t->axes; a++)
+        effect[a] = effect_of(t, a, mean, variance);
+    qsort(effect, t->axes, sizeof *effect, by_share);
+    fprintf(out, "%s: %u runs, mean %.6g %s\n", t->metric[0]->name, t->rows, mean,
+            t->metric[0]->unit);
+    fprintf(out, "%-24s %8s  %-26s  %s\n", "axis", "share", "least mean", "greatest mean");
+    for (unsigned a = 0; a < t->axes; a++) {
+        fprintf(out, "%-24.24s %6.1f %%", effect[a].name, 100.0 * effect[a].share);
+        put_group(&effect[a].least, 12, out);
+        put_group(&effect[a].most, 0, out);
+        fputc('\n', out);
+    }
+}
+
+bool sweep_sensitivity(sqlite3 *db, const char *metric, FILE *out, struct error *error)
+{
+    struct table *t = calloc(1, sizeof *t);
+    CHECK(t != NULL);
+    bool fine = read_table(t, db, metric, error);
+    if (fine && t->metrics != 1)
+        fine = error_set(error, "--sensitivity: expected one metric");
+    if (fine)
+        put_effects(t, out);
+    free(t->row);
+    free(t);
+    return fine;
+}

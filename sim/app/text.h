@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* text - strings that are made to measure. */
+#ifndef SIM_APP_TEXT_H
+#define SIM_APP_TEXT_H
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Formatted, to be freed. */
+__attribute__((format(printf, 1, 2))) char *text_make(const char *format, ...);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
