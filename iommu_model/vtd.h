@@ -30,7 +30,7 @@ struct vtd {
 
 static inline struct vtd *vtd_front(const struct iommu *m)
 {
-    return m->front;
+    return (struct vtd *)m->front;
 }
 
 /* Whether the tables in use are those of scalable mode. */
