@@ -374,6 +374,11 @@ static bool caching_mode(const struct vtd_driver *v)
     return v->cap & VTD_CAP_CM;
 }
 
+static bool has_device_tlb(const struct vtd_driver *v, const struct device *dev)
+{
+    return dev->ats && v->ecap & VTD_ECAP_DT;
+}
+
 /* Scalable mode has a first stage in most units, and Linux prefers it. */
 static bool first_stage(const struct vtd_driver *v)
 {
@@ -470,6 +475,7 @@ static bool set_context(struct vtd_driver *v, struct device *dev, uint64_t low,
 static bool set_pasid(struct vtd_driver *v, struct device *dev, uint64_t low,
                       uint64_t first, unsigned domain)
 {
+    const uint64_t dte      = has_device_tlb(v, dev) ? VTD_SM_DTE : 0;
     struct cpu *cpu         = cpu_this();
     const phys_addr_t entry = context_entry(v, dev->requester);
     const phys_addr_t dir   = entry == 0 ? 0 : kernel_pages_get_zeroed(v->kernel, 0);
@@ -484,7 +490,7 @@ static bool set_pasid(struct vtd_driver *v, struct device *dev, uint64_t low,
     cpu_write64(cpu, table, low);
     cpu_write64(cpu, dir, table | VTD_PRESENT);
     cpu_write64(cpu, entry + 8, PASID_NONE);
-    cpu_write64(cpu, entry, dir | VTD_PRESENT);
+    cpu_write64(cpu, entry, dir | dte | VTD_PRESENT);
     tell_attached(v, dev, domain);
     return true;
 }
@@ -511,7 +517,7 @@ static void detached(struct vtd_driver *v, const struct device *dev)
 static bool let_in(struct vtd_driver *v, struct dma_domain *d, struct device *dev)
 {
     const unsigned aw = d->table.levels - 2;
-    const bool ats    = dev->ats && v->ecap & VTD_ECAP_DT;
+    const bool ats    = has_device_tlb(v, dev);
     if (first_stage(v))
         return set_pasid(v, dev, vtd_pasid_low(0, VTD_PGTT_FIRST, 0),
                          vtd_pasid_first(d->table.levels, d->table.root), d->id);
@@ -567,6 +573,8 @@ static void vtd_detach(void *state, struct dma_domain *d, struct device *dev)
     if (v->scalable)
         submit_one(v, vtd_inv_pasid_cache(domain, PASID_NONE));
     submit_one(v, whole_domain(v, domain));
+    if (d != NULL && has_device_tlb(v, dev))
+        submit_one(v, vtd_inv_devtlb(dev->requester, DEVICE_DEPTH, 0, ORDER_EVERYTHING));
     detached(v, dev);
     if (v->scalable)
         free_pasid(v, context);
@@ -609,7 +617,7 @@ static void flush(struct vtd_driver *v, struct dma_domain *d, uint64_t first, ui
     cpu_spend(cpu, v->kernel->cost.flush_range_cycles);
     batch[n++] = choose(v, d->id, first, order, leaf_only);
     for (unsigned i = 0; devices && i < d->devices; i++) {
-        if (!d->device[i]->ats || !(v->ecap & VTD_ECAP_DT))
+        if (!has_device_tlb(v, d->device[i]))
             continue;
         if (n == QUEUE_BATCH) {
             submit_all(v, batch, n);
@@ -663,7 +671,7 @@ static void batch_add_devices(struct vtd_batch *b, const struct dma_domain *d,
                               uint64_t first, unsigned order)
 {
     for (unsigned i = 0; i < d->devices; i++)
-        if (d->device[i]->ats && b->driver->ecap & VTD_ECAP_DT)
+        if (has_device_tlb(b->driver, d->device[i]))
             batch_add(b, vtd_inv_devtlb(d->device[i]->requester, DEVICE_DEPTH,
                                         order == ORDER_EVERYTHING
                                             ? 0

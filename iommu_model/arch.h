@@ -11,7 +11,8 @@
 
 #include "iommu_model/iommu.h"
 
-enum arch_verdict { ARCH_GO, ARCH_BYPASS, ARCH_FAULT };
+/* ARCH_REFUSED: a fault that is not recorded. */
+enum arch_verdict { ARCH_GO, ARCH_BYPASS, ARCH_FAULT, ARCH_REFUSED };
 enum context_verdict { CONTEXT_MORE, CONTEXT_DONE, CONTEXT_FAULT };
 
 /* Why a page walk or a permission check failed. */
@@ -44,7 +45,7 @@ struct iommu_arch {
     uint32_t requester_lg2, pasid_lg2; /* How wide they are. */
 
     /* The space that a driver knows by this number (sim/base/observer.h). */
-    space_t (*space)(uint32_t number);
+    space_t (*space)(const struct iommu *m, uint32_t number);
 
     void (*init)(struct iommu *m); /* Allocates m->front and resets the registers. */
     void (*free)(struct iommu *m);
@@ -75,9 +76,10 @@ struct iommu_arch {
                                const struct xlate_context *context,
                                struct iommu_response *response);
 
-    /* The cause to report. stage is STAGE_1 or STAGE_2; 0: an interrupt file's table. */
-    uint16_t (*cause)(const struct iommu_request *request, unsigned stage,
-                      enum arch_denial denial);
+    /* The cause to report. stage is STAGE_1 or STAGE_2; 0: an interrupt file's table. prot:
+     * what the page allows, of DENIED_PERMISSION. */
+    uint16_t (*cause)(const struct iommu *m, const struct iommu_request *request,
+                      unsigned stage, enum arch_denial denial, uint8_t prot);
 
     /* Whether what a stage allows of a page (PT_* bits) is enough for the request. */
     bool (*allows)(const struct iommu_request *request, const struct xlate_context *context,
@@ -85,11 +87,12 @@ struct iommu_arch {
 
     /* The bits that the access needs set in the leaf's entry and that are not; a walk sets
      * them if updates says so and fails otherwise. NULL: the architecture has none. */
-    uint64_t (*missing)(uint8_t access, uint8_t prot);
+    uint64_t (*missing)(const struct xlate_context *context, unsigned stage, uint8_t access,
+                        uint8_t prot);
     bool (*updates)(const struct xlate_context *context, unsigned stage);
     /* Whether a cached translation serves the request although bits are missing. */
     bool (*serves)(const struct iommu *m, const struct iommu_request *request,
-                   const struct iotlb_entry *e);
+                   const struct xlate_context *context, const struct iotlb_entry *e);
 
     /* Whether a guest-physical address is an interrupt file's, and where its entry of two
      * words lies. NULL: never. */
@@ -109,6 +112,12 @@ struct iommu_arch {
     void (*illegal)(struct iommu *m, const struct iommu_command *command, cycle_t now);
     /* The queue's head has moved; wait commands also ask for their interrupt. */
     void (*completed)(struct iommu *m, const struct iommu_command *command, cycle_t now);
+
+    /* A device has not answered an invalidation in time, or has answered one that it was
+     * not sent. The queue stands still until the front-end clears invq.timed_out. NULL: the
+     * architecture has no device TLBs. */
+    void (*device_late)(struct iommu *m, uint16_t requester, cycle_t now);
+    void (*device_wrong)(struct iommu *m, uint16_t requester, cycle_t now);
 };
 
 extern const struct iommu_arch *const arch_table[];

@@ -350,14 +350,14 @@ static enum arch_verdict riscv_check(struct iommu *m, const struct iommu_request
     if (c->stage1.format != NULL)
         return canonical(&c->stage1, q->iova)
                    ? ARCH_GO
-                   : refuse_request(r, riscv_cause(q, STAGE_1, DENIED_ABSENT));
+                   : refuse_request(r, riscv_cause(m, q, STAGE_1, DENIED_ABSENT, 0));
     if (c->redirects && riscv_redirects(c, q->iova, &ignored))
         return ARCH_GO;
     if (c->stage2.format == NULL)
         return ARCH_BYPASS;
     if (q->iova >> pt_input_lg2(c->stage2.format, c->stage2.levels) == 0)
         return ARCH_GO;
-    return refuse_request(r, riscv_cause(q, STAGE_2, DENIED_ABSENT));
+    return refuse_request(r, riscv_cause(m, q, STAGE_2, DENIED_ABSENT, 0));
 }
 
 static uint16_t access_fault(uint8_t access)
@@ -367,8 +367,11 @@ static uint16_t access_fault(uint8_t access)
                                  : RISCV_READ_ACCESS_FAULT;
 }
 
-uint16_t riscv_cause(const struct iommu_request *q, unsigned stage, enum arch_denial denial)
+uint16_t riscv_cause(const struct iommu *m, const struct iommu_request *q, unsigned stage,
+                     enum arch_denial denial, uint8_t prot)
 {
+    (void)m;
+    (void)prot;
     const uint8_t access = riscv_access(q->access, q->has_pasid);
     if (denial == DENIED_BY_FILE) /* They only refuse to be fetched from. */
         return RISCV_FETCH_ACCESS_FAULT;
@@ -393,8 +396,11 @@ static bool riscv_allows(const struct iommu_request *q, const struct xlate_conte
     return !user || ((c->attributes & RISCV_SUM) && !(access & PT_EXECUTE));
 }
 
-static uint64_t riscv_missing(uint8_t access, uint8_t prot)
+static uint64_t riscv_missing(const struct xlate_context *c, unsigned stage, uint8_t access,
+                              uint8_t prot)
 {
+    (void)c;
+    (void)stage;
     return (prot & PT_ACCESSED ? 0 : RISCV_PTE_A)
            | (!(access & PT_WRITE) || (prot & PT_DIRTY) ? 0 : RISCV_PTE_D);
 }
@@ -405,8 +411,9 @@ static bool riscv_updates(const struct xlate_context *c, unsigned stage)
 }
 
 static bool riscv_serves(const struct iommu *m, const struct iommu_request *q,
-                         const struct iotlb_entry *e)
+                         const struct xlate_context *c, const struct iotlb_entry *e)
 {
+    (void)c;
     const struct riscv *v = m->front;
     const uint8_t marks   = e->prot1 & e->prot2;
     return (marks & PT_ACCESSED)
@@ -486,8 +493,9 @@ static void riscv_record(struct iommu *m, const struct iommu_fault *f, cycle_t n
 }
 
 /* By its PSCID: the driver maps in the first stage alone. */
-static space_t riscv_space(uint32_t number)
+static space_t riscv_space(const struct iommu *m, uint32_t number)
 {
+    (void)m;
     return space_make(0, number, STAGE_1);
 }
 

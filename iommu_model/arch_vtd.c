@@ -1,43 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * arch_vtd - Intel VT-d in legacy mode: root and context tables, second-stage translation.
+ * arch_vtd - Intel VT-d: registers, legacy-mode tables, faults; scalable mode is in
+ * vtd_scalable.c, the descriptors are in vtd_commands.c.
  *
  * Source: Intel VT-d architecture specification; sections are named where they apply.
  *
  * Inaccuracies: register-based invalidation (CCMD, IOTLB registers) is not offered, as the
  * queue is always there; a global command completes after a fixed time, whatever is under
- * way; root entries are not cached.
+ * way; root entries and PASID directory entries are not cached; page requests are not
+ * offered; with vtd.write_buffer, a flush takes its time, but writes are seen without it.
  */
 #include "iommu_model/arch_vtd.h"
 
 #include <stdlib.h>
 
-#include "iommu_model/arch.h"
-#include "iommu_model/vtd_spec.h"
+#include "iommu_model/vtd.h"
 
 #define PARAM_OWNER struct vtd_config
 static const struct param_def vtd_params[] = { VTD_PARAMS(PARAM_ROW) PARAM_END };
 const struct param_table vtd_param_table = { "vtd", "Intel VT-d: what the hardware offers",
                                              vtd_params, sizeof(struct vtd_config), NULL };
-
-struct vtd {
-    const struct vtd_config *config;
-    uint64_t cap, ecap;
-    uint32_t status;   /* GSTS as it will be when the handshake is over. */
-    uint32_t changing; /* Bits of it that still show their old value. */
-    sim_time_t changed_at;
-    uint64_t root, root_loaded; /* RTADDR as written, and as latched by SRTP. */
-    uint64_t iqa;
-    uint32_t fsts, fectl, fedata, feaddr, feuaddr, ics;
-    uint32_t next_record;
-    uint64_t record[64][2];
-    sim_time_t now; /* Of the register access that is being served. */
-};
-
-static struct vtd *front(const struct iommu *m)
-{
-    return m->front;
-}
 
 /* ---- Capabilities -----------------------------------------------------------------------
  */
@@ -52,19 +34,36 @@ static uint64_t capabilities(const struct vtd_config *c)
            | VTD_CAP_SLLPS((uint64_t)(c->pages_2m | c->pages_1g << 1))
            | VTD_CAP_NFR((uint64_t)c->fault_records - 1) | VTD_CAP_MAMV((uint64_t)c->mamv)
            | (c->page_selective ? VTD_CAP_PSI : 0) | (c->caching_mode ? VTD_CAP_CM : 0)
-           | (c->write_buffer ? VTD_CAP_RWBF : 0)
+           | (c->write_buffer ? VTD_CAP_RWBF : 0) | (c->first_1g ? VTD_CAP_FL1GP : 0)
+           | (c->first_levels_max > 4 ? VTD_CAP_FL5LP : 0)
            | (c->drain ? VTD_CAP_DWD | VTD_CAP_DRD : 0);
+}
+
+static uint64_t extended_capabilities(const struct vtd_config *c)
+{
+    const uint64_t ecap = VTD_ECAP_C | VTD_ECAP_QI | VTD_ECAP_PT
+                          | VTD_ECAP_IRO(UINT64_C(0x10))
+                          | (c->device_tlb ? VTD_ECAP_DT : 0);
+    if (!c->scalable)
+        return ecap;
+    return ecap | VTD_ECAP_SMTS | VTD_ECAP_SLTS | VTD_ECAP_RPS | VTD_ECAP_SRS
+           | VTD_ECAP_PASID | VTD_ECAP_PSS((uint64_t)c->pasid_lg2 - 1)
+           | (c->first_stage ? VTD_ECAP_FLTS : 0)
+           | (c->first_stage && c->nested ? VTD_ECAP_NEST : 0);
 }
 
 static void vtd_init(struct iommu *m)
 {
     struct vtd *v = calloc(1, sizeof *v);
     CHECK(v != NULL);
-    v->config = m->config.arch;
-    v->cap    = capabilities(v->config);
-    v->ecap   = VTD_ECAP_C | VTD_ECAP_QI | VTD_ECAP_PT | VTD_ECAP_IRO(UINT64_C(0x10));
-    v->fectl  = UINT32_C(1) << 31; /* Fault events are masked after reset. */
-    m->front  = v;
+    v->config                         = m->config.arch;
+    v->cap                            = capabilities(v->config);
+    v->ecap                           = extended_capabilities(v->config);
+    v->event[VTD_EVENT_FAULT].control = VTD_EVENT_IM; /* Masked after reset. */
+    v->event[VTD_EVENT_WAIT].control  = VTD_EVENT_IM;
+    m->front                          = v;
+    m->pa_last                        = mask_lg2(v->config->address_lg2);
+    m->caches_absent                  = v->config->caching_mode;
 }
 
 static void vtd_free(struct iommu *m)
@@ -83,21 +82,120 @@ static uint32_t shown_status(const struct vtd *v)
 
 static void set_status(struct iommu *m, uint32_t status)
 {
-    struct vtd *v = front(m);
+    struct vtd *v = vtd_front(m);
     v->changing   = shown_status(v) ^ status;
     v->status     = status;
     v->changed_at =
         v->now + (uint64_t)v->config->handshake_cycles * m->config.iommu.period_ps;
 }
 
+/* Whether descriptors have 32 bytes. */
+static unsigned vtd_wide(const struct vtd *v)
+{
+    return (v->iqa & VTD_IQA_DW) != 0;
+}
+
+/* ---- Events
+ * ------------------------------------------------------------------------------- */
+
+static void send(struct iommu *m, const struct vtd_event *e, cycle_t now)
+{
+    if (m->interrupt != NULL)
+        m->interrupt(m->interrupt_self, (uint64_t)e->upper << 32 | e->address, e->data,
+                     cycle_time(now, m->config.iommu.period_ps));
+}
+
+/* While it is masked, one message waits (11.4.10, 11.4.15). */
+static void raise_event(struct iommu *m, enum vtd_event_kind kind, cycle_t now)
+{
+    struct vtd_event *e = &vtd_front(m)->event[kind];
+    if (e->control & VTD_EVENT_IM)
+        e->control |= VTD_EVENT_IP;
+    else
+        send(m, e, now);
+}
+
+static void write_control(struct iommu *m, enum vtd_event_kind kind, uint32_t value)
+{
+    struct vtd_event *e = &vtd_front(m)->event[kind];
+    e->control          = (e->control & VTD_EVENT_IP) | (value & VTD_EVENT_IM);
+    if (e->control != VTD_EVENT_IP)
+        return;
+    e->control = 0;
+    send(m, e, iommu_cycle(m, vtd_front(m)->now));
+}
+
+/* The registers of an event stand side by side: control, data, address, its upper half. */
+static void write_event(struct iommu *m, enum vtd_event_kind kind, uint32_t at,
+                        uint32_t value)
+{
+    struct vtd_event *e = &vtd_front(m)->event[kind];
+    if (at == 0)
+        write_control(m, kind, value);
+    else if (at == 4)
+        e->data = value;
+    else if (at == 8)
+        e->address = value;
+    else
+        e->upper = value;
+}
+
+static uint32_t read_event(const struct vtd *v, enum vtd_event_kind kind, uint32_t at)
+{
+    const struct vtd_event *e = &v->event[kind];
+    return at == 0 ? e->control : at == 4 ? e->data : at == 8 ? e->address : e->upper;
+}
+
+static bool fault_pending(const struct vtd *v)
+{
+    for (uint32_t i = 0; i < v->config->fault_records; i++)
+        if (v->record[i][1] & VTD_FRCD_F)
+            return true;
+    return false;
+}
+
+static uint32_t fault_status(const struct vtd *v)
+{
+    return v->fsts & (VTD_FSTS_PFO | VTD_FSTS_IQE | VTD_FSTS_ICE | VTD_FSTS_ITE);
+}
+
+/* A message that waits behind its mask is void once its cause has been seen to. */
+static void forget_serviced(struct vtd *v)
+{
+    if (!fault_pending(v) && fault_status(v) == 0)
+        v->event[VTD_EVENT_FAULT].control &= ~VTD_EVENT_IP;
+}
+
+/* A condition of FSTS sets its event off unless another one stands already (7.4). */
+static void raise_status(struct iommu *m, uint32_t bit, cycle_t now)
+{
+    struct vtd *v    = vtd_front(m);
+    const bool first = fault_status(v) == 0 && !fault_pending(v);
+    v->fsts |= bit;
+    if (first)
+        raise_event(m, VTD_EVENT_FAULT, now);
+}
+
+static void queue_error(struct iommu *m, enum vtd_queue_error info, cycle_t now)
+{
+    struct vtd *v = vtd_front(m);
+    v->iqercd     = (v->iqercd & ~mask_lg2(4)) | VTD_IQERCD_IQEI((uint64_t)info);
+    raise_status(m, VTD_FSTS_IQE, now);
+}
+
+/* ---- Queue and status
+ * --------------------------------------------------------------------- */
+
 static void enable_queue(struct iommu *m, bool on)
 {
-    const struct vtd *v = front(m);
+    const struct vtd *v = vtd_front(m);
     struct invq *q      = &m->invq;
     if (on && !q->enabled) {
-        q->base    = v->iqa & VTD_TABLE_MASK;
-        q->entries = UINT32_C(1) << (bits_get(v->iqa, 2, 0) + 8);
-        q->head    = 0;
+        const unsigned wide = vtd_wide(v);
+        q->base             = v->iqa & VTD_TABLE_MASK;
+        q->entries          = UINT32_C(1) << (bits_get(v->iqa, 2, 0) + 8 - wide);
+        q->entry_bytes      = VTD_IQ_ENTRY_BYTES << wide;
+        q->head             = 0;
         q->tail &= q->entries - 1; /* It was written when no size was known. */
     }
     q->enabled = on;
@@ -106,7 +204,7 @@ static void enable_queue(struct iommu *m, bool on)
 /* GCMD (11.4.4.1): SRTP and WBF are one-shot, the others hold their state. */
 static void write_gcmd(struct iommu *m, uint32_t value)
 {
-    struct vtd *v   = front(m);
+    struct vtd *v   = vtd_front(m);
     uint32_t status = v->status & VTD_G_RTP;
     if (value & VTD_G_RTP) {
         v->root_loaded = v->root;
@@ -124,23 +222,29 @@ static void write_gcmd(struct iommu *m, uint32_t value)
 static void write_tail(struct iommu *m, uint64_t value)
 {
     struct invq *q      = &m->invq;
-    const uint32_t tail = (uint32_t)(value >> VTD_IQ_ENTRY_LG2);
-    if (q->entries == 0 || tail < q->entries) /* Software clears it before it enables. */
+    const unsigned lg2  = VTD_IQ_ENTRY_LG2 + vtd_wide(vtd_front(m));
+    const uint32_t tail = (uint32_t)(value >> lg2);
+    /* Software clears it before it enables. */
+    if ((q->entries == 0 || tail < q->entries) && (value & mask_lg2(lg2)) == 0) {
         q->tail = tail;
-    else
-        front(m)->fsts |= VTD_FSTS_IQE;
-    invq_kick(m, iommu_cycle(m, front(m)->now));
+    } else {
+        q->halted = true;
+        queue_error(m, VTD_IQEI_TAIL, iommu_cycle(m, vtd_front(m)->now));
+    }
+    invq_kick(m, iommu_cycle(m, vtd_front(m)->now));
 }
 
 /* FSTS (11.4.9): error bits are cleared by writing ones; the queue then goes on. */
 static void write_fsts(struct iommu *m, uint32_t value)
 {
-    struct vtd *v = front(m);
+    struct vtd *v = vtd_front(m);
     v->fsts &= ~(value & (VTD_FSTS_PFO | VTD_FSTS_IQE | VTD_FSTS_ICE | VTD_FSTS_ITE));
-    if (value & VTD_FSTS_IQE) {
+    if (value & VTD_FSTS_IQE)
         m->invq.halted = false;
-        invq_kick(m, iommu_cycle(m, v->now));
-    }
+    if (value & VTD_FSTS_ITE)
+        m->invq.timed_out = false;
+    forget_serviced(v);
+    invq_kick(m, iommu_cycle(m, v->now));
 }
 
 static void write_record(struct vtd *v, uint32_t offset, uint64_t value, unsigned bytes)
@@ -150,12 +254,13 @@ static void write_record(struct vtd *v, uint32_t offset, uint64_t value, unsigne
     const uint64_t shifted = bytes == 4 && byte == 12 ? value << 32 : value;
     if (byte >= 8 && index < v->config->fault_records && (shifted & VTD_FRCD_F))
         v->record[index][1] &= ~VTD_FRCD_F;
+    forget_serviced(v);
 }
 
 static void vtd_write(struct iommu *m, uint32_t offset, uint64_t value, unsigned bytes,
                       sim_time_t now)
 {
-    struct vtd *v = front(m);
+    struct vtd *v = vtd_front(m);
     v->now        = now;
     if (offset >= VTD_FRCD && offset < VTD_FRCD + 16 * v->config->fault_records) {
         write_record(v, offset, value, bytes);
@@ -172,42 +277,36 @@ static void vtd_write(struct iommu *m, uint32_t offset, uint64_t value, unsigned
         write_fsts(m, (uint32_t)value);
         return;
     case VTD_FECTL:
-        v->fectl = (uint32_t)value & (UINT32_C(1) << 31);
-        return;
     case VTD_FEDATA:
-        v->fedata = (uint32_t)value;
-        return;
     case VTD_FEADDR:
-        v->feaddr = (uint32_t)value;
-        return;
     case VTD_FEUADDR:
-        v->feuaddr = (uint32_t)value;
+        write_event(m, VTD_EVENT_FAULT, offset - VTD_FECTL, (uint32_t)value);
+        return;
+    case VTD_IECTL:
+    case VTD_IEDATA:
+    case VTD_IEADDR:
+    case VTD_IEUADDR:
+        write_event(m, VTD_EVENT_WAIT, offset - VTD_IECTL, (uint32_t)value);
         return;
     case VTD_IQA:
-        v->iqa = value;
+        v->iqa = v->config->scalable ? value : value & ~VTD_IQA_DW;
         return;
     case VTD_IQT:
         write_tail(m, value);
         return;
     case VTD_ICS:
         v->ics &= ~(uint32_t)value;
+        if (v->ics == 0)
+            v->event[VTD_EVENT_WAIT].control &= ~VTD_EVENT_IP;
         return;
     default: /* Reserved and read-only registers ignore writes. */
         return;
     }
 }
 
-static bool fault_pending(const struct vtd *v)
-{
-    for (uint32_t i = 0; i < v->config->fault_records; i++)
-        if (v->record[i][1] & VTD_FRCD_F)
-            return true;
-    return false;
-}
-
 static uint64_t vtd_read(struct iommu *m, uint32_t offset, unsigned bytes, sim_time_t now)
 {
-    struct vtd *v = front(m);
+    struct vtd *v = vtd_front(m);
     v->now        = now;
     if (offset >= VTD_FRCD && offset < VTD_FRCD + 16 * v->config->fault_records) {
         const uint32_t at   = offset - VTD_FRCD;
@@ -228,17 +327,21 @@ static uint64_t vtd_read(struct iommu *m, uint32_t offset, unsigned bytes, sim_t
     case VTD_FSTS:
         return v->fsts | (fault_pending(v) ? VTD_FSTS_PPF : 0);
     case VTD_FECTL:
-        return v->fectl;
     case VTD_FEDATA:
-        return v->fedata;
     case VTD_FEADDR:
-        return v->feaddr;
     case VTD_FEUADDR:
-        return v->feuaddr;
+        return read_event(v, VTD_EVENT_FAULT, offset - VTD_FECTL);
+    case VTD_IECTL:
+    case VTD_IEDATA:
+    case VTD_IEADDR:
+    case VTD_IEUADDR:
+        return read_event(v, VTD_EVENT_WAIT, offset - VTD_IECTL);
+    case VTD_IQERCD:
+        return v->iqercd;
     case VTD_IQH:
-        return (uint64_t)m->invq.head << VTD_IQ_ENTRY_LG2;
+        return (uint64_t)m->invq.head << (VTD_IQ_ENTRY_LG2 + vtd_wide(v));
     case VTD_IQT:
-        return (uint64_t)m->invq.tail << VTD_IQ_ENTRY_LG2;
+        return (uint64_t)m->invq.tail << (VTD_IQ_ENTRY_LG2 + vtd_wide(v));
     case VTD_IQA:
         return v->iqa;
     case VTD_ICS:
@@ -251,25 +354,43 @@ static uint64_t vtd_read(struct iommu *m, uint32_t offset, unsigned bytes, sim_t
 /* ---- Contexts ---------------------------------------------------------------------------
  */
 
+enum arch_verdict vtd_refuse_request(struct iommu_response *r, enum vtd_fault cause)
+{
+    r->cause = (uint16_t)cause;
+    return ARCH_FAULT;
+}
+
 static enum arch_verdict vtd_admit(struct iommu *m, const struct iommu_request *q,
                                    struct iommu_response *r)
 {
-    (void)q;
-    (void)r;
-    return front(m)->status & VTD_G_TE ? ARCH_GO : ARCH_BYPASS;
+    const struct vtd *v = vtd_front(m);
+    if (!(v->status & VTD_G_TE))
+        return q->type == PORT_TRANSLATION ? ARCH_REFUSED : ARCH_BYPASS;
+    switch (vtd_rtaddr_mode(v->root_loaded)) {
+    case VTD_TTM_LEGACY:
+        return q->has_pasid ? vtd_refuse_request(r, VTD_SRTA_PASID) : ARCH_GO;
+    case VTD_TTM_SCALABLE:
+        return v->config->scalable ? ARCH_GO : vtd_refuse_request(r, VTD_SRTA_MODE);
+    case VTD_TTM_ABORT:
+        return ARCH_REFUSED;
+    default:
+        return vtd_refuse_request(r, VTD_SRTA_MODE);
+    }
 }
-
-enum vtd_context_step { READ_ROOT, READ_CONTEXT };
 
 static void vtd_context_first(struct iommu *m, struct context_walk *w)
 {
-    const uint64_t root = front(m)->root_loaded & VTD_TABLE_MASK;
-    w->step             = READ_ROOT;
-    w->pa               = root + (uint64_t)(w->requester >> 8 & 0xff) * VTD_ROOT_BYTES;
-    w->words            = 2;
+    const uint64_t root = vtd_front(m)->root_loaded & VTD_TABLE_MASK;
+    if (w->process) {
+        vtd_process_first(w);
+        return;
+    }
+    w->step  = VTD_READ_ROOT;
+    w->pa    = root + (uint64_t)(w->requester >> 8 & 0xff) * VTD_ROOT_BYTES;
+    w->words = 2;
 }
 
-static enum context_verdict refuse(struct context_walk *w, enum vtd_fault cause)
+enum context_verdict vtd_refuse(struct context_walk *w, enum vtd_fault cause)
 {
     w->cause = cause;
     return CONTEXT_FAULT;
@@ -279,17 +400,17 @@ static enum context_verdict refuse(struct context_walk *w, enum vtd_fault cause)
 static enum context_verdict root_arrived(struct context_walk *w, const uint64_t *data)
 {
     if (!(data[0] & VTD_PRESENT))
-        return refuse(w, VTD_FAULT_ROOT_ABSENT);
+        return vtd_refuse(w, VTD_FAULT_ROOT_ABSENT);
     if ((data[0] & ~(VTD_PRESENT | VTD_TABLE_MASK)) || data[1] != 0)
-        return refuse(w, VTD_FAULT_ROOT_RESERVED);
-    w->step = READ_CONTEXT;
+        return vtd_refuse(w, VTD_FAULT_ROOT_RESERVED);
+    w->step = VTD_READ_CONTEXT;
     w->pa =
         (data[0] & VTD_TABLE_MASK) + (uint64_t)(w->requester & 0xff) * VTD_CONTEXT_BYTES;
     w->words = 2;
     return CONTEXT_MORE;
 }
 
-static uint64_t leaf_sizes(const struct vtd_config *c)
+uint64_t vtd_leaf_sizes(const struct vtd_config *c)
 {
     return UINT64_C(1) << 12 | (uint64_t)c->pages_2m << 21 | (uint64_t)c->pages_1g << 30;
 }
@@ -298,86 +419,91 @@ static uint64_t leaf_sizes(const struct vtd_config *c)
 static enum context_verdict context_arrived(struct iommu *m, struct context_walk *w,
                                             const uint64_t *data)
 {
-    const struct vtd_config *c = front(m)->config;
+    const struct vtd_config *c = vtd_front(m)->config;
     const unsigned levels      = vtd_context_aw(data[1]) + 2;
     const unsigned tt          = vtd_context_tt(data[0]);
     w->result.quiet            = data[0] & VTD_CONTEXT_FPD; /* Of absent ones, too. */
     if (!(data[0] & VTD_PRESENT))
-        return refuse(w, VTD_FAULT_CONTEXT_ABSENT);
-    if (tt == 3 || levels < 3 || levels > c->levels_max)
-        return refuse(w, VTD_FAULT_CONTEXT_INVALID);
+        return vtd_refuse(w, VTD_FAULT_CONTEXT_ABSENT);
+    if (tt == 3 || (tt == VTD_TT_DEVICE_TLB && !c->device_tlb) || levels < 3
+        || levels > c->levels_max)
+        return vtd_refuse(w, VTD_FAULT_CONTEXT_INVALID);
     if ((data[0] & ~(mask_lg2(4) | VTD_TABLE_MASK)) || (data[1] & ~mask_lg2(24))
         || (data[1] & 0x80))
-        return refuse(w, VTD_FAULT_CONTEXT_RESERVED);
+        return vtd_refuse(w, VTD_FAULT_CONTEXT_RESERVED);
     if (tt != VTD_TT_PASS_THROUGH)
         w->result.stage2 =
             (struct xlate_stage){ ptfmt_find("vtdss"), data[0] & VTD_TABLE_MASK,
-                                  (uint8_t)levels, leaf_sizes(c) };
-    w->result.space = space_make(vtd_context_domain(data[1]), 0, STAGE_2);
+                                  (uint8_t)levels, vtd_leaf_sizes(c) };
+    w->result.space      = space_make(vtd_context_domain(data[1]), 0, STAGE_2);
+    w->result.attributes = tt == VTD_TT_DEVICE_TLB ? VTD_HAS_DEVICE_TLB : 0;
     return CONTEXT_DONE;
 }
 
 static enum context_verdict vtd_context_next(struct iommu *m, struct context_walk *w,
                                              const uint64_t *data)
 {
+    if (vtd_scalable(vtd_front(m)))
+        return vtd_scalable_next(m, w, data);
     if (data == NULL)
-        return refuse(w, w->step == READ_ROOT ? VTD_FAULT_ROOT_ACCESS
-                                              : VTD_FAULT_CONTEXT_ACCESS);
-    return w->step == READ_ROOT ? root_arrived(w, data) : context_arrived(m, w, data);
+        return vtd_refuse(w, w->step == VTD_READ_ROOT ? VTD_FAULT_ROOT_ACCESS
+                                                      : VTD_FAULT_CONTEXT_ACCESS);
+    return w->step == VTD_READ_ROOT ? root_arrived(w, data) : context_arrived(m, w, data);
+}
+
+/* Requests of a device TLB (3.2, 9.3: TT): only where the context lets the device have one.
+ */
+static enum arch_verdict check_legacy(const struct iommu_request *q,
+                                      const struct xlate_context *context,
+                                      struct iommu_response *r)
+{
+    const struct xlate_stage *stage = &context->stage2;
+    if (q->type != PORT_UNTRANSLATED && !(context->attributes & VTD_HAS_DEVICE_TLB))
+        return vtd_refuse_request(r, VTD_FAULT_TYPE_BLOCKED);
+    if (stage->format == NULL || q->type == PORT_TRANSLATED)
+        return ARCH_BYPASS;
+    if (q->iova >> pt_input_lg2(stage->format, stage->levels) != 0)
+        return vtd_refuse_request(r, VTD_FAULT_BEYOND_WIDTH);
+    return ARCH_GO;
 }
 
 static enum arch_verdict vtd_check(struct iommu *m, const struct iommu_request *q,
                                    const struct xlate_context *context,
                                    struct iommu_response *r)
 {
-    const struct xlate_stage *stage = &context->stage2;
-    (void)m;
-    if (stage->format == NULL)
-        return ARCH_BYPASS;
-    if (q->iova >> pt_input_lg2(stage->format, stage->levels) != 0) {
-        r->cause = VTD_FAULT_BEYOND_WIDTH;
-        return ARCH_FAULT;
-    }
-    return ARCH_GO;
+    return vtd_scalable(vtd_front(m)) ? vtd_scalable_check(q, context, r)
+                                      : check_legacy(q, context, r);
 }
 
 /* ---- Faults
  * ------------------------------------------------------------------------------ */
 
-static uint16_t vtd_cause(const struct iommu_request *request, unsigned stage,
-                          enum arch_denial denial)
+static uint16_t vtd_cause(const struct iommu *m, const struct iommu_request *request,
+                          unsigned stage, enum arch_denial denial, uint8_t prot)
 {
-    (void)stage;
-    if (denial == DENIED_MALFORMED)
-        return VTD_FAULT_ENTRY_RESERVED;
+    if (vtd_scalable(m->front))
+        return vtd_scalable_cause(request, stage, denial, prot);
     if (denial == DENIED_ACCESS)
         return VTD_FAULT_TABLE_ACCESS;
+    if (denial == DENIED_MALFORMED)
+        return VTD_FAULT_ENTRY_RESERVED;
     return request->access & PT_WRITE ? VTD_FAULT_WRITE_NOT_ALLOWED
                                       : VTD_FAULT_READ_NOT_ALLOWED;
 }
 
-static bool vtd_allows(const struct iommu_request *request,
-                       const struct xlate_context *context, unsigned stage, uint8_t prot)
+/* AT of a fault recording register: as in a transaction's header. */
+static uint64_t address_type(uint8_t type)
 {
-    (void)context;
-    (void)stage;
-    return (request->access & (PT_READ | PT_WRITE) & ~prot) == 0;
-}
-
-static void send_fault_event(struct iommu *m, cycle_t now)
-{
-    const struct vtd *v = front(m);
-    if (!(v->fectl & UINT32_C(1) << 31) && m->interrupt != NULL)
-        m->interrupt(m->interrupt_self, (uint64_t)v->feuaddr << 32 | v->feaddr, v->fedata,
-                     cycle_time(now, m->config.iommu.period_ps));
+    return type == PORT_TRANSLATION ? 1 : type == PORT_TRANSLATED ? 2 : 0;
 }
 
 /* Primary fault logging (7.3.1): the records are used in turn; none free is an overflow. */
 static void vtd_record(struct iommu *m, const struct iommu_fault *f, cycle_t now)
 {
-    struct vtd *v    = front(m);
+    struct vtd *v    = vtd_front(m);
     uint64_t *record = v->record[v->next_record];
     const bool first = !fault_pending(v);
+    const bool event = first && fault_status(v) == 0;
     if ((v->fsts & VTD_FSTS_PFO) || (record[1] & VTD_FRCD_F)) {
         v->fsts |= VTD_FSTS_PFO;
         m->stats.fault_lost++;
@@ -385,141 +511,63 @@ static void vtd_record(struct iommu *m, const struct iommu_fault *f, cycle_t now
     }
     record[0] = align_down(f->iova, 12); /* FI: bits 12 to 63 (11.4.14). */
     record[1] = VTD_FRCD_F | (f->access & PT_WRITE ? 0 : VTD_FRCD_T_READ)
-                | VTD_FRCD_FR((uint64_t)f->cause) | VTD_FRCD_SID((uint64_t)f->requester);
+                | VTD_FRCD_AT(address_type(f->type)) | VTD_FRCD_FR((uint64_t)f->cause)
+                | VTD_FRCD_SID((uint64_t)f->requester);
+    if (f->has_pasid)
+        record[1] |= VTD_FRCD_PP | VTD_FRCD_PV((uint64_t)f->pasid)
+                     | (f->privileged ? VTD_FRCD_PRIV : 0);
     m->stats.fault_recorded++;
     if (first)
         v->fsts = (v->fsts & ~VTD_FSTS_FRI(UINT64_C(0xff)))
                   | VTD_FSTS_FRI((uint64_t)v->next_record);
     v->next_record = (v->next_record + 1) % v->config->fault_records;
-    if (first)
-        send_fault_event(m, now);
+    if (event)
+        raise_event(m, VTD_EVENT_FAULT, now);
 }
 
-/* ---- Commands
- * ----------------------------------------------------------------------------- */
-
-static bool drop_of_requester(const void *arg, const struct context_entry *e)
-{
-    const uint64_t *wanted = arg;
-    return (uint32_t)e->key == wanted[0];
-}
-
-static bool drop_of_domain(const void *arg, const struct context_entry *e)
-{
-    const uint64_t *wanted = arg;
-    return space_domain(e->context.space) == wanted[0];
-}
-
-static bool drop_all(const void *arg, const struct context_entry *e)
-{
-    (void)arg;
-    (void)e;
-    return true;
-}
-
-/* Context-cache invalidate (6.5.2.1). A function mask is not used by Linux and not offered.
- */
-static void decode_context(struct vtd_descriptor d, struct iommu_command *c)
-{
-    c->kind = COMMAND_CONTEXT;
-    switch (vtd_inv_granularity(d)) {
-    case VTD_GLOBAL:
-        c->drop_context = drop_all;
-        return;
-    case VTD_DOMAIN:
-        c->drop_context   = drop_of_domain;
-        c->context_arg[0] = vtd_inv_domain(d);
-        return;
-    case VTD_DEVICE:
-        c->drop_context   = drop_of_requester;
-        c->context_arg[0] = vtd_inv_requester(d);
-        return;
-    default:
-        c->kind = COMMAND_ILLEGAL;
-        return;
-    }
-}
-
-/* IOTLB invalidate (6.5.2.3). */
-static void decode_iotlb(const struct vtd *v, struct vtd_descriptor d,
-                         struct iommu_command *c)
-{
-    const unsigned am = (unsigned)(d.high & 0x3f);
-    c->kind           = COMMAND_IOTLB;
-    c->drain          = v->config->drain && (d.low & (VTD_INV_DR | VTD_INV_DW));
-    c->selector       = (struct inv_selector){ .last = UINT64_MAX };
-    if (vtd_inv_granularity(d) == VTD_GLOBAL)
-        return;
-    c->selector.mask  = SPACE_DOMAIN_MASK;
-    c->selector.value = vtd_inv_domain(d);
-    if (vtd_inv_granularity(d) == VTD_DOMAIN)
-        return;
-    if (vtd_inv_granularity(d) != VTD_PAGE || !v->config->page_selective
-        || am > v->config->mamv) {
-        c->kind = COMMAND_ILLEGAL;
-        return;
-    }
-    c->selector.first     = align_down(d.high, 12 + am);
-    c->selector.last      = c->selector.first | mask_lg2(12 + am);
-    c->selector.leaf_only = d.high & VTD_INV_IH;
-}
-
-/* Invalidation wait (6.5.2.8). */
-static void decode_wait(struct vtd_descriptor d, struct iommu_command *c)
-{
-    c->kind          = COMMAND_WAIT;
-    c->writes_status = d.low & VTD_WAIT_SW;
-    c->interrupts    = d.low & VTD_WAIT_IF;
-    c->status_pa     = d.high & ~UINT64_C(3);
-    c->status        = d.low >> 32;
-    c->status_bytes  = 4;
-}
-
-static void vtd_decode(struct iommu *m, const uint64_t *words, struct iommu_command *c)
-{
-    const struct vtd_descriptor d = { words[0], words[1] };
-    switch (vtd_inv_type(d)) {
-    case VTD_INV_CONTEXT:
-        decode_context(d, c);
-        break;
-    case VTD_INV_IOTLB:
-        decode_iotlb(front(m), d, c);
-        break;
-    case VTD_INV_WAIT:
-        decode_wait(d, c);
-        break;
-    case VTD_INV_IEC: /* Nothing is cached: interrupts are not remapped. */
-        c->kind = COMMAND_NOTHING;
-        break;
-    default:
-        c->kind = COMMAND_ILLEGAL;
-        break;
-    }
-}
+/* ---- The queue
+ * -------------------------------------------------------------------------------- */
 
 static void vtd_illegal(struct iommu *m, const struct iommu_command *c, cycle_t now)
 {
-    (void)c;
-    (void)now;
-    front(m)->fsts |= VTD_FSTS_IQE;
+    queue_error(m, c->error, now);
 }
 
+/* IWC of ICS: the first one sets the event off. */
 static void vtd_completed(struct iommu *m, const struct iommu_command *c, cycle_t now)
 {
-    (void)now;
-    if (c->interrupts)
-        front(m)->ics |= 1; /* IWC; its event is not used by Linux. */
+    struct vtd *v = vtd_front(m);
+    if (!c->interrupts || v->ics != 0)
+        return;
+    v->ics = 1;
+    raise_event(m, VTD_EVENT_WAIT, now);
 }
 
-/* By its domain id. */
-static space_t vtd_space(uint32_t number)
+static void vtd_device_late(struct iommu *m, uint16_t requester, cycle_t now)
 {
-    return space_make(number, 0, STAGE_2);
+    struct vtd *v = vtd_front(m);
+    v->iqercd =
+        (v->iqercd & ~(mask_lg2(16) << 32)) | VTD_IQERCD_ITESID((uint64_t)requester);
+    raise_status(m, VTD_FSTS_ITE, now);
+}
+
+static void vtd_device_wrong(struct iommu *m, uint16_t requester, cycle_t now)
+{
+    struct vtd *v = vtd_front(m);
+    v->iqercd     = (v->iqercd & mask_lg2(48)) | VTD_IQERCD_ICESID((uint64_t)requester);
+    raise_status(m, VTD_FSTS_ICE, now);
+}
+
+/* By its domain id. The driver uses the first stage where there is one, without PASID. */
+static space_t vtd_space(const struct iommu *m, uint32_t number)
+{
+    const struct vtd_config *c = vtd_front(m)->config;
+    return space_make(number, 0, c->scalable && c->first_stage ? STAGE_1 : STAGE_2);
 }
 
 const struct iommu_arch arch_vtd = {
     .name          = "vtd",
-    .summary       = "Intel VT-d, legacy mode",
+    .summary       = "Intel VT-d, legacy and scalable mode, device TLBs",
     .params        = &vtd_param_table,
     .window_bytes  = VTD_WINDOW_BYTES,
     .command_bytes = VTD_IQ_ENTRY_BYTES,
@@ -533,11 +581,17 @@ const struct iommu_arch arch_vtd = {
     .admit         = vtd_admit,
     .context_first = vtd_context_first,
     .context_next  = vtd_context_next,
+    .process       = vtd_process,
     .check         = vtd_check,
     .cause         = vtd_cause,
     .allows        = vtd_allows,
+    .missing       = vtd_missing,
+    .updates       = vtd_updates,
+    .serves        = vtd_serves,
     .record        = vtd_record,
     .decode        = vtd_decode,
     .illegal       = vtd_illegal,
     .completed     = vtd_completed,
+    .device_late   = vtd_device_late,
+    .device_wrong  = vtd_device_wrong,
 };

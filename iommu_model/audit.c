@@ -118,6 +118,7 @@ static void cover(struct audit *a, struct ledger_note *n, sim_time_t now)
 
 struct other_holder {
     const struct iotlb_entry *than;
+    space_t space; /* Of what a device's TLB holds. */
     bool found;
 };
 
@@ -125,6 +126,22 @@ static void find_other(void *self, struct iotlb_entry *e)
 {
     struct other_holder *o = self;
     o->found |= e != o->than && e->stale_since != TIME_NEVER;
+}
+
+static void find_in_device(void *self, struct iotlb_entry *e)
+{
+    const struct other_holder *o = self;
+    if (ledger_space(e->guest) == o->space)
+        find_other(self, e);
+}
+
+/* Devices know the space by another name, and its addresses by the same. */
+static void visit_devices(const struct audit *a, const struct inv_selector *s,
+                          void (*visit)(void *self, struct iotlb_entry *e), void *self)
+{
+    const struct inv_selector range = { .first = s->first, .last = s->last };
+    for (unsigned i = 0; i < a->devices; i++)
+        iotlb_visit(&a->device[i].atc->cache, &range, visit, self);
 }
 
 static struct inv_selector select_pages(space_t space, uint64_t first, uint64_t last)
@@ -140,9 +157,11 @@ static bool is_cached(const struct audit *a, const struct ledger_note *n,
                       const struct iotlb_entry *except)
 {
     const struct inv_selector s = select_pages(n->space, n->page, n->page);
-    struct other_holder o       = { .than = except };
+    struct other_holder o       = { .than = except, .space = n->space };
     if (a->stale_entries > 0)
         iotlb_visit(&a->iommu->iotlb, &s, find_other, &o);
+    if (a->stale_entries > 0 && !o.found)
+        visit_devices(a, &s, find_in_device, &o);
     return o.found;
 }
 
@@ -156,26 +175,35 @@ static uint64_t last_page(const struct iotlb_entry *e)
     return first_page(e) | mask_lg2(e->page_lg2 - LEDGER_PAGE_LG2);
 }
 
-static void stale_entry_gone(void *self, const struct iotlb_entry *e)
+static void entry_gone(struct audit *a, const struct iotlb_entry *e, space_t space,
+                       sim_time_t now)
 {
-    struct audit *a     = self;
-    const space_t space = ledger_space(e->space);
     CHECK(a->stale_entries > 0);
     a->stale_entries--;
     for (uint64_t page = first_page(e); page <= last_page(e); page++) {
         struct ledger_note *n = ledger_find(&a->ledger, space, page);
         if (n != NULL && n->since != TIME_NEVER && n->in_flight == 0 && !is_cached(a, n, e))
-            cover(a, n, a->iommu->asked_time);
+            cover(a, n, now);
     }
+}
+
+static void stale_entry_gone(void *self, const struct iotlb_entry *e)
+{
+    struct audit *a = self;
+    entry_gone(a, e, ledger_space(e->space), a->iommu->asked_time);
+}
+
+static void device_entry_gone(void *self, const struct iotlb_entry *e)
+{
+    const struct audit_device *d = self;
+    entry_gone(d->audit, e, ledger_space(e->guest), d->atc->now);
 }
 
 /* A walk that began before the unmap fills it; or the unmap has left the entry in the
  * table.
  */
-static void stale_entry_filled(void *self, const struct iotlb_entry *e)
+static void fill_stale(struct audit *a, const struct iotlb_entry *e, space_t space)
 {
-    struct audit *a     = self;
-    const space_t space = ledger_space(e->space);
     a->stale_entries++;
     for (uint64_t page = first_page(e); page <= last_page(e); page++) {
         const sim_time_t at   = ledger_given_back(&a->ledger, space, page);
@@ -185,6 +213,18 @@ static void stale_entry_filled(void *self, const struct iotlb_entry *e)
         expose(a, n, at);
         n->reusable = at; /* At the latest by now, as far as anyone knows. */
     }
+}
+
+static void stale_entry_filled(void *self, const struct iotlb_entry *e)
+{
+    fill_stale(self, e, ledger_space(e->space));
+}
+
+/* From a translation that was given back on its way to the device. */
+static void device_entry_filled(void *self, const struct iotlb_entry *e)
+{
+    const struct audit_device *d = self;
+    fill_stale(d->audit, e, ledger_space(e->guest));
 }
 
 /* A walk or a transaction has the stale translation. */
@@ -230,22 +270,32 @@ struct marking {
     struct audit *a;
     uint64_t first, last; /* Pages. */
     sim_time_t now;
+    space_t space;
 };
 
 static void mark(void *self, struct iotlb_entry *e)
 {
     const struct marking *m = self;
-    const uint64_t first    = first_page(e) > m->first ? first_page(e) : m->first;
-    const uint64_t last     = last_page(e) < m->last ? last_page(e) : m->last;
+    if (e->denied != 0)
+        return; /* That there is no translation. */
+    const uint64_t first = first_page(e) > m->first ? first_page(e) : m->first;
+    const uint64_t last  = last_page(e) < m->last ? last_page(e) : m->last;
     if (e->stale_since == TIME_NEVER) {
         e->stale_since = m->now;
         m->a->stale_entries++;
     }
     for (uint64_t page = first; page <= last; page++) {
-        struct ledger_note *n = ledger_make(&m->a->ledger, ledger_space(e->space), page);
+        struct ledger_note *n = ledger_make(&m->a->ledger, m->space, page);
         if (n->since == TIME_NEVER)
             expose(m->a, n, m->now);
     }
+}
+
+static void mark_device(void *self, struct iotlb_entry *e)
+{
+    const struct marking *m = self;
+    if (ledger_space(e->guest) == m->space)
+        mark(self, e);
 }
 
 static bool inside(uint64_t iova, const struct inv_selector *s)
@@ -253,14 +303,28 @@ static bool inside(uint64_t iova, const struct inv_selector *s)
     return iova >= s->first && iova <= s->last;
 }
 
+/* The address that software knows. */
+static uint64_t iova_of(const struct dma_slot *slot)
+{
+    return slot->request.type == PORT_TRANSLATED ? slot->request.origin.iova
+                                                 : slot->request.iova;
+}
+
+/* It has a translation, from the IOMMU or from the device. */
+static bool goes_by_page(const struct dma_slot *slot)
+{
+    return slot->request.type == PORT_TRANSLATED
+           || (slot->translated && slot->request.type != PORT_INVALIDATED);
+}
+
 static void mark_port(struct audit *a, struct rootport *r, const struct inv_selector *s)
 {
     for (uint32_t i = 0; i < r->slots_used; i++) {
         struct dma_slot *slot = &r->slot[i];
-        if (slot->in_use && slot->translated && !slot->fault && !slot->accessed
+        if (slot->in_use && goes_by_page(slot) && !slot->fault && !slot->accessed
             && !slot->stale && inv_selects_space(s, slot->space)
-            && inside(slot->request.iova, s))
-            slot->stale = held(a, slot->space, slot->request.iova);
+            && inside(iova_of(slot), s))
+            slot->stale = held(a, slot->space, iova_of(slot));
     }
 }
 
@@ -310,7 +374,8 @@ static void mark_range(struct audit *a, space_t space, uint64_t iova, uint64_t b
 {
     const struct inv_selector s =
         select_pages(space, iova >> LEDGER_PAGE_LG2, (iova + bytes - 1) >> LEDGER_PAGE_LG2);
-    struct marking m = { a, s.first >> LEDGER_PAGE_LG2, s.last >> LEDGER_PAGE_LG2, now };
+    struct marking m = { a, s.first >> LEDGER_PAGE_LG2, s.last >> LEDGER_PAGE_LG2, now,
+                         space };
     if (m.last - m.first < PAGES_REMEMBERED_MAX) /* No mapping is larger, but a pool. */
         ledger_give_back(&a->ledger, space, m.first, m.last - m.first + 1, now);
     ghosts_forget(&a->entries, space, s.first, s.last);
@@ -318,6 +383,9 @@ static void mark_range(struct audit *a, space_t space, uint64_t iova, uint64_t b
     iommu_mark_stale(a->iommu, &s, now);
     for (unsigned i = 0; i < a->ports; i++)
         mark_port(a, a->port[i], &s);
+    visit_devices(a, &s, mark_device, &m);
+    for (unsigned i = 0; i < a->devices; i++)
+        atc_mark_stale(a->device[i].atc, space, s.first, s.last);
     end_partial(a, space, m.first, m.last, now);
 }
 
@@ -325,7 +393,7 @@ static void given_back(void *self, uint32_t space_number, uint64_t iova, uint64_
                        sim_time_t now)
 {
     struct audit *a     = self;
-    const space_t space = ledger_space(a->iommu->arch->space(space_number));
+    const space_t space = ledger_space(a->iommu->arch->space(a->iommu, space_number));
     CHECK(bytes > 0);
     a->stats.page_given_back += bytes >> LEDGER_PAGE_LG2;
     a->cpu = cpu_running() == NULL ? 0 : (uint8_t)cpu_running()->id;
@@ -341,7 +409,7 @@ static void reusable(void *self, uint32_t space_number, uint64_t iova, uint64_t 
                      sim_time_t now)
 {
     struct audit *a     = self;
-    const space_t space = ledger_space(a->iommu->arch->space(space_number));
+    const space_t space = ledger_space(a->iommu->arch->space(a->iommu, space_number));
     const uint64_t last = (iova + bytes - 1) >> LEDGER_PAGE_LG2;
     for (uint64_t page = iova >> LEDGER_PAGE_LG2; a->stale_pages > 0 && page <= last;
          page++) {
@@ -384,7 +452,7 @@ static void lent(void *self, uint32_t space_number, uint64_t iova, uint64_t byte
                  sim_time_t now)
 {
     struct audit *a      = self;
-    const space_t space  = ledger_space(a->iommu->arch->space(space_number));
+    const space_t space  = ledger_space(a->iommu->arch->space(a->iommu, space_number));
     const uint64_t first = iova >> LEDGER_PAGE_LG2;
     const uint64_t last  = (iova + bytes - 1) >> LEDGER_PAGE_LG2;
     const bool pool      = ledger_in_pool(&a->ledger, space, first);
@@ -406,7 +474,7 @@ static void pooled(void *self, uint32_t space_number, uint64_t iova, uint64_t by
                    bool grows, sim_time_t now)
 {
     struct audit *a      = self;
-    const space_t space  = ledger_space(a->iommu->arch->space(space_number));
+    const space_t space  = ledger_space(a->iommu->arch->space(a->iommu, space_number));
     const uint64_t first = iova >> LEDGER_PAGE_LG2;
     const uint64_t last  = (iova + bytes - 1) >> LEDGER_PAGE_LG2;
     CHECK(bytes > 0);
@@ -425,12 +493,6 @@ static void pooled(void *self, uint32_t space_number, uint64_t iova, uint64_t by
 /* ---- Invariants
  * --------------------------------------------------------------------------- */
 
-static void find_stale(void *self, struct iotlb_entry *e)
-{
-    uint64_t *stale = self;
-    *stale += e->stale_since != TIME_NEVER;
-}
-
 static void renew(struct audit *a, const struct inv_selector *s)
 {
     const uint64_t first = s->first >> LEDGER_PAGE_LG2, last = s->last >> LEDGER_PAGE_LG2;
@@ -447,16 +509,18 @@ static void handed_out(void *self, uint32_t space, uint64_t iova, uint64_t bytes
 {
     struct audit *a = self;
     const struct inv_selector s =
-        select_pages(ledger_space(a->iommu->arch->space(space)), iova >> LEDGER_PAGE_LG2,
-                     (iova + bytes - 1) >> LEDGER_PAGE_LG2);
-    uint64_t stale = 0;
-    if (a->stale_entries > 0)
-        iotlb_visit(&a->iommu->iotlb, &s, find_stale, &stale);
-    if (stale > 0 || walker_may_fill_stale(a->iommu, &s))
+        select_pages(ledger_space(a->iommu->arch->space(a->iommu, space)),
+                     iova >> LEDGER_PAGE_LG2, (iova + bytes - 1) >> LEDGER_PAGE_LG2);
+    struct other_holder o = { .space = s.value };
+    if (a->stale_entries > 0) {
+        iotlb_visit(&a->iommu->iotlb, &s, find_other, &o);
+        visit_devices(a, &s, find_in_device, &o);
+    }
+    if (o.found || walker_may_fill_stale(a->iommu, &s))
         broken(a, &a->stats.broken_reuse,
                "invariant 2: 0x%" PRIx64 " of space %" PRIu32
                " was handed out again at %" PRIu64 " ps while the IOTLB held a stale "
-               "translation of it, or a walk was about to fill one",
+               "translation of it, or a device did, or a walk was about to fill one",
                iova, space, now);
     renew(a, &s);
 }
@@ -501,19 +565,20 @@ static void break_access(struct audit *a, const struct dma_slot *slot,
            "invariant 1: device %04x reached 0x%" PRIx64 " at %" PRIu64
            " ps through a translation whose unmap had returned %" PRIu64 " ps and %" PRIu64
            " unmaps before, against the policy's promise",
-           slot->request.requester, slot->request.iova, now, now - n->since,
+           slot->request.requester, iova_of(slot), now, now - n->since,
            a->unmaps[n->cpu] - n->unmap);
 }
 
-static bool outside_lent(const struct ledger_note *n, const struct port_request *q)
+static bool outside_lent(const struct ledger_note *n, const struct dma_slot *slot)
 {
-    return (lines_in(n->page, q->iova, q->iova + q->bytes - 1) & ~n->lent) != 0;
+    const uint64_t iova = iova_of(slot);
+    return (lines_in(n->page, iova, iova + slot->request.bytes - 1) & ~n->lent) != 0;
 }
 
 static void stale_access(void *self, const struct dma_slot *slot, sim_time_t now)
 {
     struct audit *a             = self;
-    const uint64_t page         = slot->request.iova >> LEDGER_PAGE_LG2;
+    const uint64_t page         = iova_of(slot) >> LEDGER_PAGE_LG2;
     const struct ledger_note *n = ledger_find(&a->ledger, ledger_space(slot->space), page);
     CHECK(n != NULL);
     a->stats.stale_access++;
@@ -523,7 +588,7 @@ static void stale_access(void *self, const struct dma_slot *slot, sim_time_t now
         a->stats.stale_access_held++;
     else
         a->stats.stale_access_reusable++;
-    a->stats.stale_other_bytes += outside_lent(n, &slot->request);
+    a->stats.stale_other_bytes += outside_lent(n, slot);
     if (!is_allowed(a, n, now))
         break_access(a, slot, n, now);
 }
@@ -543,7 +608,7 @@ static void hostile_stale(struct audit *a, const struct ledger_note *n, sim_time
 static void hostile_access(void *self, const struct dma_slot *slot, sim_time_t now)
 {
     struct audit *a             = self;
-    const uint64_t page         = slot->request.iova >> LEDGER_PAGE_LG2;
+    const uint64_t page         = iova_of(slot) >> LEDGER_PAGE_LG2;
     const struct ledger_note *n = ledger_find(&a->ledger, ledger_space(slot->space), page);
     a->stats.hostile_access++;
     if (slot->bypassed)
@@ -551,10 +616,10 @@ static void hostile_access(void *self, const struct dma_slot *slot, sim_time_t n
     else if (slot->stale)
         hostile_stale(a, n, now);
     else if (ledger_in_pool(&a->ledger, ledger_space(slot->space), page))
-        *(n != NULL && n->loan && !outside_lent(n, &slot->request)
-              ? &a->stats.hostile_access_lent
-              : &a->stats.hostile_access_pool) += 1;
-    else if (n != NULL && n->partial && outside_lent(n, &slot->request))
+        *(n != NULL && n->loan && !outside_lent(n, slot) ? &a->stats.hostile_access_lent
+                                                         : &a->stats.hostile_access_pool) +=
+            1;
+    else if (n != NULL && n->partial && outside_lent(n, slot))
         a->stats.hostile_access_other++;
     else
         a->stats.hostile_access_lent++;
@@ -564,7 +629,7 @@ static void carried_out(void *self, const struct dma_slot *slot, sim_time_t now)
 {
     if (slot->stale) {
         stale_access(self, slot, now);
-        let_go(self, slot->space, slot->request.iova, now);
+        let_go(self, slot->space, iova_of(slot), now);
     }
 }
 
@@ -669,6 +734,17 @@ void audit_watch(struct audit *a, struct rootport *port)
     port->carried_out                       = carried_out;
     port->carried_out_self                  = a;
     a->iommu->client[port->client].refereed = true;
+}
+
+void audit_watch_device(struct audit *a, struct atc *atc)
+{
+    CHECK(a->devices < AUDIT_DEVICES_MAX);
+    struct audit_device *d  = &a->device[a->devices++];
+    *d                      = (struct audit_device){ a, atc };
+    atc->cache.stale_gone   = device_entry_gone;
+    atc->cache.stale_filled = device_entry_filled;
+    atc->cache.hook_self    = d;
+    atc->referee            = &a->referee;
 }
 
 void audit_watch_hostile(struct audit *a, struct rootport *port)

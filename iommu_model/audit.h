@@ -8,11 +8,11 @@
  * marks. It costs no simulated time and changes nothing that the model does.
  *
  * Exposure of a page: from the moment when its unmap has returned until nothing holds a
- * translation of it any more: no IOTLB, no walk that has read its entry, no transaction on
- * its way to memory. A page that nothing held is not exposed, and what was given back
- * before measuring began is not measured. Until software says that the page's frame may
- * hold other data (reusable), the device can only reach what was its own; from then on,
- * anything.
+ * translation of it any more: no IOTLB, no device's TLB, no walk that has read its entry,
+ * no transaction on its way to memory, no answer on its way to a device's TLB. A page that
+ * nothing held is not exposed, and what was given back before measuring began is not
+ * measured. Until software says that the page's frame may hold other data (reusable), the
+ * device can only reach what was its own; from then on, anything.
  *
  * A page whose entry is still in the table after its unmap is exposed when a walk finds it.
  * Which other bytes of a page a mapping shares is known in units of 64 bytes.
@@ -20,13 +20,14 @@
 #ifndef IOMMU_MODEL_AUDIT_H
 #define IOMMU_MODEL_AUDIT_H
 
+#include "iommu_model/atc.h"
 #include "iommu_model/ghost.h"
 #include "iommu_model/ledger.h"
 #include "iommu_model/rootport.h"
 #include "sim/base/cpu.h"
 #include "sim/base/observer.h"
 
-enum { AUDIT_PORTS_MAX = 16 };
+enum { AUDIT_PORTS_MAX = 16, AUDIT_DEVICES_MAX = 16 };
 
 /* clang-format off */
 #define AUDIT_PARAMS(P)                                                                             \
@@ -77,6 +78,13 @@ struct audit_stats {
 extern const struct param_table audit_param_table;
 extern const struct stat_table audit_stat_table;
 
+struct audit;
+
+struct audit_device {
+    struct audit *audit;
+    struct atc *atc;
+};
+
 /* What is promised of accesses through translations whose unmap has returned. */
 enum audit_promise_kind {
     AUDIT_NOTHING_STALE, /* There are none. */
@@ -94,6 +102,8 @@ struct audit_promise {
 
 struct audit {
     struct iommu *iommu;
+    struct audit_device device[AUDIT_DEVICES_MAX];
+    unsigned devices;
     struct rootport *port[AUDIT_PORTS_MAX];
     unsigned ports;
     struct audit_promise promise;
@@ -124,9 +134,12 @@ struct audit {
 void audit_init(struct audit *a, struct iommu *iommu, const struct audit_promise *promise);
 void audit_free(struct audit *a);
 void audit_watch(struct audit *a, struct rootport *port);
-/* The same; and the port's device is hostile: each access that goes through is looked at.
+/* As audit_watch; and the port's device is hostile: each access that goes through is looked
+ * at.
  */
 void audit_watch_hostile(struct audit *a, struct rootport *port);
+/* The device of a watched port has a TLB of its own. */
+void audit_watch_device(struct audit *a, struct atc *atc);
 struct observer audit_observer(struct audit *a);
 
 /* Measuring begins: what was given back before is watched, but no longer measured. */

@@ -27,6 +27,7 @@ struct xlate_context {
     struct xlate_stage stage1, stage2;
     bool needs_process; /* stage1 comes from a process context that is still to be read. */
     bool quiet;         /* Faults of this device are not recorded. */
+    uint16_t refused;   /* Not a context but what its tables' error is recorded as. */
     uint32_t domain;    /* Of the space, also while no stage is on. */
     uint8_t process_levels; /* Of the process directory, when needs_process; 0: none. */
     uint64_t process_root;

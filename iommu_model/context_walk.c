@@ -202,7 +202,7 @@ static void refuse(struct iommu *m, uint16_t index, cycle_t due, cycle_t now)
                                      .guest     = w->guest_fault ? w->pa : 0,
                                      .implicit  = w->guest_fault };
     if (w->guest_fault)
-        what.cause = m->arch->cause(&x->request, STAGE_2, DENIED_ABSENT);
+        what.cause = m->arch->cause(m, &x->request, STAGE_2, DENIED_ABSENT, 0);
     x->quiet     = w->result.quiet;
     x->recontext = false;
     if (x->walking) {
@@ -233,6 +233,26 @@ static void hold(struct iommu *m, struct xlate *x)
     }
 }
 
+static void put(struct iommu *m, const struct xlate_context *context)
+{
+    const struct context_walk *w = &m->context_walk;
+    if (w->process)
+        context_cache_fill(&m->process_contexts, context_key(w->requester, w->pasid),
+                           context);
+    else
+        context_cache_fill(&m->device_contexts, context_key(w->requester, 0), context);
+}
+
+/* Some implementations cache that there is no context: under domain 0, whatever it would
+ * have said. */
+static void put_refusal(struct iommu *m)
+{
+    const struct context_walk *w       = &m->context_walk;
+    const struct xlate_context refusal = { .refused = w->cause, .quiet = w->result.quiet };
+    if (m->caches_absent && !w->guest_fault && !w->flushed)
+        put(m, &refusal);
+}
+
 /* Everyone who waited for this context goes on; the engine turns to the next one. A walk
  * whose process context is missing, too, waits on. */
 static void conclude(struct iommu *m, bool fault, cycle_t due, cycle_t now)
@@ -256,6 +276,8 @@ static void conclude(struct iommu *m, bool fault, cycle_t due, cycle_t now)
         else
             resume(m, index, due);
     }
+    if (fault)
+        put_refusal(m);
     if (w->waiting.first == XLATE_NONE)
         return;
     /* Who needs the context that was just written finds it in the next cycle. */
@@ -267,14 +289,8 @@ static void conclude(struct iommu *m, bool fault, cycle_t due, cycle_t now)
 static void fill(struct iommu *m, cycle_t now)
 {
     const struct context_walk *w = &m->context_walk;
-    if (!w->flushed || m->config.context.fill_after_flush) {
-        if (w->process)
-            context_cache_fill(&m->process_contexts, context_key(w->requester, w->pasid),
-                               &w->result);
-        else
-            context_cache_fill(&m->device_contexts, context_key(w->requester, 0),
-                               &w->result);
-    }
+    if (!w->flushed || m->config.context.fill_after_flush)
+        put(m, &w->result);
     conclude(m, false, now + 1, now);
 }
 
@@ -300,8 +316,9 @@ static void guest_leaf(struct iommu *m, const struct pt_item *leaf, uint64_t ent
 {
     static const struct iommu_request own = { .access = PT_READ };
     struct context_walk *w                = &m->context_walk;
-    const uint64_t bits =
-        m->arch->missing == NULL ? 0 : m->arch->missing(PT_READ, leaf->prot);
+    const uint64_t bits                   = m->arch->missing == NULL
+                                                ? 0
+                                                : m->arch->missing(&w->result, STAGE_2, PT_READ, leaf->prot);
     if (!m->arch->allows(&own, &w->result, STAGE_2, leaf->prot)
         || (bits != 0 && !m->arch->updates(&w->result, STAGE_2))) {
         fail(m, true);

@@ -26,7 +26,7 @@ static void drop_selected(struct extension *e, uint32_t domain, uint64_t first,
                           uint64_t last, bool leaf_only)
 {
     const struct inv_selector s = { .mask      = SPACE_MASK,
-                                    .value     = e->iommu->arch->space(domain),
+                                    .value     = e->iommu->arch->space(e->iommu, domain),
                                     .first     = first,
                                     .last      = last,
                                     .leaf_only = leaf_only };

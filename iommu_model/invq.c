@@ -35,7 +35,8 @@ static void fetch(struct iommu *m, cycle_t presented)
 void invq_kick(struct iommu *m, cycle_t now)
 {
     const struct invq *q = &m->invq;
-    if (q->enabled && !q->halted && q->state == INVQ_IDLE && q->head != q->tail)
+    if (q->enabled && !q->halted && !q->timed_out && q->state == INVQ_IDLE
+        && q->head != q->tail)
         fetch(m, cycle_max(now + m->config.invq.start_cycles, q->ready_at));
 }
 
@@ -44,9 +45,9 @@ static void go_on(struct iommu *m, cycle_t now)
     struct invq *q = &m->invq;
     q->state       = INVQ_EXECUTING;
     q->ready_at    = now + m->config.invq.next_cycles;
-    if (q->next < q->fetched)
+    if (q->next < q->fetched && !q->timed_out)
         iommu_schedule(m, ITEM_INVQ, now + m->config.invq.execute_cycles);
-    else if (q->head != q->tail && q->enabled)
+    else if (q->head != q->tail && q->enabled && !q->timed_out)
         fetch(m, q->ready_at);
     else
         q->state = INVQ_IDLE;
@@ -138,7 +139,8 @@ static void invalidate_contexts(struct iommu *m, const struct iommu_command *c, 
 {
     if (!c->process_only)
         context_cache_invalidate(&m->device_contexts, c->drop_context, c->context_arg);
-    context_cache_invalidate(&m->process_contexts, c->drop_context, c->context_arg);
+    if (!c->device_only)
+        context_cache_invalidate(&m->process_contexts, c->drop_context, c->context_arg);
     context_walk_flush(m);
     iommu_tell_invalidated(m, NULL);
     m->contexts_dropped++;
@@ -185,6 +187,11 @@ static bool pass_wait(struct iommu *m, const struct iommu_command *c, cycle_t no
         return false;
     }
     q->drain = false;
+    if (q->sent_count > 0) {
+        q->state       = INVQ_DEVICES;
+        q->drain_since = now;
+        return false;
+    }
     if (c->writes_status && write_ring_full(&q->writes)) {
         q->state = INVQ_WRITING;
         return false;
@@ -198,6 +205,135 @@ static bool pass_wait(struct iommu *m, const struct iommu_command *c, cycle_t no
     else
         go_on(m, now);
     return true;
+}
+
+/* ---- Device TLBs
+ * ------------------------------------------------------------------------- */
+
+static uint32_t under_way(const struct invq *q, uint16_t requester)
+{
+    uint32_t n = 0;
+    for (unsigned i = 0; i < ATS_ITAGS; i++)
+        n += q->sent[i].in_use && q->sent[i].requester == requester;
+    return n;
+}
+
+static unsigned free_tag(const struct invq *q)
+{
+    unsigned i = 0;
+    while (i < ATS_ITAGS && q->sent[i].in_use)
+        i++;
+    return i;
+}
+
+static cycle_t timeout_cycles(const struct iommu *m)
+{
+    return cycle_at_or_after(m->config.invq.device_timeout_us * TIME_US,
+                             m->config.iommu.period_ps);
+}
+
+/* A message that no client knows a device for gets lost, and its time will run out. */
+static void deliver(struct iommu *m, const struct port_invalidation *i, cycle_t now)
+{
+    const sim_time_t time = cycle_time(now, m->config.iommu.period_ps);
+    for (uint32_t c = 0; c < m->client_count; c++)
+        if (m->client[c].invalidate != NULL
+            && m->client[c].invalidate(m->client[c].invalidate_self, i, time))
+            return;
+}
+
+/* False: there is no tag for it; it is tried again when an answer has come. */
+static bool send_device(struct iommu *m, const struct iommu_command *c, cycle_t now)
+{
+    struct invq *q             = &m->invq;
+    struct port_invalidation i = c->device;
+    const unsigned tag         = free_tag(q);
+    if (tag == ATS_ITAGS || under_way(q, i.requester) >= c->device_depth) {
+        q->state       = INVQ_TAGS;
+        q->drain_since = now;
+        return false;
+    }
+    i.itag       = (uint8_t)tag;
+    q->sent[tag] = (struct invq_sent){ .in_use    = true,
+                                       .requester = i.requester,
+                                       .sent      = now,
+                                       .deadline  = now + timeout_cycles(m) };
+    q->sent_count++;
+    iommu_schedule(m, ITEM_DEVICES, q->sent[tag].deadline);
+    deliver(m, &i, now);
+    m->stats.command_device++;
+    return true;
+}
+
+static void settle_sent(struct iommu *m, struct invq_sent *s)
+{
+    const uint32_t item = item_single(m, ITEM_DEVICES);
+    s->in_use           = false;
+    if (--m->invq.sent_count == 0 && wheel_item_due(&m->wheel, item) != CYCLE_NEVER)
+        wheel_remove(&m->wheel, item);
+}
+
+/* Who waits for an answer may go on. */
+static void try_again(struct iommu *m, cycle_t now)
+{
+    const struct invq *q = &m->invq;
+    if (q->state == INVQ_TAGS || (q->state == INVQ_DEVICES && q->sent_count == 0))
+        iommu_schedule(m, ITEM_INVQ, now);
+}
+
+void invq_answered(struct iommu *m, uint16_t requester, uint32_t itags,
+                   unsigned completions, cycle_t now)
+{
+    bool wrong = false;
+    for (; itags != 0; itags &= itags - 1) {
+        struct invq_sent *s = &m->invq.sent[__builtin_ctz(itags)];
+        if (!s->in_use || s->requester != requester) {
+            wrong = true;
+            continue;
+        }
+        if (++s->answers < completions)
+            continue;
+        m->stats.device_answer_cycles += now - s->sent;
+        settle_sent(m, s);
+    }
+    if (wrong && m->arch->device_wrong != NULL)
+        m->arch->device_wrong(m, requester, now);
+    try_again(m, now);
+}
+
+/* The waits that were fetched are given up: they neither write nor interrupt. */
+static void abort_wait(struct iommu *m, cycle_t now)
+{
+    static const struct iommu_command aborted = { .kind = COMMAND_WAIT };
+    struct invq *q                            = &m->invq;
+    if (q->state != INVQ_DEVICES)
+        return;
+    m->stats.device_wait_cycles += now - q->drain_since;
+    m->stats.command_wait++;
+    complete(m, &aborted, now);
+    go_on(m, now);
+}
+
+void invq_devices_run(struct iommu *m, cycle_t now)
+{
+    struct invq *q = &m->invq;
+    cycle_t next   = CYCLE_NEVER;
+    for (unsigned i = 0; i < ATS_ITAGS; i++) {
+        struct invq_sent *s = &q->sent[i];
+        if (s->in_use && s->deadline <= now) {
+            settle_sent(m, s);
+            m->stats.device_late++;
+            q->timed_out = true;
+            m->arch->device_late(m, s->requester, now);
+        } else if (s->in_use && s->deadline < next) {
+            next = s->deadline;
+        }
+    }
+    if (q->timed_out)
+        abort_wait(m, now);
+    try_again(m, now);
+    if (next != CYCLE_NEVER)
+        iommu_schedule(m, ITEM_DEVICES, next);
 }
 
 static void execute(struct iommu *m, cycle_t now)
@@ -222,6 +358,10 @@ static void execute(struct iommu *m, cycle_t now)
         break;
     case COMMAND_CONTEXT:
         invalidate_contexts(m, &c, now);
+        break;
+    case COMMAND_DEVICE:
+        if (!send_device(m, &c, now))
+            return;
         break;
     case COMMAND_NOTHING:
         m->stats.command_other++;
@@ -259,6 +399,10 @@ void invq_run(struct iommu *m, cycle_t now)
     }
     if (q->state == INVQ_DRAINING)
         m->stats.drain_cycles += now - q->drain_since;
+    if (q->state == INVQ_DEVICES)
+        m->stats.device_wait_cycles += now - q->drain_since;
+    if (q->state == INVQ_TAGS)
+        m->stats.device_full_cycles += now - q->drain_since;
     q->state = INVQ_EXECUTING;
     execute(m, now);
 }

@@ -249,6 +249,9 @@ static void run_single(struct iommu *m, uint32_t item, cycle_t now)
     case ITEM_FAULTQ:
         faultq_run(m, now);
         return;
+    case ITEM_DEVICES:
+        invq_devices_run(m, now);
+        return;
     case ITEM_ACCEPT:
         xlate_accept(m, now);
         return;
@@ -329,6 +332,17 @@ unsigned iommu_attach(struct iommu *m, sim_time_t *due, uint32_t responses, bool
     c->due     = due;
     c->retires = retires;
     return m->client_count++;
+}
+
+void iommu_attach_device_tlb(struct iommu *m, unsigned client,
+                             bool (*invalidate)(void *self,
+                                                const struct port_invalidation *i,
+                                                sim_time_t now),
+                             void *self)
+{
+    CHECK(client < m->client_count);
+    m->client[client].invalidate      = invalidate;
+    m->client[client].invalidate_self = self;
 }
 
 bool iommu_ready(struct iommu *m, unsigned client)
@@ -418,6 +432,15 @@ void iommu_retire(struct iommu *m, uint32_t epoch, sim_time_t time)
     epoch_leave(m, epoch, iommu_cycle(m, time));
     if (wheel_item_due(&m->wheel, item_single(m, ITEM_INVQ)) != CYCLE_NEVER)
         publish_due(m); /* It may have ended a drain. */
+}
+
+void iommu_invalidated(struct iommu *m, uint16_t requester, uint32_t itags,
+                       unsigned completions, sim_time_t time)
+{
+    CHECK(completions > 0);
+    CHECK(completions <= ATS_COMPLETIONS_MAX);
+    invq_answered(m, requester, itags, completions, iommu_cycle(m, time));
+    publish_due(m);
 }
 
 static bool concerns(const struct inv_selector *s, space_t space, uint64_t iova)

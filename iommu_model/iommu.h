@@ -15,6 +15,7 @@
 #ifndef IOMMU_MODEL_IOMMU_H
 #define IOMMU_MODEL_IOMMU_H
 
+#include "iommu_model/ats_spec.h"
 #include "iommu_model/iotlb.h"
 #include "iommu_model/memport.h"
 #include "iommu_model/walkcache.h"
@@ -76,6 +77,8 @@
       "one pipeline step")                                                                          \
     P(u32,  write_cycles,     0, 0,     500, ANY, "cycles", "From a wait's turn to its status write on the way to memory", \
       "not published")                                                                              \
+    P(u32,  device_timeout_us, 60000000, 1, 4000000000, ANY, "us", "Until a device's answer to an invalidation is overdue", \
+      "PCI Express 10.3.5: 1 minute")                                                               \
     P(flag, early_head,       0, 0,       1, ANY, "",       "The head moves on a command's arrival, before its effect", \
       "a fault of some implementations")                                                            \
     P(flag, write_waits,      0, 0,       1, ANY, "",       "The queue waits until a status write is acknowledged", \
@@ -105,8 +108,13 @@
     S(command_iotlb,        command,     "commands", "IOTLB invalidations")                         \
     S(command_context,      command,     "commands", "Context-cache invalidations")                 \
     S(command_wait,         command,     "commands", "Waits and fences")                            \
+    S(command_device,       command,     "commands", "Invalidations of device TLBs")                \
     S(command_other,        command,     "commands", "Others and illegal ones")                     \
     S(drain_cycles,         drain_cycles, "cycles",  "Waits spent on earlier DMA")                  \
+    S(device_wait_cycles,   device_wait_cycles, "cycles", "Waits spent on devices' answers")        \
+    S(device_full_cycles,   device_full_cycles, "cycles", "Commands spent on a device that has no room") \
+    S(device_answer_cycles, device_answer_cycles, "cycles", "From sending devices invalidations to their answers, summed") \
+    S(device_late,          device_late, "commands", "Invalidations that a device did not answer in time") \
     S(fault_recorded,       fault_recorded, "faults", "Faults that software can read")              \
     S(fault_lost,           fault_lost,  "faults",   "Faults that found no room")
 /* clang-format on */
@@ -169,6 +177,8 @@ struct iommu_client {
     struct response_ring prompt, late;
     sim_time_t *due;
     bool retires, blocked; /* Says when a DMA is over; was refused and waits for room. */
+    bool (*invalidate)(void *self, const struct port_invalidation *i, sim_time_t now);
+    void *invalidate_self;
     bool refereed; /* Tells the referee when a stale answer is of no use any more. */
 };
 
@@ -230,7 +240,23 @@ struct context_walk {
     struct xlate_list waiting; /* Everyone who waits for any context. */
 };
 
-enum invq_state { INVQ_IDLE, INVQ_FETCHING, INVQ_EXECUTING, INVQ_DRAINING, INVQ_WRITING };
+enum invq_state {
+    INVQ_IDLE,
+    INVQ_FETCHING,
+    INVQ_EXECUTING,
+    INVQ_DRAINING,
+    INVQ_WRITING,
+    INVQ_DEVICES, /* A wait is for devices to answer, */
+    INVQ_TAGS,    /* or a command for one of them to have room. */
+};
+
+/* An invalidation that a device has been sent, by its tag. */
+struct invq_sent {
+    bool in_use;
+    uint16_t requester;
+    uint8_t answers; /* That have come. */
+    cycle_t sent, deadline;
+};
 
 enum { INVQ_COMMANDS_MAX = 4, INVQ_WRITES_MAX = 16 };
 
@@ -259,6 +285,9 @@ struct invq {
     uint32_t drain_epoch;
     cycle_t drain_since;
     struct write_ring writes;
+    bool timed_out; /* A device has not answered: nothing is fetched until it is cleared. */
+    struct invq_sent sent[ATS_ITAGS];
+    uint32_t sent_count;
 };
 
 enum command_kind {
@@ -266,6 +295,7 @@ enum command_kind {
     COMMAND_IOTLB,
     COMMAND_CONTEXT,
     COMMAND_WAIT,
+    COMMAND_DEVICE,  /* A device is to forget translations. */
     COMMAND_ILLEGAL, /* Or impossible. The queue stops, and the architecture sets its error
                         bits. */
 };
@@ -298,8 +328,12 @@ struct iommu_command {
     bool drain;
     bool (*drop_context)(const void *arg, const struct context_entry *entry);
     uint64_t context_arg[2];
-    bool process_only; /* Leaves device contexts alone. */
-    bool drains_all;   /* A wait for all DMA of translations looked up before it. */
+    bool process_only;               /* Leaves device contexts alone, */
+    bool device_only;                /* or processes'. */
+    struct port_invalidation device; /* Of a COMMAND_DEVICE; itag counts later. */
+    uint8_t device_depth;            /* So many of one device are under way at most. */
+    uint16_t error;                  /* Of an illegal one: the architecture's number. */
+    bool drains_all; /* A wait for all DMA of translations looked up before it. */
     bool writes_status, interrupts;
     bool unwritable; /* An illegal one: memory has no such place for its status. */
     uint64_t status_pa, status;
@@ -311,7 +345,8 @@ enum { IOMMU_EPOCHS = 64 };
 struct iommu_fault {
     uint32_t requester, pasid;
     bool has_pasid, privileged;
-    uint8_t access;
+    uint8_t access, type;
+    bool no_rights; /* The page is not there or does not allow it: nothing is malformed. */
     uint16_t cause;
     uint64_t iova, guest;
     bool has_guest, implicit, implicit_write; /* guest counts; it is a table's address. */
@@ -365,8 +400,9 @@ struct iommu_arch;
 struct iommu {
     struct iommu_settings config;
     const struct iommu_arch *arch;
-    void *front;      /* The architecture's registers. */
-    uint64_t pa_last; /* The last address that the IOMMU can read. */
+    void *front;        /* The architecture's registers. */
+    uint64_t pa_last;   /* The last address that the IOMMU can read. */
+    bool caches_absent; /* The architecture wants errors of tables cached, too. */
     struct memory *memory;
     sim_time_t *due;
     struct wheel wheel;
@@ -443,6 +479,18 @@ void iommu_submit(struct iommu *m, unsigned client, sim_time_t now);
 const struct iommu_response *iommu_take(struct iommu *m, unsigned client, sim_time_t now,
                                         sim_time_t *next);
 
+/* The client has devices with TLBs: invalidate takes a message to one of them, or returns
+ * false when it has none of that requester. */
+void iommu_attach_device_tlb(struct iommu *m, unsigned client,
+                             bool (*invalidate)(void *self,
+                                                const struct port_invalidation *i,
+                                                sim_time_t now),
+                             void *self);
+/* A device's Invalidate Completion has arrived, behind the writes that it follows: the tags
+ * in itags are done when so many completions have come. */
+void iommu_invalidated(struct iommu *m, uint16_t requester, uint32_t itags,
+                       unsigned completions, sim_time_t now);
+
 /* The DMA that used a translation of this epoch has reached memory. */
 void iommu_retire(struct iommu *m, uint32_t epoch, sim_time_t now);
 
@@ -485,6 +533,7 @@ enum iommu_item {
     ITEM_INVQ,
     ITEM_WRITE,
     ITEM_FAULTQ,
+    ITEM_DEVICES,
     ITEM_ACCEPT,
     ITEM_MEMPORT,
     ITEMS
@@ -523,8 +572,12 @@ unsigned xlate_denying_stage(const struct iommu *m, const struct iommu_request *
 /* The cause to report when it does not. */
 uint16_t xlate_denied_cause(const struct iommu *m, const struct iommu_request *request,
                             unsigned stage, const struct iotlb_entry *e);
-void xlate_answer_page(const struct iommu *m, const struct iommu_request *request,
-                       const struct iotlb_entry *e, struct iommu_response *response);
+/* The answer when it does; one that asks for a translation is told what it may do. */
+void xlate_answer(const struct iommu *m, const struct iommu_request *request,
+                  const struct xlate_context *context, const struct iotlb_entry *e,
+                  struct iommu_response *response);
+/* The answer to one that asks for a translation, and there is none. */
+void xlate_answer_nothing(struct iommu_response *response);
 /* The answer for a client comes from what software has given back. */
 static inline bool iommu_holds_stale(const struct iommu *m, unsigned client, space_t space,
                                      uint64_t iova)
@@ -567,6 +620,10 @@ void invq_run(struct iommu *m, cycle_t now);
 /* Whether translations are invalidated in this cycle, behind its walks. */
 bool invq_invalidates(struct iommu *m, cycle_t now);
 void invq_write_done(struct iommu *m, cycle_t now);
+/* The deadline of a device's answer may have passed; an answer has come. */
+void invq_devices_run(struct iommu *m, cycle_t now);
+void invq_answered(struct iommu *m, uint16_t requester, uint32_t itags,
+                   unsigned completions, cycle_t now);
 /* A remote memory holds the oldest status word that it did not. */
 void invq_written(struct iommu *m, cycle_t now);
 /* Earlier DMA has finished: a drain may be over. */

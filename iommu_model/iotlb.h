@@ -26,6 +26,7 @@ struct iotlb_entry {
     sim_time_t stale_since; /* TIME_NEVER while the page is the device's to use. */
     uint8_t page_lg2, stage1_lg2, stage2_lg2;
     uint8_t prot1, prot2; /* What each stage allows; a stage that is off allows all. */
+    uint8_t denied; /* Not a translation but a refusal of STAGE_2: an arch_denial + 1. */
     bool valid, global, redirected; /* redirected: it is an interrupt file. */
 };
 

@@ -39,6 +39,12 @@ static bool denied(struct probe *p, uint16_t cause)
     return false;
 }
 
+static uint16_t cause_of(const struct probe *p, unsigned stage, enum arch_denial denial,
+                         uint8_t prot)
+{
+    return p->m->arch->cause(p->m, p->request, stage, denial, prot);
+}
+
 /* ---- Tables -----------------------------------------------------------------------------
  */
 
@@ -110,12 +116,11 @@ static bool passes(struct probe *p, const struct xlate_context *c, unsigned stag
 {
     const struct iommu_arch *arch = p->m->arch;
     if (!arch->allows(p->request, c, stage, prot))
-        return denied(p, arch->cause(p->request, stage, DENIED_PERMISSION));
-    if (arch->missing == NULL || arch->missing(p->request->access, prot) == 0)
+        return denied(p, cause_of(p, stage, DENIED_PERMISSION, prot));
+    if (arch->missing == NULL || arch->missing(c, stage, p->request->access, prot) == 0)
         return true;
     p->marks = true;
-    return arch->updates(c, stage)
-           || denied(p, arch->cause(p->request, stage, DENIED_UNMARKED));
+    return arch->updates(c, stage) || denied(p, cause_of(p, stage, DENIED_UNMARKED, prot));
 }
 
 /* ---- Pages ------------------------------------------------------------------------------
@@ -137,7 +142,7 @@ static bool probe_file(struct probe *p, const struct xlate_context *c, uint64_t 
     uint16_t cause;
     struct pt_item item;
     if (!peek(p->m, entry, 2, words))
-        return denied(p, p->m->arch->cause(p->request, 0, DENIED_ACCESS));
+        return denied(p, cause_of(p, 0, DENIED_ACCESS, 0));
     if (!p->m->arch->redirected(words, &item, &cause))
         return denied(p, cause);
     if (!passes(p, c, STAGE_2, item.prot))
@@ -155,7 +160,7 @@ static bool probe_tables(struct probe *p, const struct xlate_context *c)
     struct pt_item leaf;
     if (c->stage1.format != NULL) {
         if (!find_stage1(p->m, c, iova, &leaf))
-            return denied(p, p->m->arch->cause(p->request, STAGE_1, DENIED_ABSENT));
+            return denied(p, cause_of(p, STAGE_1, DENIED_ABSENT, 0));
         if (!passes(p, c, STAGE_1, leaf.prot))
             return false;
         guest = leaf.pa | (iova & mask_lg2(leaf.page_lg2));
@@ -166,7 +171,7 @@ static bool probe_tables(struct probe *p, const struct xlate_context *c)
         return probe_file(p, c, entry);
     if (c->stage2.format != NULL) {
         if (!find_stage2(p->m, &c->stage2, guest, &leaf))
-            return denied(p, p->m->arch->cause(p->request, STAGE_2, DENIED_ABSENT));
+            return denied(p, cause_of(p, STAGE_2, DENIED_ABSENT, 0));
         if (!passes(p, c, STAGE_2, leaf.prot))
             return false;
         guest = leaf.pa | (guest & mask_lg2(leaf.page_lg2));
@@ -179,24 +184,26 @@ static bool probe_tables(struct probe *p, const struct xlate_context *c)
 
 static bool probe_page(struct probe *p, const struct xlate_context *c)
 {
+    if (c->refused != 0)
+        return denied(p, c->refused);
     struct iommu *m                 = p->m;
     const struct iommu_request *q   = p->request;
     const struct iotlb_entry *e     = iotlb_probe(&m->iotlb, c->space, q->iova);
     const enum arch_verdict verdict = m->arch->check(m, q, c, p->response);
     p->response->space              = c->space;
-    if (verdict == ARCH_FAULT)
+    if (verdict == ARCH_FAULT || verdict == ARCH_REFUSED)
         return denied(p, p->response->cause);
     if (verdict == ARCH_BYPASS) {
         answer(p, align_down(q->iova, 12), 12, PT_READ | PT_WRITE | PT_EXECUTE);
         p->response->outcome = XLATE_bypassed;
         return true;
     }
-    if (e == NULL || (m->arch->serves != NULL && !m->arch->serves(m, q, e)))
+    if (e == NULL || (m->arch->serves != NULL && !m->arch->serves(m, q, c, e)))
         return probe_tables(p, c);
     const unsigned stage = xlate_denying_stage(m, q, c, e);
     if (stage != 0)
         return denied(p, xlate_denied_cause(m, q, stage, e));
-    xlate_answer_page(m, q, e, p->response);
+    xlate_answer(m, q, c, e, p->response);
     p->response->outcome = XLATE_hit;
     return true;
 }
@@ -213,7 +220,7 @@ static bool read_context(struct probe *p, struct context_walk *w)
     for (unsigned step = 0; step < CONTEXT_STEPS_MAX; step++) {
         uint64_t pa = w->pa;
         if (w->guest && !find_table(p->m, &w->result, &pa))
-            return denied(p, p->m->arch->cause(p->request, STAGE_2, DENIED_ABSENT));
+            return denied(p, cause_of(p, STAGE_2, DENIED_ABSENT, 0));
         const bool there = peek(p->m, pa, w->words, data);
         switch (p->m->arch->context_next(p->m, w, there ? data : NULL)) {
         case CONTEXT_DONE:
@@ -275,6 +282,7 @@ void iommu_probe(struct iommu *m, const struct iommu_request *request,
     *response = (struct iommu_response){ .iova = request->iova, .id = request->id };
     switch (m->arch->admit(m, request, response)) {
     case ARCH_FAULT:
+    case ARCH_REFUSED:
         denied(&p, response->cause);
         break;
     case ARCH_BYPASS:

@@ -23,9 +23,13 @@ static struct pt_item x86_decode(uint64_t entry, unsigned level)
 {
     if (!(entry & X86_PRESENT))
         return (struct pt_item){ .kind = PT_ABSENT };
-    const uint8_t prot = entry & X86_WRITE ? PT_READ | PT_WRITE : PT_READ;
+    uint8_t prot =
+        PT_READ | (entry & X86_WRITE ? PT_WRITE : 0) | (entry & X86_USER ? PT_USER : 0);
     if (level > 0 && !(entry & X86_PAGE))
-        return (struct pt_item){ .kind = PT_TABLE, .pa = entry & X86_ADDR, .prot = prot };
+        return (struct pt_item){ .kind = PT_TABLE,
+                                 .pa   = entry & X86_ADDR,
+                                 .prot = prot | PT_ACCESSED | PT_DIRTY };
+    prot |= (entry & X86_ACCESSED ? PT_ACCESSED : 0) | (entry & X86_DIRTY ? PT_DIRTY : 0);
     const unsigned page_lg2 = 12 + 9 * level;
     const uint64_t pa       = entry & X86_ADDR;
     if (level > 2 || (pa & mask_lg2(page_lg2)))

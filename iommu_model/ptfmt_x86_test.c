@@ -12,9 +12,9 @@ TEST_CASE(ptfmt_x86, what_is_encoded_is_decoded)
         EXPECT_EQUAL(item.kind, PT_LEAF);
         EXPECT_EQUAL(item.pa, pa);
         EXPECT_EQUAL(item.page_lg2, 12 + 9 * level);
-        EXPECT_EQUAL(item.prot, PT_READ);
+        EXPECT_EQUAL(item.prot, PT_READ | PT_USER | PT_ACCESSED);
         item = f->decode(f->encode_leaf(pa, level, 12 + 9 * level, PT_WRITE), level);
-        EXPECT_EQUAL(item.prot, PT_READ | PT_WRITE); /* Writing alone does not exist. */
+        EXPECT_EQUAL(item.prot, PT_READ | PT_WRITE | PT_USER | PT_ACCESSED | PT_DIRTY);
     }
     const struct pt_item table = f->decode(f->encode_table(0x7000), 2);
     EXPECT_EQUAL(table.kind, PT_TABLE);

@@ -58,8 +58,8 @@ static inline uint8_t riscv_access(uint8_t access, bool has_process)
 }
 
 void riscv_set_space(struct xlate_context *c, uint32_t pscid);
-uint16_t riscv_cause(const struct iommu_request *q, unsigned stage,
-                     enum arch_denial denial);
+uint16_t riscv_cause(const struct iommu *m, const struct iommu_request *q, unsigned stage,
+                     enum arch_denial denial, uint8_t prot);
 bool riscv_redirects(const struct xlate_context *c, uint64_t guest, uint64_t *pa);
 
 /* riscv_registers.c */

@@ -53,20 +53,33 @@ static void tell_device(struct rootport *r, sim_time_t now)
     *r->port.device_due = time_min(*r->port.device_due, now);
 }
 
-/* The response has reached the device: the slot, its tag or its credits are free. */
-static void slot_release(struct rootport *r, uint16_t index, sim_time_t now)
+/* Not a translation request, nor an answer to an invalidation. */
+static bool is_transaction(const struct dma_slot *s)
 {
-    struct dma_slot *s  = &r->slot[index];
-    const unsigned kind = s->request.kind;
-    sim_time_t whole    = 0;
-    CHECK(s->since <= now);
+    return s->request.type == PORT_UNTRANSLATED || s->request.type == PORT_TRANSLATED;
+}
+
+static void count_time(struct rootport *r, const struct dma_slot *s, sim_time_t now)
+{
+    sim_time_t whole = 0;
     for (unsigned p = 0; p < DMA_PART_COUNT; p++) {
         (&r->stats.link_up_ps)[p] += s->part[p];
         whole += s->part[p];
     }
     CHECK(whole == s->since - s->submitted);
     r->stats.whole_ps += whole;
-    histogram_record(kind == PORT_READ ? &r->read_ps : &r->write_ps, now - s->submitted);
+    histogram_record(s->request.kind == PORT_READ ? &r->read_ps : &r->write_ps,
+                     now - s->submitted);
+}
+
+/* The response has reached the device: the slot, its tag or its credits are free. */
+static void slot_release(struct rootport *r, uint16_t index, sim_time_t now)
+{
+    struct dma_slot *s  = &r->slot[index];
+    const unsigned kind = s->request.kind;
+    CHECK(s->since <= now);
+    if (is_transaction(s))
+        count_time(r, s, now);
     if (kind == PORT_READ)
         r->reads_out--;
     else
@@ -102,12 +115,16 @@ static bool rootport_ready(void *self, enum port_kind kind)
 
 static bool is_interrupt(const struct port_request *q)
 {
-    return q->kind == PORT_WRITE && q->bytes == 4 && q->data != NULL
-           && q->iova >= VTD_MSI_FIRST && q->iova <= VTD_MSI_LAST;
+    return q->kind == PORT_WRITE && q->type == PORT_UNTRANSLATED && q->bytes == 4
+           && q->data != NULL && q->iova >= VTD_MSI_FIRST && q->iova <= VTD_MSI_LAST;
 }
 
 static void count_submitted(struct rootport *r, const struct dma_slot *s)
 {
+    r->stats.translation += s->request.type == PORT_TRANSLATION;
+    r->stats.invalidated += s->request.type == PORT_INVALIDATED;
+    if (!is_transaction(s))
+        return;
     if (s->request.kind == PORT_READ) {
         r->stats.read++;
         r->stats.read_bytes += s->request.bytes;
@@ -129,6 +146,8 @@ static void rootport_submit(void *self, const struct port_request *request, sim_
                                               .since     = now,
                                               .order     = r->writes_submitted,
                                               .interrupt = is_interrupt(request),
+                                              .space     = request->origin.space,
+                                              .stale     = request->origin.stale,
                                               .in_use    = true };
     if (write) {
         r->posted_out += request->bytes;
@@ -168,14 +187,50 @@ static bool rootport_take(void *self, struct port_response *response, sim_time_t
     *response                = (struct port_response){ .tag       = s->request.tag,
                                                        .kind      = s->request.kind,
                                                        .status    = s->fault ? PORT_FAULT : PORT_OK,
+                                                       .stale     = s->stale,
+                                                       .space     = s->space,
+                                                       .entry     = s->entry,
                                                        .submitted = s->submitted };
     dma_ring_pop(ring);
     slot_release(r, index, now);
     return true;
 }
 
+/* An Invalidate Request on its way down: behind what was sent before it. */
+static bool send_message(void *self, const struct port_invalidation *i, sim_time_t now)
+{
+    struct rootport *r = self;
+    if (i->requester != r->requester)
+        return false;
+    r->down_free             = time_max(now, r->down_free) + wire_ps(r, ATS_ENTRY_BYTES);
+    const sim_time_t arrives = r->down_free + r->config.latency_ns * TIME_NS;
+    *message_ring_push(&r->messages) = (struct dma_message){ arrives, *i };
+    *r->due                          = time_min(*r->due, arrives);
+    return true;
+}
+
+static sim_time_t next_message(const struct rootport *r)
+{
+    return message_ring_empty(&r->messages) ? TIME_NEVER
+                                            : message_ring_front(&r->messages)->due;
+}
+
+static bool rootport_take_invalidation(void *self, struct port_invalidation *i,
+                                       sim_time_t now)
+{
+    struct rootport *r    = self;
+    const sim_time_t next = next_message(r);
+    if (next > now) {
+        *r->due = time_min(*r->due, next);
+        return false;
+    }
+    *i = message_ring_front(&r->messages)->invalidation;
+    message_ring_pop(&r->messages);
+    return true;
+}
+
 static const struct port_ops rootport_ops = { rootport_ready, rootport_submit,
-                                              rootport_take };
+                                              rootport_take, rootport_take_invalidation };
 
 /* ---- Memory
  * ------------------------------------------------------------------------------- */
@@ -226,6 +281,12 @@ static void issue(struct rootport *r, uint16_t index, sim_time_t now)
 {
     struct dma_slot *s = &r->slot[index];
     account(s, DMA_PART_order, now);
+    if (s->request.type == PORT_INVALIDATED) { /* When what went before is in memory. */
+        const uint32_t n     = dma_ring_count(&r->memory_done);
+        const sim_time_t due = n == 0 ? now : dma_ring_at(&r->memory_done, n - 1)->due;
+        *dma_ring_push(&r->memory_done) = (struct dma_timed){ time_max(now, due), index };
+        return;
+    }
     if (s->request.kind == PORT_READ) {
         note_access(r, s, now);
         if (s->request.data != NULL) {
@@ -247,13 +308,16 @@ static void carried_out(struct rootport *r, uint16_t index, sim_time_t now)
         memcpy(&data, s->request.data, sizeof data);
         if (r->interrupt != NULL)
             r->interrupt(r->interrupt_self, s->pa, data, now);
+    } else if (s->request.type == PORT_INVALIDATED) {
+        iommu_invalidated(r->iommu, s->request.requester, s->request.itags,
+                          s->request.completions, now);
     } else if (s->request.kind == PORT_WRITE) {
         note_access(r, s, now);
         memory_device_write(r->memory, s->pa, s->request.data, s->request.bytes);
     }
     if (s->epoch != 0)
         iommu_retire(r->iommu, s->epoch, now);
-    if (r->used != NULL && s->translated)
+    if (r->used != NULL && s->translated && s->request.type == PORT_UNTRANSLATED)
         r->used(r->used_self, s, now);
     respond(r, index, now);
 }
@@ -299,7 +363,9 @@ static void translated(struct rootport *r, uint16_t index, sim_time_t now)
     s->translated      = true;
     if (s->request.kind == PORT_WRITE)
         return; /* issue_writes sees to it, in order. */
-    if (s->fault) {
+    if (s->fault || s->request.type == PORT_TRANSLATION) {
+        if (s->epoch != 0) /* Nothing goes to memory. */
+            iommu_retire(r->iommu, s->epoch, now);
         respond(r, index, now);
     } else if (s->order <= r->writes_issued) {
         issue(r, index, now);
@@ -311,6 +377,15 @@ static void translated(struct rootport *r, uint16_t index, sim_time_t now)
 
 /* ---- The IOMMU's side
  * ---------------------------------------------------------------------- */
+
+/* What a device that asked for a translation is told. */
+static uint64_t entry_of(const struct dma_slot *s, const struct iommu_response *a)
+{
+    if (s->request.type != PORT_TRANSLATION || a->outcome == XLATE_faulted)
+        return 0;
+    return ats_entry(align_down(a->pa, a->page_lg2), a->page_lg2,
+                     a->prot & (ATS_READ | ATS_WRITE));
+}
 
 /* The IOMMU's cycles, and before them the way to the edge of the first, are all the time
  * that it had the transaction. */
@@ -330,6 +405,15 @@ static void account_translation(struct rootport *r, struct dma_slot *s,
     account(s, DMA_PART_translate, now);
 }
 
+/* What a device translated and the IOMMU refuses goes nowhere. */
+static void let_go(struct rootport *r, struct dma_slot *s, sim_time_t now)
+{
+    const struct iommu_referee *referee = r->iommu->referee;
+    if (s->stale && referee != NULL && r->iommu->client[r->client].refereed)
+        referee->let_go(referee->self, s->space, s->request.origin.iova, now);
+    s->stale = false;
+}
+
 static void take_translations(struct rootport *r, sim_time_t now)
 {
     const struct iommu_response *a;
@@ -338,11 +422,16 @@ static void take_translations(struct rootport *r, sim_time_t now)
         struct dma_slot *s = &r->slot[a->id];
         account_translation(r, s, a, now);
         s->pa       = a->pa;
-        s->space    = a->space;
+        s->entry    = entry_of(s, a);
         s->fault    = a->outcome == XLATE_faulted;
         s->epoch    = s->fault ? 0 : a->epoch;
-        s->stale    = a->stale;
         s->bypassed = a->outcome == XLATE_bypassed;
+        if (s->request.type != PORT_TRANSLATED) {
+            s->space = a->space;
+            s->stale = a->stale;
+        } else if (s->fault) {
+            let_go(r, s, now);
+        }
         r->stats.fault += s->fault;
         translated(r, (uint16_t)a->id, now);
     }
@@ -353,7 +442,7 @@ static void translate(struct rootport *r, uint16_t index, sim_time_t now)
 {
     struct dma_slot *s = &r->slot[index];
     account(s, DMA_PART_port, now);
-    if (r->iommu == NULL || s->interrupt) {
+    if (r->iommu == NULL || s->interrupt || s->request.type == PORT_INVALIDATED) {
         s->pa = s->request.iova;
         translated(r, index, now);
         return;
@@ -364,6 +453,8 @@ static void translate(struct rootport *r, uint16_t index, sim_time_t now)
         .requester  = s->request.requester,
         .pasid      = s->request.pasid,
         .access     = s->request.kind == PORT_READ ? PT_READ : PT_WRITE,
+        .type       = s->request.type,
+        .no_write   = s->request.no_write,
         .has_pasid  = s->request.has_pasid,
         .privileged = s->request.privileged,
     };
@@ -377,7 +468,8 @@ static void take_arrivals(struct rootport *r, sim_time_t now)
         struct dma_slot *s             = &r->slot[arrival.slot];
         if (s->since < arrival.due)
             account(s, DMA_PART_link_up, arrival.due);
-        if (r->iommu != NULL && !s->interrupt && !iommu_ready(r->iommu, r->client))
+        if (r->iommu != NULL && !s->interrupt && s->request.type != PORT_INVALIDATED
+            && !iommu_ready(r->iommu, r->client))
             return; /* It tells us when there is room. */
         dma_ring_pop(&r->up);
         translate(r, arrival.slot, now);
@@ -405,6 +497,7 @@ static void rootport_step(void *self, sim_time_t now)
         carried_out(r, index, now);
     }
     next_response(r, &response);
+    response = time_min(response, next_message(r));
     if (response <= now)
         tell_device(r, now);
     else
@@ -435,6 +528,7 @@ static void make_slots(struct rootport *r)
     dma_ring_init(&r->down, ring);
     dma_ring_init(&r->credits, ring);
     dma_ring_init(&r->writes, ring);
+    message_ring_init(&r->messages, ATS_ITAGS);
 }
 
 void rootport_init(struct rootport *r, struct engine *engine,
@@ -463,7 +557,15 @@ void rootport_free(struct rootport *r)
     dma_ring_free(&r->down);
     dma_ring_free(&r->credits);
     dma_ring_free(&r->writes);
+    message_ring_free(&r->messages);
     free(r->slot);
+}
+
+void rootport_serve_device_tlb(struct rootport *r, uint16_t requester)
+{
+    CHECK(r->iommu != NULL);
+    r->requester = requester;
+    iommu_attach_device_tlb(r->iommu, r->client, send_message, r);
 }
 
 struct port *rootport_port(struct rootport *r)

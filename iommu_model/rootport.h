@@ -15,6 +15,11 @@
  * its whole, and the IOMMU's cycles, with the way to their first edge, to its time in
  * there.
  *
+ * A device with a TLB of its own (atc.h) also sends translation requests, which only the
+ * IOMMU answers, translated addresses, which the IOMMU lets pass, and answers to
+ * invalidations, which reach the IOMMU when the writes before them are in memory. Times of
+ * transactions are those of reads and writes alone.
+ *
  * Inaccuracies: completions are not split; data-link packets and flow-control updates cost
  * nothing; every device has a link of its own.
  */
@@ -53,6 +58,8 @@
     S(interrupt,        interrupt,  "writes",       "Writes that were interrupts")                  \
     S(read_bytes,       read_bytes, "bytes",        "Read")                                         \
     S(write_bytes,      write_bytes, "bytes",       "Written")                                      \
+    S(translation,      translation, "requests",    "Translations that the device asked for")       \
+    S(invalidated,      invalidated, "messages",    "Invalidations that the device answered")       \
     S(fault,            fault,      "transactions", "Refused by the IOMMU")                         \
     S(stale,            stale,      "transactions", "Carried out through a stale translation")      \
     S(link_up_ps,       link_up_ps, "ps",   "Serialisation and flight to the root port")            \
@@ -84,6 +91,7 @@ struct dma_slot {
     struct port_request request;
     sim_time_t submitted, since; /* since: not yet on any part's account. */
     uint64_t pa;
+    uint64_t entry; /* Of a translation that was asked for. */
     sim_time_t part[DMA_PART_COUNT];
     uint64_t order; /* Writes submitted before this one. */
     space_t space;  /* Whose tables were used. */
@@ -100,6 +108,14 @@ struct dma_timed {
 };
 #define RING_NAME dma_ring
 #define RING_ITEM struct dma_timed
+#include "sim/base/ring.h"
+
+struct dma_message {
+    sim_time_t due;
+    struct port_invalidation invalidation;
+};
+#define RING_NAME message_ring
+#define RING_ITEM struct dma_message
 #include "sim/base/ring.h"
 
 struct rootport {
@@ -122,6 +138,8 @@ struct rootport {
     struct dma_ring up; /* On the way to the root port, by arrival. */
     struct dma_ring memory_done;
     struct dma_ring down, credits; /* On the way back: data of reads, credits of writes. */
+    struct message_ring messages;  /* Invalidations on their way down. */
+    uint16_t requester;            /* The device that has a TLB. */
     struct dma_ring writes;        /* Posted writes in order; due is unused. */
     uint64_t writes_submitted, writes_issued;
     uint16_t held; /* Translated reads that wait for earlier writes: a list. */
@@ -136,7 +154,8 @@ struct rootport {
     void (*carried_out)(void *self, const struct dma_slot *slot, sim_time_t now);
     void *carried_out_self;
     bool tells_always;
-    /* Told about every translated transaction that is over; NULL: nobody cares. */
+    /* Told about every transaction that the IOMMU translated and that is over; NULL: nobody
+     * cares. */
     void (*used)(void *self, const struct dma_slot *slot, sim_time_t now);
     void *used_self;
 };
@@ -146,6 +165,9 @@ void rootport_init(struct rootport *r, struct engine *engine,
                    const struct link_config *config, struct iommu *iommu,
                    struct memory *memory, struct mem_channel *channel);
 void rootport_free(struct rootport *r);
+
+/* The device has a TLB: the IOMMU's invalidations for this requester go to it. */
+void rootport_serve_device_tlb(struct rootport *r, uint16_t requester);
 
 /* The device's end: the device puts its due slot into it before the first use. */
 struct port *rootport_port(struct rootport *r);

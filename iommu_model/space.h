@@ -24,6 +24,7 @@ enum { STAGE_1 = 1, STAGE_2 = 2 };
 #define SPACE_PROCESS_MASK (mask_lg2(20) << 20)
 #define SPACE_STAGES_MASK  (mask_lg2(2) << 40)
 #define SPACE_MASK         (SPACE_DOMAIN_MASK | SPACE_PROCESS_MASK | SPACE_STAGES_MASK)
+#define SPACE_STAGE_1      ((space_t)STAGE_1 << 40)
 #define SPACE_STAGE_2      ((space_t)STAGE_2 << 40)
 
 static inline space_t space_make(uint32_t domain, uint32_t process, unsigned stages)

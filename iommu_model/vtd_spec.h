@@ -31,6 +31,10 @@ enum vtd_register {
     VTD_IQT          = 0x88,
     VTD_IQA          = 0x90,
     VTD_ICS          = 0x9c,
+    VTD_IECTL        = 0xa0,
+    VTD_IEDATA       = 0xa4,
+    VTD_IEADDR       = 0xa8,
+    VTD_IEUADDR      = 0xac,
     VTD_IQERCD       = 0xb0,
     VTD_FRCD         = 0x220, /* The first fault recording register; CAP.FRO says so. */
     VTD_WINDOW_BYTES = 0x1000,
@@ -50,6 +54,7 @@ enum vtd_register {
 #define VTD_CAP_DWD      (UINT64_C(1) << 54)
 #define VTD_CAP_DRD      (UINT64_C(1) << 55)
 #define VTD_CAP_FL1GP    (UINT64_C(1) << 56) /* first-stage leaves of 1 GiB */
+#define VTD_CAP_FL5LP    (UINT64_C(1) << 60) /* first-stage tables of 5 levels */
 #define VTD_CAP_RWBF     (UINT64_C(1) << 4)
 #define VTD_CAP_CM       (UINT64_C(1) << 7)
 
@@ -70,10 +75,16 @@ static inline unsigned vtd_cap_sllps(uint64_t cap)
 #define VTD_ECAP_C      (UINT64_C(1) << 0) /* table walks snoop the caches */
 #define VTD_ECAP_QI     (UINT64_C(1) << 1)
 #define VTD_ECAP_DT     (UINT64_C(1) << 2)  /* device TLBs */
-#define VTD_ECAP_SMTS   (UINT64_C(1) << 43) /* scalable mode */
-#define VTD_ECAP_FLTS   (UINT64_C(1) << 47) /* first-stage tables */
 #define VTD_ECAP_PT     (UINT64_C(1) << 6)  /* pass-through contexts */
+#define VTD_ECAP_NEST   (UINT64_C(1) << 26) /* nested translation */
+#define VTD_ECAP_SRS    (UINT64_C(1) << 31) /* requests with privilege */
+#define VTD_ECAP_PASID  (UINT64_C(1) << 40)
+#define VTD_ECAP_SMTS   (UINT64_C(1) << 43) /* scalable mode */
+#define VTD_ECAP_SLTS   (UINT64_C(1) << 46) /* second-stage tables, in scalable mode */
+#define VTD_ECAP_FLTS   (UINT64_C(1) << 47) /* first-stage tables */
+#define VTD_ECAP_RPS    (UINT64_C(1) << 49) /* RID_PASID may be other than 0 */
 #define VTD_ECAP_IRO(x) bits_put(x, 17, 8)
+#define VTD_ECAP_PSS(x) bits_put(x, 39, 35) /* bits of a PASID - 1 */
 
 /* GCMD and GSTS (11.4.4): a command bit and its status bit stand at the same place. */
 #define VTD_G_TE  (UINT32_C(1) << 31)
@@ -89,13 +100,34 @@ static inline unsigned vtd_cap_sllps(uint64_t cap)
 #define VTD_FSTS_ITE    (UINT32_C(1) << 6)
 #define VTD_FSTS_FRI(x) ((uint32_t)bits_put(x, 15, 8))
 
+/* FECTL and IECTL: the event's message is masked; one waits behind the mask. */
+#define VTD_EVENT_IM (UINT32_C(1) << 31)
+#define VTD_EVENT_IP (UINT32_C(1) << 30)
+
+/* IQERCD: what stopped the queue, and the source ids of ITE and ICE. */
+#define VTD_IQERCD_IQEI(x)   bits_put(x, 3, 0)
+#define VTD_IQERCD_ITESID(x) bits_put(x, 47, 32)
+#define VTD_IQERCD_ICESID(x) bits_put(x, 63, 48)
+
+enum vtd_queue_error {
+    VTD_IQEI_NONE     = 0,
+    VTD_IQEI_TAIL     = 1, /* The tail lies beyond the queue, or inside a descriptor. */
+    VTD_IQEI_FETCH    = 2, /* Memory has no such queue. */
+    VTD_IQEI_TYPE     = 3, /* Not known, or not of this mode. */
+    VTD_IQEI_RESERVED = 4, /* A reserved field is not 0. */
+};
+
 /* Fault recording register (11.4.14), two quadwords. */
 #define VTD_FRCD_F      (UINT64_C(1) << 63)
 #define VTD_FRCD_T_READ (UINT64_C(1) << 62)
+#define VTD_FRCD_AT(x)  bits_put(x, 61, 60)
+#define VTD_FRCD_PV(x)  bits_put(x, 59, 40)
 #define VTD_FRCD_FR(x)  bits_put(x, 39, 32)
+#define VTD_FRCD_PP     (UINT64_C(1) << 31) /* PV counts. */
+#define VTD_FRCD_PRIV   (UINT64_C(1) << 29)
 #define VTD_FRCD_SID(x) bits_put(x, 15, 0)
 
-/* Fault reasons of legacy mode (7.2). */
+/* Fault reasons (7.2): up to 0xd of legacy mode, the others of scalable mode. */
 enum vtd_fault {
     VTD_FAULT_ROOT_ABSENT       = 0x1,
     VTD_FAULT_CONTEXT_ABSENT    = 0x2,
@@ -109,6 +141,40 @@ enum vtd_fault {
     VTD_FAULT_ROOT_RESERVED     = 0xa,
     VTD_FAULT_CONTEXT_RESERVED  = 0xb,
     VTD_FAULT_ENTRY_RESERVED    = 0xc,
+    VTD_FAULT_TYPE_BLOCKED      = 0xd, /* The context wants no such requests of ATS. */
+
+    VTD_SRTA_MODE           = 0x30, /* RTADDR: a mode that does not exist */
+    VTD_SRTA_PASID          = 0x31, /* ... and legacy mode has no PASIDs. */
+    VTD_SRT_ACCESS          = 0x38, /* Root entry */
+    VTD_SRT_ABSENT          = 0x39,
+    VTD_SRT_RESERVED        = 0x3a,
+    VTD_SCT_ACCESS          = 0x40, /* Scalable-mode context entry */
+    VTD_SCT_ABSENT          = 0x41,
+    VTD_SCT_RESERVED        = 0x42,
+    VTD_SCT_INVALID         = 0x43,
+    VTD_SCT_NO_DEVICE_TLB   = 0x44,
+    VTD_SCT_NO_PASID        = 0x45,
+    VTD_SCT_PASID_TOO_LARGE = 0x46,
+    VTD_SCT_RID_PASID       = 0x48,
+    VTD_SPD_ACCESS          = 0x50, /* PASID directory entry */
+    VTD_SPD_ABSENT          = 0x51,
+    VTD_SPD_RESERVED        = 0x52,
+    VTD_SPT_ACCESS          = 0x58, /* PASID table entry */
+    VTD_SPT_ABSENT          = 0x59,
+    VTD_SPT_RESERVED        = 0x5a,
+    VTD_SPT_INVALID         = 0x5b,
+    VTD_SPT_NO_PRIVILEGE    = 0x5d, /* SRE is clear. */
+    VTD_SFS_ACCESS          = 0x70, /* First-stage entry */
+    VTD_SFS_ABSENT          = 0x71,
+    VTD_SFS_RESERVED        = 0x72,
+    VTD_SSS_ACCESS          = 0x78, /* Second-stage entry */
+    VTD_SSS_ABSENT          = 0x79, /* Neither R nor W is set. */
+    VTD_SSS_RESERVED        = 0x7a,
+    VTD_SGN_NOT_CANONICAL   = 0x80, /* The request as a whole */
+    VTD_SGN_USER            = 0x81,
+    VTD_SGN_BEYOND_WIDTH    = 0x83,
+    VTD_SGN_WRITE           = 0x85,
+    VTD_SGN_READ            = 0x86,
 };
 
 /* ---- Root and context entries (9.1, 9.3), 16 bytes each --------------------------------
@@ -151,11 +217,33 @@ enum {
     VTD_SM_CONTEXT_BYTES = 32, /* A root entry has two tables of 128, by devfn. */
     VTD_PASID_BYTES      = 64,
 };
+enum vtd_table_mode { VTD_TTM_LEGACY = 0, VTD_TTM_SCALABLE = 1, VTD_TTM_ABORT = 3 };
 #define VTD_RTADDR_SCALABLE (UINT64_C(1) << 10) /* TTM */
+static inline unsigned vtd_rtaddr_mode(uint64_t rtaddr)
+{
+    return (unsigned)bits_get(rtaddr, 11, 10);
+}
+
+/* Words 0 and 1 of a context entry. pdts: the directory has 2^(pdts + 7) entries, each for
+ * 64 PASIDs. */
+#define VTD_SM_DTE     (UINT64_C(1) << 2) /* The device may have a device TLB. */
+#define VTD_SM_PASIDE  (UINT64_C(1) << 3) /* Requests may have a PASID. */
+#define VTD_SM_PDTS(x) bits_put(x, 11, 9)
+#define VTD_SM_RID_PRIV                                                                    \
+    (UINT64_C(1) << 20) /* Word 1: requests without PASID have privilege. */
+static inline unsigned vtd_sm_pasid_lg2(uint64_t low)
+{
+    return (unsigned)bits_get(low, 11, 9) + 7 + 6;
+}
+static inline uint32_t vtd_sm_rid_pasid(uint64_t high)
+{
+    return (uint32_t)bits_get(high, 19, 0);
+}
 
 enum vtd_pasid_translation {
     VTD_PGTT_FIRST        = 1,
     VTD_PGTT_SECOND       = 2,
+    VTD_PGTT_NESTED       = 3,
     VTD_PGTT_PASS_THROUGH = 4,
 };
 
@@ -169,18 +257,33 @@ static inline uint64_t vtd_pasid_first(unsigned levels, uint64_t first)
     return bits_put(levels - 4, 3, 2) | first;
 }
 
-/* ---- Invalidation queue (6.5.2), descriptors of 16 bytes -------------------------------
+static inline unsigned vtd_pasid_aw(uint64_t low)
+{
+    return (unsigned)bits_get(low, 4, 2);
+}
+static inline unsigned vtd_pasid_pgtt(uint64_t low)
+{
+    return (unsigned)bits_get(low, 8, 6);
+}
+/* Bits of word 2. */
+#define VTD_PASID_SRE (UINT64_C(1) << 0) /* Requests with privilege are allowed, */
+#define VTD_PASID_WPE (UINT64_C(1) << 4) /* and may not write what is read-only. */
+/* Bits of word 1 that only ask for snooping. */
+#define VTD_PASID_SNOOP (UINT64_C(3) << 23)
+
+/* ---- Invalidation queue (6.5.2), descriptors of 16 or 32 bytes -------------------------
  */
 enum { VTD_IQ_ENTRY_BYTES = 16, VTD_IQ_ENTRY_LG2 = 4 };
 
 enum vtd_descriptor_type {
-    VTD_INV_CONTEXT     = 0x1,
-    VTD_INV_IOTLB       = 0x2,
-    VTD_INV_DEVTLB      = 0x3,
-    VTD_INV_IEC         = 0x4,
-    VTD_INV_WAIT        = 0x5,
-    VTD_INV_PASID_IOTLB = 0x6,
-    VTD_INV_PASID_CACHE = 0x7,
+    VTD_INV_CONTEXT      = 0x1,
+    VTD_INV_IOTLB        = 0x2,
+    VTD_INV_DEVTLB       = 0x3,
+    VTD_INV_IEC          = 0x4,
+    VTD_INV_WAIT         = 0x5,
+    VTD_INV_PASID_IOTLB  = 0x6,
+    VTD_INV_PASID_CACHE  = 0x7,
+    VTD_INV_PASID_DEVTLB = 0x8,
 };
 
 /* The address of an invalidation, beside its low bits. */
@@ -276,6 +379,25 @@ static inline struct vtd_descriptor vtd_inv_pasid_cache(unsigned domain, unsigne
                                       0 };
     return d;
 }
+
+/* PASID-based device TLB (6.5.2.6). global: of every PASID. */
+static inline struct vtd_descriptor vtd_inv_pasid_devtlb(unsigned requester, unsigned depth,
+                                                         unsigned pasid, bool global,
+                                                         uint64_t addr, unsigned order)
+{
+    const struct vtd_descriptor plain = vtd_inv_devtlb(requester, 0, addr, order);
+    const struct vtd_descriptor d     = { VTD_INV_PASID_DEVTLB | bits_put(depth, 8, 4)
+                                              | bits_put(requester, 31, 16)
+                                              | bits_put(pasid, 51, 32),
+                                          (plain.high & VTD_TABLE_MASK_INV)
+                                              | (plain.high & VTD_INV_S) << 11 | global };
+    return d;
+}
+static inline unsigned vtd_inv_pasid(struct vtd_descriptor d)
+{
+    return (unsigned)bits_get(d.low, 51, 32);
+}
+enum { VTD_PASID_CACHE_DOMAIN, VTD_PASID_CACHE_PASID, VTD_PASID_CACHE_GLOBAL = 3 };
 
 #define VTD_WAIT_IF (UINT64_C(1) << 4)
 #define VTD_WAIT_SW (UINT64_C(1) << 5)

@@ -303,15 +303,15 @@ static void look_again(struct iommu *m, uint16_t index, cycle_t due)
     wheel_put(&m->wheel, item_xlate(index), due);
 }
 
-static void wake(struct iommu *m, uint16_t index, const struct iotlb_entry *e, bool again,
-                 cycle_t due)
+static void wake(struct iommu *m, uint16_t index, const struct xlate_context *c,
+                 const struct iotlb_entry *e, bool again, cycle_t due)
 {
     struct xlate *x = &m->xlate[index];
     if (again) {
         look_again(m, index, due);
         return;
     }
-    xlate_answer_page(m, &x->request, e, &x->response);
+    xlate_answer(m, &x->request, c, e, &x->response);
     xlate_finish(m, index, due + m->config.iommu.respond_cycles);
 }
 
@@ -352,6 +352,25 @@ static bool give_up(struct iommu *m, struct walk *w, cycle_t now)
 /* The walk has no result. Everyone who waits is refused, or, where that is the owner's
  * access alone, walks for himself: so does he whom a first stage that has let the owner
  * pass may still refuse. */
+static bool overtaken(const struct iommu *m, const struct walk *w,
+                      const struct iotlb_entry *e);
+
+/* Some implementations cache that the second stage has no translation. */
+static void fill_denied(struct iommu *m, const struct walk *w, unsigned stage,
+                        enum arch_denial denial)
+{
+    const struct xlate_context *c = context_of(m, w);
+    const struct iotlb_entry e    = { .page        = w->page,
+                                      .space       = w->space,
+                                      .page_lg2    = 12,
+                                      .prot1       = PT_ALL,
+                                      .denied      = (uint8_t)(denial + 1),
+                                      .stale_since = TIME_NEVER };
+    if (m->caches_absent && c->stage1.format == NULL && stage == STAGE_2
+        && (denial == DENIED_ABSENT || denial == DENIED_MALFORMED) && !overtaken(m, w, &e))
+        iotlb_fill(&m->iotlb, &e);
+}
+
 static void fail_as(struct iommu *m, struct walk *w, struct iommu_fault what,
                     unsigned stage, enum arch_denial denial, cycle_t now)
 {
@@ -363,15 +382,20 @@ static void fail_as(struct iommu *m, struct walk *w, struct iommu_fault what,
         context_walk_leave(m, w->owner);
     if (give_up(m, w, now))
         return;
+    fill_denied(m, w, stage, denial);
     m->stats.walk_unfilled++;
+    const uint8_t prot =
+        stage == STAGE_1 && denial == DENIED_PERMISSION ? w->leaf1.prot : PT_ALL;
+    what.no_rights =
+        denial == DENIED_ABSENT || denial == DENIED_PERMISSION || denial == DENIED_UNMARKED;
     if (stage != 0)
-        what.cause = m->arch->cause(&m->xlate[w->owner].request, stage, denial);
+        what.cause = m->arch->cause(m, &m->xlate[w->owner].request, stage, denial, prot);
     deny(m, w->owner, &what, now);
     while (w->joined.first != XLATE_NONE) {
         const uint16_t index          = next_joined(m, w, now);
         const struct iommu_request *q = &m->xlate[index].request;
         if (stage != 0)
-            what.cause = m->arch->cause(q, stage, denial);
+            what.cause = m->arch->cause(m, q, stage, denial, prot);
         if (!what.implicit)
             what.guest = (what.guest & ~mask_lg2(12)) | (q->iova & mask_lg2(12));
         if (alone)
@@ -398,7 +422,7 @@ static void fail_access(struct iommu *m, struct walk *w)
                                     : w->phase == WALK_STAGE1 ? STAGE_1
                                                               : STAGE_2;
     const struct iommu_request *q = &m->xlate[w->owner].request;
-    const struct iommu_fault what = { .cause = m->arch->cause(q, 0, DENIED_ACCESS) };
+    const struct iommu_fault what = { .cause = m->arch->cause(m, q, 0, DENIED_ACCESS, 0) };
     fail_as(m, w, what, stage, DENIED_ACCESS, m->asked_cycle);
 }
 
@@ -409,12 +433,13 @@ static void settle(struct iommu *m, uint16_t index, const struct xlate_context *
     const struct iommu_request *q = &m->xlate[index].request;
     const unsigned denied         = again ? 0 : xlate_denying_stage(m, q, c, e);
     if (denied == 0) {
-        wake(m, index, e, again, now + m->config.walker.fill_cycles);
+        wake(m, index, c, e, again, now + m->config.walker.fill_cycles);
         return;
     }
     const struct iommu_fault what = { .cause     = xlate_denied_cause(m, q, denied, e),
                                       .has_guest = denied == STAGE_2,
-                                      .guest     = iotlb_guest(e, q->iova) };
+                                      .guest     = iotlb_guest(e, q->iova),
+                                      .no_rights = true };
     deny(m, index, &what, now);
 }
 
@@ -431,7 +456,8 @@ static bool overtaken(const struct iommu *m, const struct walk *w,
  */
 static bool usable(const struct iommu *m, uint16_t index, const struct iotlb_entry *e)
 {
-    return m->arch->serves == NULL || m->arch->serves(m, &m->xlate[index].request, e);
+    const struct xlate *x = &m->xlate[index];
+    return m->arch->serves == NULL || m->arch->serves(m, &x->request, &x->context, e);
 }
 
 /* What a translation has spent on walks of its own. */
@@ -448,6 +474,7 @@ static void finish(struct iommu *m, struct walk *w, const struct iotlb_entry *e,
 {
     const struct xlate_context *c = context_of(m, w);
     const bool allowed            = m->config.walker.fill_denied
+                         || (m->caches_absent && c->stage1.format == NULL)
                          || xlate_denying_stage(m, &m->xlate[w->owner].request, c, e) == 0;
     /* No command names an interrupt file's entry where there is no second stage. */
     const bool named  = !e->redirected || c->stage2.format != NULL;
@@ -607,7 +634,7 @@ static bool table_writable(struct iommu *m, struct walk *w)
 {
     static const struct iommu_request own = { .access = PT_WRITE };
     const struct xlate_context *c         = context_of(m, w);
-    const uint64_t bits                   = m->arch->missing(PT_WRITE, w->table_leaf.prot);
+    const uint64_t bits = m->arch->missing(c, STAGE_2, PT_WRITE, w->table_leaf.prot);
     if (!m->arch->allows(&own, c, STAGE_2, w->table_leaf.prot)
         || (bits != 0 && !m->arch->updates(c, STAGE_2)))
         return false;
@@ -625,17 +652,32 @@ static void fail_update(struct iommu *m, struct walk *w, cycle_t now)
     fail_as(m, w, what, STAGE_2, DENIED_PERMISSION, now);
 }
 
+/* A device that asks for a translation may write later without telling. */
+static uint8_t marking_access(const struct iommu *m, const struct walk *w,
+                              const struct pt_item *leaf)
+{
+    const struct iommu_request *q = &m->xlate[w->owner].request;
+    if (w->phase == WALK_STAGE2 && w->for_table)
+        return PT_READ;
+    if (q->type != PORT_TRANSLATION || q->no_write)
+        return q->access;
+    struct iommu_request write = *q;
+    write.access               = PT_WRITE;
+    return m->arch->allows(&write, context_of(m, w),
+                           w->phase == WALK_STAGE1 ? STAGE_1 : STAGE_2, leaf->prot)
+               ? q->access | PT_WRITE
+               : q->access;
+}
+
 /* True: the leaf's bits are as the access needs them, or will be (then the walk goes on
  * later). False: the walk is over, or waits for its write. */
 static bool marked(struct iommu *m, struct walk *w, struct pt_item *leaf, cycle_t now)
 {
     const struct xlate_context *c = context_of(m, w);
     const unsigned stage          = w->phase == WALK_STAGE1 ? STAGE_1 : STAGE_2;
-    const uint8_t access          = w->phase == WALK_STAGE2 && w->for_table
-                                        ? PT_READ
-                                        : m->xlate[w->owner].request.access;
+    const uint8_t access          = marking_access(m, w, leaf);
     const uint64_t bits =
-        m->arch->missing == NULL ? 0 : m->arch->missing(access, leaf->prot);
+        m->arch->missing == NULL ? 0 : m->arch->missing(c, stage, access, leaf->prot);
     if (bits == 0)
         return true;
     if (!m->arch->updates(c, stage)) {
@@ -666,6 +708,8 @@ static bool worth_marking(const struct iommu *m, const struct walk *w,
         return true;
     if (w->phase == WALK_STAGE2 && w->for_table)
         return m->arch->allows(&own, c, STAGE_2, leaf->prot);
+    if (m->xlate[w->owner].request.type == PORT_TRANSLATION)
+        return true;
     return m->arch->allows(&m->xlate[w->owner].request, c,
                            w->phase == WALK_STAGE1 ? STAGE_1 : STAGE_2, leaf->prot);
 }

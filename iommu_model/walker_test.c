@@ -580,15 +580,15 @@ static void start_nested(unsigned stage2_lg2)
     levels               = 4;
     root                 = rig_attach(&rig, DEVICE, DOMAIN, 4);
     const uint64_t root1 = rig_page(&rig);
-    rig_map(&rig, root1, 4, base, 0x5000, 12, RW);
+    rig_map_first(&rig, root1, 4, base, 0x5000, 12, RW);
     for (uint64_t page = 0; page < 16; page++) /* Tables stay where they are. */
         map(stage2_lg2 == 30 ? 0 : 0x10000000 + (page << 12),
             stage2_lg2 == 30 ? 0 : 0x10000000 + (page << 12), stage2_lg2, RW);
     if (stage2_lg2 == 12)
         map(0x5000, 0x99000, 12, RW);
-    const struct pt_format *f    = ptfmt_find("vtdss");
+    const struct pt_format *f = ptfmt_find("vtdss"), *f1 = ptfmt_find("x86");
     const struct xlate_context c = { .space  = space_make(DOMAIN, 3, STAGE_1 | STAGE_2),
-                                     .stage1 = { f, root1, 4, f->leaf_sizes },
+                                     .stage1 = { f1, root1, 4, f1->leaf_sizes },
                                      .stage2 = { f, root, 4, f->leaf_sizes } };
     context_cache_fill(&rig.iommu.device_contexts, context_key(DEVICE, 0), &c);
 }

@@ -154,6 +154,7 @@ static void record_fault(struct iommu *m, const struct iommu_request *q,
     f.has_pasid          = q->has_pasid;
     f.privileged         = q->privileged;
     f.access             = q->access;
+    f.type               = q->type;
     f.iova               = q->iova;
     m->arch->record(m, &f, now);
 }
@@ -161,7 +162,12 @@ static void record_fault(struct iommu *m, const struct iommu_request *q,
 void xlate_fault(struct iommu *m, uint16_t index, const struct iommu_fault *what,
                  cycle_t due)
 {
-    struct xlate *x     = &m->xlate[index];
+    struct xlate *x = &m->xlate[index];
+    if (x->request.type == PORT_TRANSLATION && what->no_rights) {
+        xlate_answer_nothing(&x->response); /* No fault: the device is told. */
+        xlate_finish(m, index, due);
+        return;
+    }
     x->response.outcome = XLATE_faulted;
     x->response.cause   = what->cause;
     if (!x->quiet)
@@ -222,9 +228,9 @@ static enum lookup_result settle(struct iommu *m, const struct iommu_request *q,
         answer_bypass(q, r);
         return LOOKUP_ANSWERED;
     }
-    CHECK(verdict == ARCH_FAULT);
+    CHECK(verdict == ARCH_FAULT || verdict == ARCH_REFUSED);
     r->outcome = XLATE_faulted;
-    if (!quiet) {
+    if (!quiet && verdict == ARCH_FAULT) {
         const struct iommu_fault what = { .cause = r->cause };
         record_fault(m, q, &what, now);
     }
@@ -256,8 +262,8 @@ static bool find_process(struct iommu *m, const struct iommu_request *q,
     UNREACHABLE("a process context is needed or not");
 }
 
-void xlate_answer_page(const struct iommu *m, const struct iommu_request *q,
-                       const struct iotlb_entry *e, struct iommu_response *r)
+static void answer_page(const struct iommu *m, const struct iommu_request *q,
+                        const struct iotlb_entry *e, struct iommu_response *r)
 {
     r->pa       = e->pa | (q->iova & mask_lg2(e->page_lg2));
     r->page_lg2 = e->page_lg2;
@@ -266,9 +272,16 @@ void xlate_answer_page(const struct iommu *m, const struct iommu_request *q,
         e->stale_since != TIME_NEVER && iommu_holds_stale(m, r->client, r->space, q->iova);
 }
 
-unsigned xlate_denying_stage(const struct iommu *m, const struct iommu_request *q,
-                             const struct xlate_context *context,
-                             const struct iotlb_entry *e)
+void xlate_answer_nothing(struct iommu_response *r)
+{
+    r->pa       = 0;
+    r->page_lg2 = 12;
+    r->prot     = 0;
+}
+
+static unsigned denying_stage(const struct iommu *m, const struct iommu_request *q,
+                              const struct xlate_context *context,
+                              const struct iotlb_entry *e)
 {
     if (e->prot1 != PT_ALL && !m->arch->allows(q, context, STAGE_1, e->prot1))
         return STAGE_1;
@@ -277,11 +290,54 @@ unsigned xlate_denying_stage(const struct iommu *m, const struct iommu_request *
     return 0;
 }
 
+/* What a device that asks for a translation may do with the page. */
+static uint8_t rights(const struct iommu *m, const struct iommu_request *q,
+                      const struct xlate_context *context, const struct iotlb_entry *e)
+{
+    struct iommu_request as = *q;
+    uint8_t prot            = 0;
+    as.access               = PT_READ;
+    if (denying_stage(m, &as, context, e) == 0)
+        prot |= PT_READ;
+    as.access = PT_WRITE;
+    if (!q->no_write && denying_stage(m, &as, context, e) == 0)
+        prot |= PT_WRITE;
+    return prot;
+}
+
+unsigned xlate_denying_stage(const struct iommu *m, const struct iommu_request *q,
+                             const struct xlate_context *context,
+                             const struct iotlb_entry *e)
+{
+    if (e->denied != 0)
+        return STAGE_2;
+    const unsigned stage = denying_stage(m, q, context, e);
+    return stage != 0 && q->type == PORT_TRANSLATION && rights(m, q, context, e) != 0
+               ? 0
+               : stage;
+}
+
+void xlate_answer(const struct iommu *m, const struct iommu_request *q,
+                  const struct xlate_context *context, const struct iotlb_entry *e,
+                  struct iommu_response *r)
+{
+    answer_page(m, q, e, r);
+    if (q->type == PORT_TRANSLATION)
+        r->prot = rights(m, q, context, e);
+}
+
+static enum arch_denial denial_of(unsigned stage, const struct iotlb_entry *e)
+{
+    if (e->denied != 0)
+        return (enum arch_denial)(e->denied - 1);
+    return stage == STAGE_2 && e->redirected ? DENIED_BY_FILE : DENIED_PERMISSION;
+}
+
 uint16_t xlate_denied_cause(const struct iommu *m, const struct iommu_request *q,
                             unsigned stage, const struct iotlb_entry *e)
 {
-    return m->arch->cause(
-        q, stage, stage == STAGE_2 && e->redirected ? DENIED_BY_FILE : DENIED_PERMISSION);
+    return m->arch->cause(m, q, stage, denial_of(stage, e),
+                          stage == STAGE_1 ? e->prot1 : e->prot2);
 }
 
 static void answer_hit(struct iommu *m, const struct iommu_request *q,
@@ -290,7 +346,11 @@ static void answer_hit(struct iommu *m, const struct iommu_request *q,
 {
     const unsigned denied = xlate_denying_stage(m, q, context, e);
     if (denied == 0) {
-        xlate_answer_page(m, q, e, r);
+        xlate_answer(m, q, context, e, r);
+        return;
+    }
+    if (q->type == PORT_TRANSLATION && e->denied != DENIED_MALFORMED + 1) {
+        xlate_answer_nothing(r);
         return;
     }
     r->outcome = XLATE_faulted;
@@ -312,7 +372,7 @@ static enum lookup_result lookup_page(struct iommu *m, const struct iommu_reques
     if (first)
         r->iotlb_hit = e != NULL;
     r->space = context->space;
-    if (e == NULL || (m->arch->serves != NULL && !m->arch->serves(m, q, e))) {
+    if (e == NULL || (m->arch->serves != NULL && !m->arch->serves(m, q, context, e))) {
         if (m->counts_events)
             m->arch->event(m, EVENT_IOTLB_MISS, q, context);
         return LOOKUP_MISSED;
@@ -342,6 +402,10 @@ static enum lookup_result lookup(struct iommu *m, const struct iommu_request *q,
         return LOOKUP_ANSWERED;
     if (*context == NULL)
         return LOOKUP_NO_CONTEXT;
+    if ((*context)->refused != 0) {
+        r->cause = (*context)->refused;
+        return settle(m, q, r, ARCH_FAULT, (*context)->quiet, now);
+    }
     verdict = m->arch->check(m, q, *context, r);
     if (verdict != ARCH_GO)
         return settle(m, q, r, verdict, (*context)->quiet, now);
@@ -475,7 +539,8 @@ static void lookup_again(struct iommu *m, uint16_t index, cycle_t now)
     if (m->config.context.refetch && context_walk_missing(m, x)) {
         context_walk_begin(m, index, now);
     } else if (e == NULL
-               || (m->arch->serves != NULL && !m->arch->serves(m, &x->request, e))) {
+               || (m->arch->serves != NULL
+                   && !m->arch->serves(m, &x->request, &x->context, e))) {
         miss(m, index, now);
     } else {
         iotlb_use(&m->iotlb, e);

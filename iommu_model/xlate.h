@@ -15,6 +15,7 @@
 #define IOMMU_MODEL_XLATE_H
 
 #include "iommu_model/context.h"
+#include "sim/base/port.h"
 #include "sim/base/simtime.h"
 
 /* clang-format off */
@@ -53,7 +54,9 @@ struct iommu_request {
     uint32_t requester; /* Source id or device id. */
     uint32_t pasid;     /* When has_pasid. */
     uint8_t access;     /* PT_READ, PT_WRITE, PT_EXECUTE */
+    uint8_t type;       /* enum port_type, all but PORT_INVALIDATED */
     bool has_pasid, privileged;
+    bool no_write; /* Of PORT_TRANSLATION, whose access is PT_READ. */
 };
 
 struct iommu_response {

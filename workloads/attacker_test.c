@@ -46,7 +46,7 @@ static bool fake_take(void *self, struct port_response *r, sim_time_t now)
     return true;
 }
 
-static const struct port_ops fake_ops = { fake_ready, fake_submit, fake_take };
+static const struct port_ops fake_ops = { fake_ready, fake_submit, fake_take, NULL };
 
 static void prepare(const char *strategy)
 {

@@ -113,7 +113,8 @@ static bool bench_take(void *self, struct port_response *response, sim_time_t no
     return true;
 }
 
-static const struct port_ops bench_port_ops = { bench_ready, bench_submit, bench_take };
+static const struct port_ops bench_port_ops = { bench_ready, bench_submit, bench_take,
+                                                NULL };
 
 void bench_fault_on(struct bench *b, enum port_kind kind, uint64_t start, uint64_t last)
 {

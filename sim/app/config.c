@@ -36,6 +36,7 @@ static const struct {
     MODULE(riscv, riscv_param_table),
     MODULE(extension, extension_param_table),
     MODULE(link, link_param_table),
+    MODULE(atc, atc_param_table),
     MODULE(kernel, linux_param_table),
     MODULE(cost, cost_param_table),
     MODULE(moves, policy_param_table),
@@ -227,6 +228,9 @@ bool config_check(const struct config *c, struct error *error)
             error,
             "link.posted_bytes: expected at least nvme.max_payload_bytes (%u), got %u",
             c->nvme.max_payload_bytes, c->link.posted_bytes);
+    if (c->atc.enabled && (strcmp(c->iommu.arch, "vtd") != 0 || !c->vtd.device_tlb))
+        return error_set(error, "atc.enabled: expected 0 without iommu.arch=vtd and "
+                                "vtd.device_tlb=1 (nothing would translate for it), got 1");
     if (strcmp(c->iommu.arch, "riscv") == 0 && c->kernel.svnapot && !c->riscv.napot)
         return error_set(error,
                          "linux.svnapot: expected 0 with riscv.napot=0 (every 64 KiB "

@@ -9,6 +9,7 @@
 #include "dma_api/flush.h"
 #include "iommu_model/arch_riscv.h"
 #include "iommu_model/arch_vtd.h"
+#include "iommu_model/atc.h"
 #include "iommu_model/audit.h"
 #include "iommu_model/extension.h"
 #include "iommu_model/rootport.h"
@@ -50,6 +51,7 @@ struct config {
     struct riscv_config riscv;
     struct extension_config extension;
     struct link_config link;
+    struct atc_config atc;
     struct audit_config audit;
     struct linux_config kernel;
     struct cost_config cost;

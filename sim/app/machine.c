@@ -18,6 +18,7 @@ struct machine {
     struct iommu iommu;
     struct extension extension;
     struct rootport port;
+    struct atc atc; /* When atc.enabled. */
     struct nvme_ctrl nvme;
     struct rootport attacker_port;
     struct attacker attacker;
@@ -50,13 +51,21 @@ static const struct {
     const struct stat_table *table;
     size_t offset;
 } tables[] = {
-    TABLE(replay, replay_stat_table),       TABLE(driver, driver_stat_table),
-    TABLE(kernel, kernel_stat_table),       TABLE(iova, iova_stat_table),
-    TABLE(nvme, nvme_stat_table),           TABLE(dma, dma_stat_table),
-    TABLE(iommu, iommu_stat_table),         TABLE(iotlb, iotlb_stat_table),
-    TABLE(walkcache, walkcache_stat_table), TABLE(context, context_stat_table),
-    TABLE(memport, memport_stat_table),     TABLE(extension, extension_stat_table),
-    TABLE(audit, audit_stat_table),         TABLE(attacker, attacker_stat_table),
+    TABLE(replay, replay_stat_table),
+    TABLE(driver, driver_stat_table),
+    TABLE(kernel, kernel_stat_table),
+    TABLE(iova, iova_stat_table),
+    TABLE(nvme, nvme_stat_table),
+    TABLE(atc, atc_stat_table),
+    TABLE(dma, dma_stat_table),
+    TABLE(iommu, iommu_stat_table),
+    TABLE(iotlb, iotlb_stat_table),
+    TABLE(walkcache, walkcache_stat_table),
+    TABLE(context, context_stat_table),
+    TABLE(memport, memport_stat_table),
+    TABLE(extension, extension_stat_table),
+    TABLE(audit, audit_stat_table),
+    TABLE(attacker, attacker_stat_table),
 };
 enum { TABLES = sizeof tables / sizeof tables[0] };
 
@@ -82,6 +91,7 @@ static void count(const struct machine *m, struct machine_counters *c)
     c->kernel    = m->kernel.stats;
     c->iova      = m->domain != NULL ? m->domain->iova.stats : m->no_iova;
     c->nvme      = m->nvme.stats;
+    c->atc       = m->atc.slot != NULL ? atc_stats(&m->atc) : (struct atc_stats){ 0 };
     c->dma       = m->port.stats;
     c->iommu     = m->iommu.stats;
     c->iotlb     = m->iommu.iotlb.stats;
@@ -134,9 +144,9 @@ static struct audit_promise promise(const struct machine *m)
         [PROMISE_NONE]          = AUDIT_NONE,
     };
     struct audit_promise p = { .grace_ps = m->config->audit.grace_us * TIME_US };
-    m->result->promise     = flush_policy_promise(m->run->policy, policy_config(m),
-                                                  m->kernel.policy, &p.bound);
-    p.kind                 = kind[m->result->promise];
+    m->result->promise =
+        flush_policy_promise(m->run->policy, policy_config(m), m->kernel.policy, &p.bound);
+    p.kind = kind[m->result->promise];
     return p;
 }
 
@@ -149,6 +159,13 @@ static bool attach(struct machine *m)
     return m->domain != NULL && domain_attach(m->domain, &m->device);
 }
 
+/* The device's TLB is on when the kernel switches it on: not where there is nothing to
+ * translate. */
+static bool has_device_tlb(const struct machine *m)
+{
+    return m->config->atc.enabled && m->run->policy->translates;
+}
+
 static bool bring_up(struct machine *m)
 {
     m->backend_state = m->backend->probe(&m->kernel, &m->iommu_window, &m->error);
@@ -156,6 +173,7 @@ static bool bring_up(struct machine *m)
         return false;
     kernel_add_device(&m->kernel, &m->device, "nvme0", NVME_REQUESTER);
     m->device.untrusted = m->config->kernel.untrusted;
+    m->device.ats       = has_device_tlb(m);
     if (!attach(m))
         return error_set(&m->error, "the device could not be attached to the IOMMU");
     return nvme_driver_probe(&m->driver, &m->device, &m->nvme_window, &m->config->driver,
@@ -261,6 +279,17 @@ static void interrupt(void *self, uint64_t address, uint32_t data, sim_time_t no
         cpu_interrupt(&m->cpu[id], data & 0xff, now);
 }
 
+static struct port *build_port(struct machine *m)
+{
+    if (!has_device_tlb(m))
+        return rootport_port(&m->port);
+    rootport_serve_device_tlb(&m->port, NVME_REQUESTER);
+    atc_init(&m->atc, &m->engine, &m->config->atc, NVME_REQUESTER, rootport_port(&m->port),
+             m->run->seed);
+    audit_watch_device(&m->audit, &m->atc);
+    return atc_port(&m->atc);
+}
+
 static void learn(void *self, uint64_t iova, uint32_t bytes)
 {
     attacker_learn(self, iova, bytes);
@@ -295,19 +324,19 @@ static void build_hardware(struct machine *m)
     iommu_init(&m->iommu, &settings, &m->engine, NULL, &m->memory, &m->channel,
                m->run->seed);
     rootport_init(&m->port, &m->engine, &c->link, &m->iommu, &m->memory, &m->channel);
-    nvme_ctrl_init(&m->nvme, &m->engine, rootport_port(&m->port), &c->nvme, NVME_REQUESTER,
+    const struct audit_promise none = { .kind = AUDIT_NONE }; /* Until it is known. */
+    audit_init(&m->audit, &m->iommu, &none);
+    nvme_ctrl_init(&m->nvme, &m->engine, build_port(m), &c->nvme, NVME_REQUESTER,
                    m->run->seed);
     extension_init(&m->extension, &c->extension, m->run->policy->needs, &m->iommu,
                    &m->memory, &m->engine);
     extension_watch(&m->extension, &m->port);
     mmio_init(&m->extension_window, &m->engine, "extension registers", &extension_mmio_ops,
               &m->extension, p->iommu_register_ns * TIME_NS);
-    m->port.interrupt               = interrupt;
-    m->port.interrupt_self          = m;
-    m->iommu.interrupt              = interrupt;
-    m->iommu.interrupt_self         = m;
-    const struct audit_promise none = { .kind = AUDIT_NONE }; /* Until it is known. */
-    audit_init(&m->audit, &m->iommu, &none);
+    m->port.interrupt       = interrupt;
+    m->port.interrupt_self  = m;
+    m->iommu.interrupt      = interrupt;
+    m->iommu.interrupt_self = m;
     audit_watch(&m->audit, &m->port);
     if (!m->run->attacker)
         return;
@@ -340,6 +369,8 @@ static void destroy(struct machine *m)
     kernel_free(&m->kernel);
     audit_free(&m->audit);
     nvme_ctrl_free(&m->nvme);
+    if (m->atc.slot != NULL)
+        atc_free(&m->atc);
     rootport_free(&m->port);
     if (m->run->attacker) {
         attacker_free(&m->attacker);
@@ -399,7 +430,7 @@ static bool check_everything_back(const struct machine *m, struct error *error)
     if (m->kernel.heap.out != 0)
         return error_set(error, "host memory that %s took was not given back",
                          hostheap_taker(&m->kernel.heap));
-    if (!rootport_idle(&m->port) || !nvme_ctrl_idle(&m->nvme)
+    if (!rootport_idle(&m->port) || !atc_idle(&m->atc) || !nvme_ctrl_idle(&m->nvme)
         || !rootport_idle(&m->attacker_port))
         return error_set(error, "transactions were still under way");
     if (!extension_idle(&m->extension))
@@ -486,7 +517,13 @@ enum machine_outcome machine_run(const struct config *config, const struct machi
     m->backend              = backend_find(config->iommu.arch);
 
     enum machine_outcome outcome = MACHINE_REFUSED;
-    if (m->backend != NULL)
+    if (has_device_tlb(m) && run->policy->needs != 0)
+        error_set(
+            error,
+            "policy %s: expected atc.enabled=0, as the hardware that it needs does not "
+            "reach a device's TLB",
+            run->policy->name);
+    else if (m->backend != NULL)
         outcome = build_and_run(m, host, error);
     else
         error_set(error, "iommu.arch: a replay needs a driver, and there is none for %s",

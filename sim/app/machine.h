@@ -2,7 +2,8 @@
 /*
  * machine - one complete system, built, run and taken apart again.
  *
- *     NVMe controller -- link, root port -- IOMMU -- memory -- CPUs with kernel and driver
+ *     NVMe controller (-- its TLB) -- link, root port -- IOMMU -- memory -- CPUs with
+ * kernel and driver
  *
  * CPU 0 brings everything up and attaches the device under the flush policy; all CPUs
  * replay their share of the trace; CPU 0 takes everything down, and what was handed out
@@ -44,6 +45,7 @@ struct machine_counters {
     struct kernel_stats kernel;
     struct iova_stats iova;
     struct nvme_stats nvme;
+    struct atc_stats atc;
     struct dma_stats dma;
     struct iommu_stats iommu;
     struct iotlb_stats iotlb;

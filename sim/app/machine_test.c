@@ -195,6 +195,52 @@ TEST_CASE(machine, the_owners_of_the_replay_sum_to_the_time_of_its_cpus)
     expect_owners_sum_to_cpu_time();
 }
 
+/* The referee would end the run with MACHINE_BROKEN at the first stale access. */
+TEST_CASE(machine, scalable_mode_and_device_tlbs_leave_nothing_stale_under_strict)
+{
+    static const char *const preset[] = { "vtd-scalable", "vtd-scalable", "vtd-ats",
+                                          "vtd-ats" };
+    for (unsigned i = 0; i < 4; i++) {
+        const char *set = i % 2 ? "vtd.first_stage=0" : NULL;
+        for (unsigned api = 0; api < 3; api++)
+            EXPECT_EQUAL(run_preset(preset[i], multi, (enum blk_api)api,
+                                    flush_find("strict"), set, 300),
+                         MACHINE_RAN);
+        EXPECT_EQUAL(result.counters.audit.stale_access, 0);
+        EXPECT_EQUAL(result.counters.audit.page_exposed, 0);
+        EXPECT_EQUAL(result.counters.atc.transaction_translated > 0, i >= 2);
+        EXPECT_EQUAL(result.counters.iommu.command_device > 0, i >= 2);
+        EXPECT_EQUAL(result.counters.dma.fault, 0);
+    }
+}
+
+TEST_CASE(machine, a_device_tlb_that_forgets_nothing_is_caught)
+{
+    EXPECT_EQUAL(
+        run_preset("vtd-ats", multi, BLK_iova, flush_find("strict"), "atc.keeps=1", 1000),
+        MACHINE_BROKEN);
+    EXPECT_HAS(error.text, "invariant");
+}
+
+/* Who holds a page balances, or a CHECK ends the run; the promise holds, or the referee
+ * does. */
+TEST_CASE(machine, every_policy_runs_with_a_device_tlb_or_is_refused)
+{
+    for (unsigned i = 0; flush_table[i] != NULL; i++) {
+        const struct flush_policy *policy = flush_table[i];
+        const enum machine_outcome ending =
+            run_preset("vtd-ats", multi, BLK_streaming, policy, NULL, 200);
+        EXPECT_EQUAL(ending, policy->needs != 0 ? MACHINE_REFUSED : MACHINE_RAN);
+        if (policy->needs != 0)
+            EXPECT_HAS(error.text, "atc.enabled=0");
+        else if (ending != MACHINE_RAN)
+            printf("%s: %s\n", policy->name, error.text);
+    }
+    EXPECT_EQUAL(run_preset("vtd-ats", multi, BLK_streaming, flush_find("lazy"), NULL, 400),
+                 MACHINE_RAN);
+    EXPECT(result.counters.audit.page_exposed > 0);
+}
+
 TEST_CASE(machine, every_preset_and_replacement_runs_clean)
 {
     static const char *const policy[] = { "strict", "lazy", "passthrough" };

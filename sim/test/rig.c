@@ -41,13 +41,18 @@ void rig_start(struct rig *r)
 {
     r->iommu_due = r->client_due = TIME_NEVER;
     iommu_init(&r->iommu, &r->settings, NULL, &r->iommu_due, &r->memory, &r->channel, 1);
-    r->client = iommu_attach(&r->iommu, &r->client_due, 4096, false);
-    r->root   = rig_page(r);
-    r->queue  = rig_page(r);
-    r->status = rig_page(r);
-    reg(r, VTD_RTADDR, r->root, 8);
+    r->client   = iommu_attach(&r->iommu, &r->client_due, 4096, false);
+    r->root     = rig_page(r);
+    r->status   = rig_page(r);
+    r->queue    = rig_page(r);
+    r->scalable = r->vtd.scalable;
+    if (r->scalable)
+        rig_page(r); /* The queue has two. */
+    reg(r, VTD_RTADDR, r->root | (r->scalable ? VTD_RTADDR_SCALABLE : 0), 8);
     reg(r, VTD_GCMD, VTD_G_RTP, 4);
-    reg(r, VTD_IQA, vtd_iqa(r->queue, QUEUE_LG2 - 8), 8);
+    reg(r, VTD_IQA,
+        r->scalable ? vtd_iqa(r->queue, 1) | VTD_IQA_DW : vtd_iqa(r->queue, QUEUE_LG2 - 8),
+        8);
     reg(r, VTD_GCMD, VTD_G_QI, 4);
     reg(r, VTD_GCMD, VTD_G_QI | VTD_G_TE, 4);
 }
@@ -84,11 +89,10 @@ void rig_pass_through(struct rig *r, unsigned requester, unsigned domain)
                    VTD_PRESENT | VTD_CONTEXT_TT((uint64_t)VTD_TT_PASS_THROUGH));
 }
 
-uint64_t rig_entry(struct rig *r, uint64_t root, unsigned levels, uint64_t iova,
-                   unsigned level)
+static uint64_t entry_as(struct rig *r, const struct pt_format *f, uint64_t root,
+                         unsigned levels, uint64_t iova, unsigned level)
 {
-    const struct pt_format *f = ptfmt_find("vtdss");
-    uint64_t table            = root;
+    uint64_t table = root;
     for (unsigned at = levels - 1; at > level; at--) {
         const uint64_t entry = table + pt_entry_offset(f, at, at == levels - 1, iova);
         if (memory_read64(&r->memory, entry) == 0)
@@ -98,19 +102,72 @@ uint64_t rig_entry(struct rig *r, uint64_t root, unsigned levels, uint64_t iova,
     return table + pt_entry_offset(f, level, level == levels - 1, iova);
 }
 
-void rig_map(struct rig *r, uint64_t root, unsigned levels, uint64_t iova, uint64_t pa,
-             unsigned page_lg2, unsigned prot)
+uint64_t rig_entry(struct rig *r, uint64_t root, unsigned levels, uint64_t iova,
+                   unsigned level)
 {
-    const struct pt_format *f = ptfmt_find("vtdss");
-    const unsigned level      = pt_leaf_level(f, page_lg2);
-    const uint64_t entry      = rig_entry(r, root, levels, iova, level);
+    return entry_as(r, ptfmt_find("vtdss"), root, levels, iova, level);
+}
+
+static void map_as(struct rig *r, const struct pt_format *f, uint64_t root, unsigned levels,
+                   uint64_t iova, uint64_t pa, unsigned page_lg2, unsigned prot)
+{
+    const unsigned level = pt_leaf_level(f, page_lg2);
+    const uint64_t entry = entry_as(r, f, root, levels, iova, level);
     memory_write64(&r->memory, entry,
                    prot == 0 ? 0 : f->encode_leaf(pa, level, page_lg2, (uint8_t)prot));
 }
 
+void rig_map(struct rig *r, uint64_t root, unsigned levels, uint64_t iova, uint64_t pa,
+             unsigned page_lg2, unsigned prot)
+{
+    map_as(r, ptfmt_find("vtdss"), root, levels, iova, pa, page_lg2, prot);
+}
+
+void rig_map_first(struct rig *r, uint64_t root, unsigned levels, uint64_t iova,
+                   uint64_t pa, unsigned page_lg2, unsigned prot)
+{
+    map_as(r, ptfmt_find("x86"), root, levels, iova, pa, page_lg2, prot);
+}
+
+/* The address in an entry, made when there is none. */
+static uint64_t table_at(struct rig *r, uint64_t entry)
+{
+    if (memory_read64(&r->memory, entry) == 0)
+        memory_write64(&r->memory, entry, rig_page(r) | VTD_PRESENT);
+    return memory_read64(&r->memory, entry) & VTD_TABLE_MASK;
+}
+
+static uint64_t context_at(struct rig *r, unsigned requester)
+{
+    const unsigned function = requester & 0xff, upper = function >= 128;
+    const uint64_t root = r->root + (uint64_t)(requester >> 8) * VTD_ROOT_BYTES + 8 * upper;
+    return table_at(r, root) + (uint64_t)(function % 128) * VTD_SM_CONTEXT_BYTES;
+}
+
+uint64_t rig_context(struct rig *r, unsigned requester, uint64_t low, uint64_t high)
+{
+    const uint64_t at = context_at(r, requester);
+    memory_write64(&r->memory, at, rig_page(r) | low | VTD_PRESENT);
+    memory_write64(&r->memory, at + 8, high);
+    return at;
+}
+
+uint64_t rig_pasid(struct rig *r, unsigned requester, unsigned pasid, uint64_t low,
+                   uint64_t domain, uint64_t first)
+{
+    const uint64_t context = memory_read64(&r->memory, context_at(r, requester));
+    const uint64_t dir     = (context & VTD_TABLE_MASK) + 8 * (uint64_t)(pasid >> 6);
+    const uint64_t at      = table_at(r, dir) + (uint64_t)(pasid & 63) * VTD_PASID_BYTES;
+    memory_write64(&r->memory, at, low);
+    memory_write64(&r->memory, at + 8, domain);
+    memory_write64(&r->memory, at + 16, first);
+    return at;
+}
+
 void rig_queue(struct rig *r, struct vtd_descriptor d)
 {
-    const uint64_t slot = r->queue + (uint64_t)r->tail * VTD_IQ_ENTRY_BYTES;
+    const uint64_t slot =
+        r->queue + (uint64_t)r->tail * (VTD_IQ_ENTRY_BYTES << r->scalable);
     memory_write64(&r->memory, slot, d.low);
     memory_write64(&r->memory, slot + 8, d.high);
     r->tail = (r->tail + 1) % (1 << QUEUE_LG2);
@@ -118,7 +175,7 @@ void rig_queue(struct rig *r, struct vtd_descriptor d)
 
 void rig_ring(struct rig *r)
 {
-    reg(r, VTD_IQT, (uint64_t)r->tail << VTD_IQ_ENTRY_LG2, 8);
+    reg(r, VTD_IQT, (uint64_t)r->tail << (VTD_IQ_ENTRY_LG2 + r->scalable), 8);
 }
 
 sim_time_t rig_wait(struct rig *r)

@@ -22,6 +22,7 @@ struct rig {
     unsigned client;
     uint64_t next_page; /* Where the next table goes. */
     uint64_t root, queue, status;
+    bool scalable;
     uint32_t tail;
 };
 
@@ -46,6 +47,20 @@ void rig_pass_through(struct rig *r, unsigned requester, unsigned domain);
 /* Maps a page of 2^page_lg2 bytes, making tables on the way. pa 0 with prot 0 unmaps. */
 void rig_map(struct rig *r, uint64_t root, unsigned levels, uint64_t iova, uint64_t pa,
              unsigned page_lg2, unsigned prot);
+
+/* The same in the first stage's format. */
+void rig_map_first(struct rig *r, uint64_t root, unsigned levels, uint64_t iova,
+                   uint64_t pa, unsigned page_lg2, unsigned prot);
+
+/* ---- Scalable mode: with vtd.scalable set before rig_start ----------------------------
+ */
+
+/* A context entry with these bits beside the present bit, and a PASID directory of 2^13
+ * PASIDs; high is its second word. Returns the entry's address. */
+uint64_t rig_context(struct rig *r, unsigned requester, uint64_t low, uint64_t high);
+/* Writes words 0 to 2 of a PASID table entry; returns its address. */
+uint64_t rig_pasid(struct rig *r, unsigned requester, unsigned pasid, uint64_t low,
+                   uint64_t domain, uint64_t first);
 
 /* The physical address of the entry that maps iova at a level, along existing tables. */
 uint64_t rig_entry(struct rig *r, uint64_t root, unsigned levels, uint64_t iova,

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Errors of VT-d's invalidation queue, device TLBs that do not answer, and caching mode. */
+#include "sim/test/rig.h"
+#include "sim/test/shim.h"
+
+enum { DEVICE = 0x28, OTHER = 0x30, DOMAIN = 7, TIMEOUT_US = 5 };
+
+static struct rig rig;
+static struct port_invalidation sent[64];
+static unsigned count;
+
+static bool take(void *self, const struct port_invalidation *i, sim_time_t now)
+{
+    (void)self;
+    (void)now;
+    if (i->requester != DEVICE)
+        return false;
+    CHECK(count < 64);
+    sent[count++] = *i;
+    return true;
+}
+
+static uint64_t reg(uint32_t offset)
+{
+    return iommu_mmio_ops.read(&rig.iommu, offset, 8, rig.now);
+}
+
+static void set_reg(uint32_t offset, uint64_t value)
+{
+    iommu_mmio_ops.write(&rig.iommu, offset, value, 4, rig.now);
+}
+
+static void start(void)
+{
+    rig_defaults(&rig);
+    rig.vtd.device_tlb                  = true;
+    rig.settings.invq.device_timeout_us = TIMEOUT_US;
+    rig_start(&rig);
+    iommu_attach_device_tlb(&rig.iommu, rig.client, take, NULL);
+    count = 0;
+}
+
+static uint32_t status(void)
+{
+    return memory_read32(&rig.memory, rig.status);
+}
+
+static void queue_wait(uint32_t value)
+{
+    memory_write32(&rig.memory, rig.status, 0);
+    rig_queue(&rig, vtd_inv_wait(rig.status, value));
+    rig_ring(&rig);
+}
+
+static void run_for(uint64_t cycles)
+{
+    rig_run(&rig, rig.now + cycles * RIG_PERIOD_PS);
+}
+
+TEST_CASE(vtd_queue, a_wait_waits_for_the_devices_answers)
+{
+    start();
+    rig_queue(&rig, vtd_inv_devtlb(DEVICE, 0, 0x5000, 0));
+    rig_queue(&rig, vtd_inv_devtlb(DEVICE, 0, 0x200000, 9));
+    queue_wait(3);
+    run_for(1000);
+    EXPECT_EQUAL(count, 2);
+    EXPECT_EQUAL(sent[0].first, 0x5000);
+    EXPECT_EQUAL(sent[0].last, 0x5fff);
+    EXPECT_EQUAL(sent[1].first, 0x200000);
+    EXPECT_EQUAL(sent[1].last, 0x3fffff);
+    EXPECT(sent[0].itag != sent[1].itag);
+    EXPECT_EQUAL(status(), 0);
+    iommu_invalidated(&rig.iommu, DEVICE, UINT32_C(1) << sent[1].itag, 1, rig.now);
+    run_for(100);
+    EXPECT_EQUAL(status(), 0);
+    iommu_invalidated(&rig.iommu, DEVICE, UINT32_C(1) << sent[0].itag, 2, rig.now);
+    run_for(100);
+    EXPECT_EQUAL(status(), 0); /* One of two has come. */
+    iommu_invalidated(&rig.iommu, DEVICE, UINT32_C(1) << sent[0].itag, 2, rig.now);
+    run_for(RIG_LATENCY - 1);
+    EXPECT_EQUAL(status(), 0);
+    run_for(1); /* The status write is under way for so long. */
+    EXPECT_EQUAL(status(), 3);
+    EXPECT_EQUAL(reg(VTD_FSTS), 0);
+    EXPECT_EQUAL(rig.iommu_due, TIME_NEVER); /* No deadline stands any more. */
+    rig_stop(&rig);
+}
+
+TEST_CASE(vtd_queue, no_more_invalidations_are_under_way_than_the_descriptor_allows)
+{
+    start();
+    for (unsigned i = 0; i < 3; i++)
+        rig_queue(&rig, vtd_inv_devtlb(DEVICE, 2, i << 12, 0));
+    queue_wait(3);
+    run_for(1000);
+    EXPECT_EQUAL(count, 2);
+    EXPECT_EQUAL(reg(VTD_IQH) >> VTD_IQ_ENTRY_LG2, 2);
+    iommu_invalidated(&rig.iommu, DEVICE, UINT32_C(1) << sent[0].itag, 1, rig.now);
+    run_for(100);
+    EXPECT_EQUAL(count, 3);
+    iommu_invalidated(&rig.iommu, DEVICE,
+                      UINT32_C(1) << sent[1].itag | UINT32_C(1) << sent[2].itag, 1,
+                      rig.now);
+    run_for(200);
+    EXPECT_EQUAL(status(), 3);
+    rig_stop(&rig);
+}
+
+TEST_CASE(vtd_queue, a_device_that_does_not_answer_stops_the_queue_until_ite_is_cleared)
+{
+    start();
+    rig_queue(&rig, vtd_inv_devtlb(OTHER, 0, 0x5000, 0)); /* Nobody has it. */
+    queue_wait(3);
+    run_for(1000);
+    queue_wait(4);
+    EXPECT_EQUAL(reg(VTD_FSTS), 0);
+    run_for(TIMEOUT_US * 1000);
+    EXPECT_EQUAL(count, 0);
+    EXPECT_EQUAL(reg(VTD_FSTS), VTD_FSTS_ITE);
+    EXPECT_EQUAL(bits_get(reg(VTD_IQERCD), 47, 32), OTHER);
+    EXPECT_EQUAL(reg(VTD_IQH) >> VTD_IQ_ENTRY_LG2, 2); /* The wait was given up, */
+    EXPECT_EQUAL(status(), 0);                         /* without a word. */
+    EXPECT_EQUAL(rig.iommu.stats.device_late, 1);
+    set_reg(VTD_FSTS, VTD_FSTS_ITE);
+    run_for(1000);
+    EXPECT_EQUAL(reg(VTD_FSTS), 0);
+    EXPECT_EQUAL(status(), 4); /* What was not fetched then. */
+    rig_stop(&rig);
+}
+
+TEST_CASE(vtd_queue, an_answer_that_was_not_asked_for_is_ice)
+{
+    start();
+    iommu_invalidated(&rig.iommu, DEVICE, 1, 1, rig.now);
+    EXPECT_EQUAL(reg(VTD_FSTS), VTD_FSTS_ICE);
+    EXPECT_EQUAL(bits_get(reg(VTD_IQERCD), 63, 48), DEVICE);
+    set_reg(VTD_FSTS, VTD_FSTS_ICE);
+    rig_queue(&rig, vtd_inv_devtlb(DEVICE, 0, 0, 0));
+    rig_ring(&rig);
+    run_for(1000);
+    iommu_invalidated(&rig.iommu, OTHER, UINT32_C(1) << sent[0].itag, 1, rig.now);
+    EXPECT_EQUAL(reg(VTD_FSTS), VTD_FSTS_ICE); /* Another device's. */
+    EXPECT_EQUAL(rig.iommu.invq.sent_count, 1);
+    rig_stop(&rig);
+}
+
+TEST_CASE(vtd_queue, errors_say_what_is_wrong)
+{
+    start();
+    rig_queue(&rig, vtd_inv_pasid_cache(DOMAIN, 0)); /* Not in legacy mode. */
+    queue_wait(3);
+    run_for(1000);
+    EXPECT_EQUAL(reg(VTD_FSTS), VTD_FSTS_IQE);
+    EXPECT_EQUAL(reg(VTD_IQERCD), VTD_IQEI_TYPE);
+    EXPECT_EQUAL(status(), 0);
+    rig_stop(&rig);
+
+    start();
+    set_reg(VTD_IQT, 8);
+    EXPECT_EQUAL(reg(VTD_FSTS), VTD_FSTS_IQE);
+    EXPECT_EQUAL(reg(VTD_IQERCD), VTD_IQEI_TAIL);
+    rig_stop(&rig);
+}
+
+TEST_CASE(vtd_queue, caching_mode_caches_what_is_absent_until_it_is_told)
+{
+    struct iommu_response r;
+    rig_defaults(&rig);
+    rig.vtd.caching_mode = true;
+    rig_start(&rig);
+    rig_translate(&rig, DEVICE, 0x5000, PT_READ, &r);
+    EXPECT_EQUAL(r.cause, VTD_FAULT_ROOT_ABSENT);
+    const uint64_t root = rig_attach(&rig, DEVICE, DOMAIN, 4);
+    rig_translate(&rig, DEVICE, 0x5000, PT_READ, &r);
+    EXPECT_EQUAL(r.cause, VTD_FAULT_ROOT_ABSENT);
+    rig_queue(&rig, vtd_inv_context(VTD_DOMAIN, 0, 0)); /* Cached under domain 0. */
+    rig_wait(&rig);
+    rig_translate(&rig, DEVICE, 0x5000, PT_READ, &r);
+    EXPECT_EQUAL(r.cause, VTD_FAULT_READ_NOT_ALLOWED);
+    rig_map(&rig, root, 4, 0x5000, 0x9000, 12, PT_READ);
+    rig_translate(&rig, DEVICE, 0x5000, PT_READ, &r);
+    EXPECT_EQUAL(r.outcome, XLATE_faulted);
+    EXPECT(r.iotlb_hit);
+    rig_queue(&rig, vtd_inv_iotlb(VTD_PAGE, DOMAIN, 0x5000, 0, true));
+    rig_wait(&rig);
+    rig_translate(&rig, DEVICE, 0x5000, PT_READ, &r);
+    EXPECT_EQUAL(r.outcome, XLATE_walked);
+    EXPECT_EQUAL(r.pa, 0x9000);
+    rig_stop(&rig);
+}
