@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "sim/test/shim.h"
 
@@ -311,7 +312,9 @@ static void hold(struct check_result *r, enum wrong wrong, unsigned races)
     struct check_settings settings;
     struct error error = { "" };
     struct entry *line = calloc(ROWS, sizeof *line);
-    const char *path   = TEST_BINARY_DIR "/k73-lazy.allocator_test.iova.txt";
+    char path[sizeof TEST_BINARY_DIR + 64]; /* Tests of this file run at the same time. */
+    snprintf(path, sizeof path, TEST_BINARY_DIR "/k73-lazy.allocator_test-%d.iova.txt",
+             (int)getpid());
     CHECK(line != NULL);
     memset(r, 0, sizeof *r);
     r->show = 3;
