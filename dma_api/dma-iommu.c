@@ -63,6 +63,14 @@ static bool policy_serves(const struct dma_domain *d, uint64_t bytes)
     return d->policy->serves != NULL && d->policy->serves(d->policy_state, bytes);
 }
 
+/* What both sides use at once cannot go through a policy's bounce buffers: it is mapped like
+ * what does not fit into them. */
+static bool goes_around(const struct device *dev, unsigned long attrs)
+{
+    return (attrs & (DMA_ATTR_MMIO | DMA_ATTR_REQUIRE_COHERENT)) != 0
+           && dev->domain->policy->bounces;
+}
+
 static dma_addr_t map_by_policy(struct device *dev, phys_addr_t phys, size_t size,
                                 unsigned prot)
 {
@@ -109,7 +117,8 @@ dma_addr_t iommu_dma_map_phys(struct device *dev, phys_addr_t phys, size_t size,
                               enum dma_data_direction dir, unsigned long attrs)
 {
     const bool in_place = attrs & (DMA_ATTR_MMIO | DMA_ATTR_REQUIRE_COHERENT);
-    if (dma_must_bounce(dev, phys, size, dir)) {
+    const bool around   = goes_around(dev, attrs);
+    if (!around && dma_must_bounce(dev, phys, size, dir)) {
         phys = in_place ? DMA_MAPPING_ERROR : dma_bounce_map(dev, phys, size, attrs);
         if (phys == DMA_MAPPING_ERROR)
             return DMA_MAPPING_ERROR;
@@ -119,7 +128,7 @@ dma_addr_t iommu_dma_map_phys(struct device *dev, phys_addr_t phys, size_t size,
         dma_cache_barrier(dev);
     }
     dma_addr_t addr = 0;
-    if (policy_serves(dev->domain, size))
+    if (!around && policy_serves(dev->domain, size))
         addr = map_by_policy(dev, phys, size, dma_prot(dir));
     if (addr == 0)
         addr = map(dev, phys, size, dma_prot(dir), *dev->dma_mask);
@@ -283,7 +292,7 @@ static int link(struct device *dev, struct dma_iova_state *state, phys_addr_t ph
     }
     if (attrs & DMA_ATTR_REQUIRE_COHERENT && dev->noncoherent)
         return -EOPNOTSUPP;
-    if (!dma_must_bounce(dev, phys, size, dir))
+    if (goes_around(dev, attrs) || !dma_must_bounce(dev, phys, size, dir))
         return iommu_dma_link(dev, state->addr + offset, phys, size, dir, attrs);
     if (attrs & (DMA_ATTR_MMIO | DMA_ATTR_REQUIRE_COHERENT))
         return -EPERM;
