@@ -50,7 +50,8 @@ void cpu_init(struct cpu *cpu, unsigned id, struct engine *engine, struct memory
     cpu->program = program;
     cpu->program_arg = arg;
     char name[16];
-    snprintf(name, sizeof name, "cpu%u", id);
+    /* Of all that there are: several hosts may each have a CPU 0. */
+    snprintf(name, sizeof name, "cpu%u", cpu->place - engine->block_count);
     cpu->coroutine          = engine->host->spawn(engine->host->self, name, cpu_entry, cpu);
     engine->due[cpu->place] = cpu->time;
 }
