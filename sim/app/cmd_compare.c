@@ -171,6 +171,7 @@ static bool look_at_traces(struct compare_call *c)
         fine = trace_open(&source[i].reader, c->path[i], &c->error);
     if (fine && c->setup.run.cpus == 0)
         fine = sources_cpus(source, c->setup.paths, &c->setup.run.cpus, &c->error);
+    fine = fine && sources_rdma(source, c->setup.paths, &c->setup.run.rdma, &c->error);
     for (unsigned i = 0; i < c->setup.paths; i++)
         trace_close(source[i].reader);
     return fine;

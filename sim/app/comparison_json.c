@@ -164,6 +164,8 @@ static json_t *run_json(const struct machine_result *r)
 {
     static const char *const device[]   = { "nvme", "dma", NULL };
     static const char *const attacker[] = { "attacker", NULL };
+    static const char *const nics[]     = { "rdma", "wire", "dma", NULL };
+    static const char *const verbs[]    = { "fabric", "verbs", "kernel", "iova", NULL };
     static const char *const iommu[]    = { "iommu",   "iotlb", "walkcache", "context",
                                             "memport", "audit", NULL };
     static const char *const software[] = { "replay", "driver", "kernel", "iova", NULL };
@@ -180,8 +182,8 @@ static json_t *run_json(const struct machine_result *r)
     json_object_set_new(o, "metrics", metrics_json(r));
     json_object_set_new(o, "cpu_breakdown", breakdown_json(&r->counters));
     json_object_set_new(o, "cpu_phases", phases_json(&r->counters));
-    json_object_set_new(o, "software", group_json(&r->counters, software));
-    json_t *devices = group_json(&r->counters, device);
+    json_object_set_new(o, "software", group_json(&r->counters, r->rdma ? verbs : software));
+    json_t *devices = group_json(&r->counters, r->rdma ? nics : device);
     if (r->attacker)
         json_object_update_missing_new(devices, group_json(&r->counters, attacker));
     json_object_set_new(o, "device", devices);

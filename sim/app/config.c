@@ -44,6 +44,11 @@ static const struct {
     MODULE(driver, driver_param_table),
     MODULE(nvme, nvme_param_table),
     MODULE(replay, replay_param_table),
+    MODULE(fabric, fabric_param_table),
+    MODULE(verbs, verbs_param_table),
+    MODULE(umem, umem_param_table),
+    MODULE(rdma, rdma_param_table),
+    MODULE(wire, rdma_wire_param_table),
     MODULE(audit, audit_param_table),
     MODULE(attacker, attacker_param_table),
 };

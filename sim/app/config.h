@@ -15,7 +15,11 @@
 #include "iommu_model/rootport.h"
 #include "workloads/attacker.h"
 #include "workloads/nvme_ctrl.h"
+#include "workloads/rdma_nic.h"
+#include "workloads/rdma_replay.h"
+#include "workloads/rdma_wire.h"
 #include "workloads/replay.h"
+#include "workloads/verbs.h"
 
 /* clang-format off */
 #define PLATFORM_PARAMS(P)                                                                          \
@@ -60,6 +64,11 @@ struct config {
     struct driver_config driver;
     struct nvme_config nvme;
     struct replay_config replay;
+    struct fabric_config fabric;
+    struct verbs_config verbs;
+    struct umem_config umem;
+    struct rdma_config rdma;
+    struct rdma_wire_config wire;
     struct attacker_config attacker;
     void
         *policy[CONFIG_POLICIES_MAX]; /* Parameters of each flush policy, as flush_table. */

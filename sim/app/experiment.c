@@ -285,6 +285,7 @@ static bool run_one(struct experiment *c, const struct sim_host *host,
          .seed        = c->seed,
          .run_ahead   = c->words.run_ahead == NULL || strcmp(c->words.run_ahead, "on") == 0,
          .attacker    = word_is(c->words.attacker, "on"),
+         .rdma        = c->rdma,
          .source      = c->source,
          .sources     = c->comparison.traces,
          .interrupted = &interrupt_seen,
@@ -358,7 +359,8 @@ bool experiment_open(struct experiment *c)
 {
     c->comparison.config  = c->config;
     c->comparison.configs = c->presets;
-    return open_traces(c) && choose_cpus(c);
+    return open_traces(c) && choose_cpus(c)
+           && sources_rdma(c->source, c->comparison.traces, &c->rdma, &c->error);
 }
 
 struct experiment *experiment_new(void)

@@ -39,6 +39,7 @@ struct experiment {
     uint64_t limit; /* Of records; UINT64_MAX: all. */
     uint64_t seed;
     uint64_t records; /* That a run has replayed; 0: none is done. */
+    bool rdma;        /* The traces are RDMA work. */
     struct config config[EXPERIMENT_PRESETS_MAX];
     unsigned presets;
     bool wants[BLK_API_COUNT];

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sim/app/fabric.h"
+
 enum { NVME_REQUESTER = 5 << 3 }; /* Bus 0, device 5, function 0. */
 
 struct machine {
@@ -56,6 +58,10 @@ static const struct {
     TABLE(kernel, kernel_stat_table),
     TABLE(iova, iova_stat_table),
     TABLE(nvme, nvme_stat_table),
+    TABLE(fabric, fabric_stat_table),
+    TABLE(verbs, verbs_stat_table),
+    TABLE(rdma, rdma_stat_table),
+    TABLE(wire, rdma_wire_stat_table),
     TABLE(atc, atc_stat_table),
     TABLE(dma, dma_stat_table),
     TABLE(iommu, iommu_stat_table),
@@ -78,10 +84,35 @@ const struct stat_table *machine_stats(const struct machine_counters *c, unsigne
     return tables[index].table;
 }
 
-static void add_driver(struct driver_stats *sum, const struct driver_stats *one)
+void machine_subtract(struct machine_counters *later,
+                      const struct machine_counters *earlier)
 {
-    for (const struct stat_def *def = driver_stat_table.def; def->name != NULL; def++)
+    for (unsigned i = 0; i < TABLES; i++)
+        stat_subtract(tables[i].table, (char *)later + tables[i].offset,
+                      (const char *)earlier + tables[i].offset);
+    for (unsigned i = 0; i < XLATE_PART_COUNT; i++)
+        later->xlate_cycles[i] -= earlier->xlate_cycles[i];
+    for (unsigned p = 0; p < PHASES; p++)
+        for (unsigned o = 0; o < OWNERS; o++)
+            later->cycles[p][o] -= earlier->cycles[p][o];
+}
+
+static void add_table(const struct stat_table *table, void *sum, const void *one)
+{
+    for (const struct stat_def *def = table->def; def->name != NULL; def++)
         *(uint64_t *)((char *)sum + def->offset) += stat_value(def, one);
+}
+
+void machine_add(struct machine_counters *sum, const struct machine_counters *one)
+{
+    for (unsigned i = 0; i < TABLES; i++)
+        add_table(tables[i].table, (char *)sum + tables[i].offset,
+                  (const char *)one + tables[i].offset);
+    for (unsigned i = 0; i < XLATE_PART_COUNT; i++)
+        sum->xlate_cycles[i] += one->xlate_cycles[i];
+    for (unsigned p = 0; p < PHASES; p++)
+        for (unsigned o = 0; o < OWNERS; o++)
+            sum->cycles[p][o] += one->cycles[p][o];
 }
 
 static void count(const struct machine *m, struct machine_counters *c)
@@ -104,36 +135,27 @@ static void count(const struct machine *m, struct machine_counters *c)
     c->now       = m->engine.now;
     memcpy(c->xlate_cycles, m->port.xlate_cycles, sizeof c->xlate_cycles);
     for (unsigned i = 0; i < m->driver.queues; i++)
-        add_driver(&c->driver, &m->driver.queue[i].stats);
+        add_table(&driver_stat_table, &c->driver, &m->driver.queue[i].stats);
     for (unsigned i = 0; i < m->run->cpus; i++)
         cpu_account(&m->cpu[i], m->engine.now, c->cycles);
-}
-
-static void subtract(struct machine_counters *later, const struct machine_counters *earlier)
-{
-    for (unsigned i = 0; i < TABLES; i++)
-        stat_subtract(tables[i].table, (char *)later + tables[i].offset,
-                      (const char *)earlier + tables[i].offset);
-    for (unsigned i = 0; i < XLATE_PART_COUNT; i++)
-        later->xlate_cycles[i] -= earlier->xlate_cycles[i];
-    for (unsigned p = 0; p < PHASES; p++)
-        for (unsigned o = 0; o < OWNERS; o++)
-            later->cycles[p][o] -= earlier->cycles[p][o];
 }
 
 /* ---- The programs
  * --------------------------------------------------------------------------------- */
 
-/* The parameters of a policy of the family; one that a test brings along has none. */
-static const void *policy_config(const struct machine *m)
+const void *machine_policy_config(const struct config *config,
+                                  const struct flush_policy *policy)
 {
     for (unsigned i = 0; flush_table[i] != NULL; i++)
-        if (flush_table[i] == m->run->policy)
-            return m->config->policy[i];
+        if (flush_table[i] == policy)
+            return config->policy[i];
     return NULL;
 }
 
-static struct audit_promise promise(const struct machine *m)
+struct audit_promise machine_promise(const struct config *config,
+                                     const struct flush_policy *policy,
+                                     const struct kernel *kernel,
+                                     struct machine_result *result)
 {
     static const enum audit_promise_kind kind[] = {
         [PROMISE_NOTHING_STALE] = AUDIT_NOTHING_STALE,
@@ -143,10 +165,10 @@ static struct audit_promise promise(const struct machine *m)
         [PROMISE_POOL_ONLY]     = AUDIT_POOL_ONLY,
         [PROMISE_NONE]          = AUDIT_NONE,
     };
-    struct audit_promise p = { .grace_ps = m->config->audit.grace_us * TIME_US };
-    m->result->promise =
-        flush_policy_promise(m->run->policy, policy_config(m), m->kernel.policy, &p.bound);
-    p.kind = kind[m->result->promise];
+    struct audit_promise p = { .grace_ps = config->audit.grace_us * TIME_US };
+    result->promise = flush_policy_promise(policy, machine_policy_config(config, policy),
+                                           kernel->policy, &p.bound);
+    p.kind          = kind[result->promise];
     return p;
 }
 
@@ -155,7 +177,7 @@ static bool attach(struct machine *m)
     if (!m->run->policy->translates)
         return domain_attach_identity(m->backend, m->backend_state, &m->device);
     m->domain = domain_new(&m->kernel, m->backend, m->backend_state, m->run->policy,
-                           policy_config(m));
+                           machine_policy_config(m->config, m->run->policy));
     return m->domain != NULL && domain_attach(m->domain, &m->device);
 }
 
@@ -212,7 +234,7 @@ static void end_measuring(struct machine *m)
     attacker_stop(&m->attacker);
     audit_finish(&m->audit, m->engine.now);
     count(m, &r->counters);
-    subtract(&r->counters, &m->before);
+    machine_subtract(&r->counters, &m->before);
     r->time_ps            = m->engine.now - m->before.now;
     r->exposure_ps_max    = m->audit.exposure_ps_max;
     r->exposed_pages_most = m->audit.exposed_most;
@@ -308,15 +330,21 @@ static void build_attacker(struct machine *m)
     audit_watch_hostile(&m->audit, &m->attacker_port);
 }
 
+struct mem_channel machine_channel(const struct config *config)
+{
+    const struct platform_config *p = &config->platform;
+    return (struct mem_channel){ .latency_ps = p->memory_latency_ns * TIME_NS,
+                                 .beat_ps    = p->memory_beat_ps,
+                                 .beat_bytes = p->memory_beat_bytes };
+}
+
 static void build_hardware(struct machine *m)
 {
     const struct config *c               = m->config;
     const struct platform_config *p      = &c->platform;
     const struct iommu_settings settings = config_settings(c);
     memory_init(&m->memory);
-    m->channel = (struct mem_channel){ .latency_ps = p->memory_latency_ns * TIME_NS,
-                                       .beat_ps    = p->memory_beat_ps,
-                                       .beat_bytes = p->memory_beat_bytes };
+    m->channel = machine_channel(c);
     mmio_init(&m->iommu_window, &m->engine, "iommu registers", &iommu_mmio_ops, &m->iommu,
               p->iommu_register_ns * TIME_NS);
     mmio_init(&m->nvme_window, &m->engine, "nvme registers", &nvme_mmio_ops, &m->nvme,
@@ -355,7 +383,7 @@ static void build_software(struct machine *m)
     m->kernel.policy    = &m->config->moves;
     m->kernel.extension = &m->extension_window;
     m->kernel.observer  = audit_observer(&m->audit);
-    m->audit.promise    = promise(m);
+    m->audit.promise    = machine_promise(m->config, m->run->policy, &m->kernel, m->result);
     m->barrier.count    = m->run->cpus;
 
     m->kernel.finding      = m->run->finding;
@@ -388,14 +416,19 @@ static void destroy(struct machine *m)
 /* ---- Checks at the end
  * --------------------------------------------------------------------------------- */
 
+bool machine_check_stats(const struct machine_counters *all, struct error *error)
+{
+    for (unsigned i = 0; i < TABLES; i++)
+        if (!stat_check(tables[i].table, (const char *)all + tables[i].offset, error))
+            return false;
+    return true;
+}
+
 static bool check_stats(struct machine *m, struct error *error)
 {
     struct machine_counters all;
     count(m, &all);
-    for (unsigned i = 0; i < TABLES; i++)
-        if (!stat_check(tables[i].table, (const char *)&all + tables[i].offset, error))
-            return false;
-    return true;
+    return machine_check_stats(&all, error);
 }
 
 /* The account of the replay is complete: as many cycles as its CPUs had time for. */
@@ -415,21 +448,28 @@ static bool check_owners(const struct machine *m, struct error *error)
     return true;
 }
 
-static bool check_everything_back(const struct machine *m, struct error *error)
+bool machine_check_kernel(const struct kernel *k, struct error *error)
 {
-    if (m->kernel.pages.out != 0)
+    if (k->pages.out != 0)
         return error_set(error, "%" PRIu64 " page frames were not given back",
-                         m->kernel.pages.out);
-    if (m->kernel.stats.table_allocated != m->kernel.stats.table_freed)
+                         k->pages.out);
+    if (k->stats.table_allocated != k->stats.table_freed)
         return error_set(error,
                          "%" PRIu64 " page-table pages were taken, %" PRIu64 " freed",
-                         m->kernel.stats.table_allocated, m->kernel.stats.table_freed);
-    if (m->kernel.bounce_slots_out != 0)
+                         k->stats.table_allocated, k->stats.table_freed);
+    if (k->bounce_slots_out != 0)
         return error_set(error, "%" PRIu64 " slots of bounce buffers were not given back",
-                         m->kernel.bounce_slots_out);
-    if (m->kernel.heap.out != 0)
+                         k->bounce_slots_out);
+    if (k->heap.out != 0)
         return error_set(error, "host memory that %s took was not given back",
-                         hostheap_taker(&m->kernel.heap));
+                         hostheap_taker(&k->heap));
+    return true;
+}
+
+static bool check_everything_back(const struct machine *m, struct error *error)
+{
+    if (!machine_check_kernel(&m->kernel, error))
+        return false;
     if (!rootport_idle(&m->port) || !atc_idle(&m->atc) || !nvme_ctrl_idle(&m->nvme)
         || !rootport_idle(&m->attacker_port))
         return error_set(error, "transactions were still under way");
@@ -508,6 +548,7 @@ enum machine_outcome machine_run(const struct config *config, const struct machi
     result->translates      = run->policy->translates;
     result->negative        = run->policy->negative;
     result->attacker        = run->attacker;
+    result->rdma            = run->rdma;
     result->cpus            = run->cpus;
     result->seed            = run->seed;
     result->iommu_period_ps = config->iommu.period_ps;
@@ -524,7 +565,8 @@ enum machine_outcome machine_run(const struct config *config, const struct machi
             "reach a device's TLB",
             run->policy->name);
     else if (m->backend != NULL)
-        outcome = build_and_run(m, host, error);
+        outcome = run->rdma ? fabric_run(config, run, host, result, error)
+                            : build_and_run(m, host, error);
     else
         error_set(error, "iommu.arch: a replay needs a driver, and there is none for %s",
                   config->iommu.arch);

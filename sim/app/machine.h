@@ -29,6 +29,7 @@ struct machine_run {
     /* Tests plant faults: kernel.plant_reuse and iotlb.plant_deaf; 0: none. */
     uint64_t plant_reuse, plant_deaf;
     bool attacker; /* A hostile device attacks the NVMe controller's addresses. */
+    bool rdma;     /* The sources are RDMA work: fabric.h's hosts replay them. */
     const struct replay_source *source;
     unsigned sources;
     const volatile sig_atomic_t *interrupted;
@@ -45,6 +46,10 @@ struct machine_counters {
     struct kernel_stats kernel;
     struct iova_stats iova;
     struct nvme_stats nvme;
+    struct fabric_stats fabric;
+    struct verbs_stats verbs;
+    struct rdma_stats rdma;
+    struct rdma_wire_stats wire;
     struct atc_stats atc;
     struct dma_stats dma;
     struct iommu_stats iommu;
@@ -63,7 +68,7 @@ struct machine_counters {
 struct machine_result {
     const char *preset, *api, *policy;
     enum flush_promise promise;
-    bool translates, negative, attacker;
+    bool translates, negative, attacker, rdma;
     unsigned cpus;
     uint64_t seed;
     uint64_t iommu_period_ps;
@@ -93,5 +98,24 @@ enum machine_outcome machine_run(const struct config *config, const struct machi
  */
 const struct stat_table *machine_stats(const struct machine_counters *c, unsigned index,
                                        const void **stats);
+
+/* ---- What machine.c and fabric.c share ---- */
+
+/* later -= earlier; sum += one; whether the outcomes of every whole sum to it. */
+void machine_subtract(struct machine_counters *later,
+                      const struct machine_counters *earlier);
+void machine_add(struct machine_counters *sum, const struct machine_counters *one);
+bool machine_check_stats(const struct machine_counters *all, struct error *error);
+/* Whether everything has come back to the kernel. */
+bool machine_check_kernel(const struct kernel *kernel, struct error *error);
+/* The parameters of a policy of the family; one that a test brings along has none. */
+const void *machine_policy_config(const struct config *config,
+                                  const struct flush_policy *policy);
+/* What the policy promises, noted in the result, too. */
+struct audit_promise machine_promise(const struct config *config,
+                                     const struct flush_policy *policy,
+                                     const struct kernel *kernel,
+                                     struct machine_result *result);
+struct mem_channel machine_channel(const struct config *config);
 
 #endif

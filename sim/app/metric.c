@@ -42,12 +42,13 @@ static void software_metrics(const struct machine_result *r, double *value)
     const struct machine_counters *c        = &r->counters;
     const double ios                        = (double)c->replay.record;
     const double seconds                    = (double)r->time_ps * 1e-12;
+    const double bytes                      = (double)(c->driver.bytes + c->fabric.bytes);
     value[METRIC_ID_ios]                    = ios;
-    value[METRIC_ID_bytes]                  = (double)c->driver.bytes;
+    value[METRIC_ID_bytes]                  = bytes;
     value[METRIC_ID_pages]                  = (double)c->kernel.page_mapped;
     value[METRIC_ID_sim_time_ns]            = (double)r->time_ps / 1000.0;
     value[METRIC_ID_iops]                   = per(ios, seconds);
-    value[METRIC_ID_throughput_gbps]        = per((double)c->driver.bytes * 8e-9, seconds);
+    value[METRIC_ID_throughput_gbps]        = per(bytes * 8e-9, seconds);
     value[METRIC_ID_cpu_cycles_per_io]      = per(busy_cycles(c), ios);
     value[METRIC_ID_map_cycles_per_io]      = per(phase_cycles(c, PHASE_map), ios);
     value[METRIC_ID_unmap_cycles_per_io]    = per(phase_cycles(c, PHASE_unmap), ios);
@@ -58,7 +59,8 @@ static void software_metrics(const struct machine_result *r, double *value)
         per((double)(c->kernel.descriptor + c->kernel.extension), ios);
     value[METRIC_ID_io_latency_ns_p50]        = percentile(&r->io_latency_ns, 50.0, 1.0);
     value[METRIC_ID_io_latency_ns_p99]        = percentile(&r->io_latency_ns, 99.0, 1.0);
-    value[METRIC_ID_dma_address_bytes_per_io] = per((double)c->driver.address_bytes, ios);
+    value[METRIC_ID_dma_address_bytes_per_io] =
+        per((double)(c->driver.address_bytes + c->verbs.address_bytes), ios);
 }
 
 static double page_us(uint64_t page_ps, double ios)

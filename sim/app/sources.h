@@ -10,4 +10,9 @@
 bool sources_cpus(const struct replay_source *source, unsigned sources, unsigned *cpus,
                   struct error *error);
 
+/* Whether the traces are RDMA work, as their first records say; block requests and RDMA work
+ * together are refused. Leaves them at their first records. */
+bool sources_rdma(const struct replay_source *source, unsigned sources, bool *rdma,
+                  struct error *error);
+
 #endif

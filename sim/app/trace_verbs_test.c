@@ -236,12 +236,14 @@ TEST_CASE(trace_verbs, stats_draw_a_picture)
     free(svg);
 }
 
-TEST_CASE(trace_verbs, rdma_work_is_looked_at_but_not_replayed_as_blocks)
+TEST_CASE(trace_verbs, rdma_work_is_looked_at_and_not_replayed_with_block_requests)
 {
     runs("trace stats @SAMPLE/rdma-perftest.pcap.gz", 0);
     EXPECT_HAS(result.out, "rdma_write");
     runs("trace cat @SAMPLE/rdma-write-bw-4k.verbs.txt.gz --limit 1", 0);
     EXPECT_HAS(result.out, "rdma_register");
-    runs("replay @SAMPLE/rdma-perftest.pcap.gz", 3);
-    EXPECT_HAS(result.err, "expected a request for a block device, got rdma_");
+    runs("replay @SAMPLE/rdma-perftest.pcap.gz @SAMPLE/tiny.iovatrace", 3);
+    EXPECT_HAS(result.err, "block requests and of RDMA work cannot be replayed together");
+    runs("replay @SAMPLE/rdma-perftest.pcap.gz --limit 20 --policy strict --api sg", 0);
+    EXPECT_HAS(result.out, "strict");
 }

@@ -286,9 +286,8 @@ static void page_formats(FILE *out, const struct docs *docs)
         "\nA request that does not know its memory gets some by `replay.placement`; one "
         "that "
         "does\nnot know how many were in flight is alone on its CPU, unless `replay.depth` "
-        "says\notherwise. Native and csv hold either kind of record. RDMA records are "
-        "read, "
-        "converted\nand looked at; `replay` takes block requests only.\n\n"
+        "says\notherwise. Native and csv hold either kind of record. RDMA work is replayed "
+        "by NICs\nof several hosts ([rdma.md](rdma.md)), with parameters `fabric.*`.\n\n"
         "| written by `trace convert --to` | what it is |\n| --- | --- |\n",
         out);
     for (unsigned i = 0; export_table[i] != NULL; i++)

@@ -12,6 +12,7 @@
 
 #include "sim/app/metric.h"
 #include "sim/app/preset.h"
+#include "sim/app/sources.h"
 #include "sim/host/direct.h"
 #include "sim/test/shim.h"
 
@@ -49,8 +50,11 @@ static void replay_one(FILE *out, const struct config *config, const char *trace
     struct replay_source source = { trace, NULL };
     snprintf(path, sizeof path, SAMPLES "/%s", trace);
     CHECK(trace_open(&source.reader, path, &error));
+    bool rdma;
+    CHECK(sources_rdma(&source, 1, &rdma, &error));
     const struct machine_run run = { .api       = api,
                                      .policy    = policy,
+                                     .rdma      = rdma,
                                      .cpus      = CPUS,
                                      .limit     = RECORDS,
                                      .run_ahead = true,
@@ -66,9 +70,17 @@ static void replay_one(FILE *out, const struct config *config, const char *trace
     trace_close(source.reader);
 }
 
-static int is_native(const struct dirent *entry)
+/* The native ones, and of the others those of RDMA work that show something of their own.
+ */
+static int is_watched(const struct dirent *entry)
 {
-    const char *end = strrchr(entry->d_name, '.');
+    static const char *const rdma[] = { "nvmeof-read-64k.verbs.txt.gz",
+                                        "rdma-perftest.pcap.gz",
+                                        "rdma-rping.verbs.txt.gz" };
+    const char *end                 = strrchr(entry->d_name, '.');
+    for (unsigned i = 0; i < sizeof rdma / sizeof rdma[0]; i++)
+        if (strcmp(entry->d_name, rdma[i]) == 0)
+            return true;
     return end != NULL && strcmp(end, ".iovatrace") == 0;
 }
 
@@ -80,7 +92,7 @@ static void replay_all(FILE *out, const char *preset)
     struct config config;
     struct error error;
     struct dirent **trace;
-    const int traces = scandir(SAMPLES, &trace, is_native, alphasort);
+    const int traces = scandir(SAMPLES, &trace, is_watched, alphasort);
     CHECK(traces > 0);
     CHECK(config_init(&config, preset, &error));
     fprintf(out,

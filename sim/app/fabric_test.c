@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Hosts with RDMA NICs: recorded traces, all data compared at its destination. */
+#include "sim/app/fabric.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "sim/app/metric.h"
+#include "sim/host/direct.h"
+#include "sim/test/shim.h"
+
+#define SAMPLES TEST_SOURCE_DIR "/traces/samples/"
+
+static struct machine_result result;
+static double metric[METRIC_COUNT];
+static struct error error;
+
+struct wish {
+    const char *preset, *trace, *policy;
+    const char *set[4];
+    enum blk_api api;
+    unsigned cpus;
+    uint64_t limit;
+    bool no_run_ahead, attacker;
+};
+
+static enum machine_outcome play(const struct wish *w)
+{
+    char path[512];
+    struct config config;
+    struct replay_source source = { w->trace, NULL };
+    snprintf(path, sizeof path, SAMPLES "%s", w->trace);
+    CHECK(config_init(&config, w->preset != NULL ? w->preset : "vtd-server", &error));
+    for (unsigned i = 0; i < 4 && w->set[i] != NULL; i++)
+        CHECK(config_set(&config, w->set[i], &error));
+    CHECK(config_check(&config, &error));
+    CHECK(trace_open(&source.reader, path, &error));
+    const struct machine_run run = {
+        .api       = w->api,
+        .policy    = flush_find(w->policy != NULL ? w->policy : "strict"),
+        .cpus      = w->cpus != 0 ? w->cpus : 2,
+        .limit     = w->limit != 0 ? w->limit : 120,
+        .run_ahead = !w->no_run_ahead,
+        .attacker  = w->attacker,
+        .rdma      = true,
+        .source    = &source,
+        .sources   = 1,
+    };
+    struct direct_host *host = direct_host_new();
+    error                    = (struct error){ "" };
+    const enum machine_outcome ending =
+        machine_run(&config, &run, direct_host_verbs(host), &result, &error);
+    metric_values(&result, metric);
+    direct_host_free(host);
+    trace_close(source.reader);
+    config_free(&config);
+    return ending;
+}
+
+static const char *const traces[] = { "rdma-write-bw-4k.verbs.txt.gz",
+                                      "rdma-rping.verbs.txt.gz",
+                                      "nvmeof-read-64k.verbs.txt.gz",
+                                      "rdma-perftest.pcap.gz", "handmade.ns3-flow.txt" };
+enum { TRACES = sizeof traces / sizeof traces[0] };
+
+static void expect_all_arrived(const struct wish *w)
+{
+    const struct machine_counters *c = &result.counters;
+    EXPECT_EQUAL(play(w), MACHINE_RAN);
+    EXPECT_TEXT(error.text, "");
+    EXPECT(c->fabric.record > 0);
+    EXPECT_EQUAL(c->fabric.record, result.source_records[0]);
+    EXPECT_EQUAL(c->fabric.failed, 0);
+    EXPECT_EQUAL(c->fabric.mismatched, 0);
+    EXPECT_EQUAL(c->fabric.compared + 8 * c->rdma.work_atomic, c->fabric.bytes);
+    EXPECT_EQUAL(c->rdma.fault, 0);
+    EXPECT_EQUAL(c->dma.fault, 0);
+    EXPECT_EQUAL(c->audit.stale_access, 0);
+    EXPECT_EQUAL(c->verbs.region, c->verbs.released);
+    EXPECT_EQUAL(c->verbs.demand_mapped, c->verbs.demand_dropped);
+    EXPECT_EQUAL(c->wire.payload_bytes, c->wire.payload_bytes_taken);
+    EXPECT(c->rdma.scattered_bytes >= c->fabric.bytes);
+}
+
+TEST_CASE(fabric, every_byte_of_every_sample_arrives_however_memory_is_registered)
+{
+    static const char *const how[] = { "fabric.registration=pinned",
+                                       "fabric.registration=demand",
+                                       "fabric.registration=each" };
+    for (unsigned t = 0; t < TRACES; t++)
+        for (unsigned h = 0; h < 3; h++)
+            for (unsigned a = 0; a < BLK_API_COUNT; a++)
+                expect_all_arrived(&(struct wish){ .trace = traces[t],
+                                                   .api   = (enum blk_api)a,
+                                                   .limit = 60,
+                                                   .set   = { "fabric.check=1", how[h] } });
+}
+
+TEST_CASE(fabric, every_policy_replays_rdma)
+{
+    for (unsigned i = 0; flush_table[i] != NULL; i++) {
+        const struct wish w = { .trace  = "nvmeof-read-64k.verbs.txt.gz",
+                                .policy = flush_table[i]->name,
+                                .api    = BLK_iova,
+                                .limit  = 60,
+                                .set    = { "fabric.check=1" } };
+        EXPECT_EQUAL(play(&w), MACHINE_RAN);
+        EXPECT_EQUAL(result.counters.fabric.mismatched, 0);
+        EXPECT_EQUAL(result.counters.fabric.record, 60);
+    }
+}
+
+TEST_CASE(fabric, other_presets_placements_and_numbers_of_hosts)
+{
+    static const char *const preset[] = { "vtd-ats", "vtd-scalable", "vtd-tiny",
+                                          "riscv-perf", "riscv-zdl" };
+    static const char *const place[]  = { "fabric.placement=contiguous",
+                                          "fabric.placement=huge" };
+    static const char *const hosts[]  = { "fabric.hosts=1", "fabric.hosts=3",
+                                          "fabric.hosts=8" };
+    for (unsigned i = 0; i < 5; i++)
+        expect_all_arrived(&(struct wish){ .preset = preset[i],
+                                           .trace  = "rdma-rping.verbs.txt.gz",
+                                           .set    = { "fabric.check=1" } });
+    EXPECT(result.translates);
+    for (unsigned i = 0; i < 2; i++)
+        expect_all_arrived(&(struct wish){ .trace = "rdma-perftest.pcap.gz",
+                                           .set   = { "fabric.check=1", place[i] } });
+    for (unsigned i = 0; i < 3; i++)
+        expect_all_arrived(&(struct wish){ .trace = "handmade.ns3-flow.txt",
+                                           .cpus  = 1,
+                                           .set   = { "fabric.check=1", hosts[i] } });
+}
+
+TEST_CASE(fabric, contiguous_memory_needs_fewer_translation_entries)
+{
+    const struct wish apart    = { .trace = "rdma-perftest.pcap.gz", .api = BLK_streaming };
+    const struct wish together = { .trace = "rdma-perftest.pcap.gz",
+                                   .api   = BLK_streaming,
+                                   .set   = { "fabric.placement=contiguous" } };
+    EXPECT_EQUAL(play(&apart), MACHINE_RAN);
+    const uint64_t entries = result.counters.verbs.translation;
+    EXPECT_EQUAL(entries, result.counters.verbs.page); /* One for each page. */
+    EXPECT_EQUAL(play(&together), MACHINE_RAN);
+    EXPECT(result.counters.verbs.translation * 3 < entries);
+}
+
+TEST_CASE(fabric, running_ahead_changes_nothing)
+{
+    static struct machine_counters ahead;
+    struct wish w = { .trace = "rdma-rping.verbs.txt.gz",
+                      .set   = { "fabric.registration=demand" } };
+    EXPECT_EQUAL(play(&w), MACHINE_RAN);
+    ahead          = result.counters;
+    w.no_run_ahead = true;
+    EXPECT_EQUAL(play(&w), MACHINE_RAN);
+    EXPECT(memcmp(&ahead, &result.counters, sizeof ahead) == 0);
+}
+
+TEST_CASE(fabric, what_it_cannot_replay_is_refused_in_one_line)
+{
+    const struct wish block = { .trace = "nvme-randread-4k.iovatrace" };
+    EXPECT_EQUAL(play(&block), MACHINE_TRACE);
+    EXPECT_HAS(error.text, "record 0: op: expected RDMA work, got read");
+    const struct wish attacked = { .trace = traces[0], .attacker = true };
+    EXPECT_EQUAL(play(&attacked), MACHINE_REFUSED);
+    EXPECT_HAS(error.text, "--attacker: expected a block trace");
+    const struct wish crowd = { .trace = traces[0], .cpus = 33 };
+    EXPECT_EQUAL(play(&crowd), MACHINE_REFUSED);
+    EXPECT_HAS(error.text, "--cpus: expected at most 32 for each of 2 hosts");
+    const struct wish few = { .trace = "handmade.ns3-flow.txt", .set = { "rdma.qps=2" } };
+    EXPECT(play(&few) != MACHINE_RAN);
+    EXPECT_HAS(error.text, "rdma.qps");
+}

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * rdma_plan - from records of an RDMA trace to steps of the CPUs' programs; for the files
+ * of the replay only.
+ */
+#ifndef WORKLOADS_RDMA_PLAN_H
+#define WORKLOADS_RDMA_PLAN_H
+
+#include "workloads/rdma_replay.h"
+
+enum { RDMA_BUCKETS = 4096, RDMA_STEPS_MAX = 16 };
+
+/* In the low bits of a work request's context. */
+enum { RDMA_TAG_FLIGHT, RDMA_TAG_REGISTERED, RDMA_TAG_INVALIDATED };
+
+/* One end of a connection. */
+struct rdma_end {
+    struct rdma_end *next, *bucket_next;
+    struct rdma_end *peer;
+    struct rdma_replay_host *host;
+    uint32_t device, number; /* As recorded; 0: not known. */
+    struct verbs_qp *qp;
+    bool connected;
+    uint64_t receives, receives_posted, sends_posted;
+    struct rdma_region *buffer; /* For what the trace does not know. */
+    uint64_t buffer_address, buffer_bytes, buffer_next;
+};
+
+/* A key of the trace, or (not known) memory that was accessed under it. */
+struct rdma_key {
+    struct rdma_key *bucket_next;
+    uint32_t key;
+    unsigned host; /* Where it is, when not known. */
+    bool known, fast;
+    uint32_t cpu;
+    uint64_t address, bytes;
+    struct rdma_region *region[RDMA_HOSTS_MAX];
+};
+
+struct rdma_region {
+    struct rdma_region *next, *next_release;
+    struct rdma_replay_host *host;
+    struct rdma_replay_cpu *cpu; /* That registers and releases it. */
+    struct rdma_end *end;        /* Whose queue its work requests go to. */
+    uint64_t address, bytes;
+    struct verbs_mr *mr;
+    uint32_t users;
+    bool fast, once, posted, ready, leaving;
+};
+
+struct rdma_place {
+    struct rdma_end *end;
+    struct rdma_region *region;
+    uint64_t address;
+};
+
+/* A message. */
+struct rdma_flight {
+    struct rdma_flight *next;
+    struct rdma_replay_cpu *cpu;
+    enum trace_op op;
+    uint64_t index; /* Of its record. */
+    uint64_t bytes;
+    struct rdma_place local, remote; /* remote of a send: where it is received. */
+    uint64_t receive_number;         /* Receives that the peer has to have posted. */
+    uint32_t depth;
+    unsigned parts;
+    sim_time_t posted_at;
+    bool begun, done, failed, reaped;
+};
+
+/* Reads a record and plans it; room for RDMA_STEPS_MAX steps in every ring, and a flight,
+ * are there. False: there is none any more, or (replay.broken) it is wrong. */
+bool rdma_plan_read(struct rdma_replay *r);
+void rdma_plan_free(struct rdma_replay *r);
+
+/* A region for registration by work request, of so many bytes; kept for reuse. */
+struct verbs_mr *rdma_plan_take_mr(struct rdma_replay_host *h, uint64_t bytes);
+void rdma_plan_free_mrs(struct rdma_replay_host *h);
+/* The invalidation of a region has completed. */
+void rdma_plan_invalidated(struct rdma_replay *r, struct rdma_region *region);
+/* The region is gone. */
+void rdma_plan_released(struct rdma_replay *r, struct rdma_region *region);
+
+#endif
