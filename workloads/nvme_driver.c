@@ -219,6 +219,7 @@ static void make_room(struct nvme_request *r)
     struct kernel *k = r->queue->driver->kernel;
     r->mapping.range = kernel_host_alloc(k, NVME_SGL_MAX, sizeof *r->mapping.range);
     r->mapping.sgl   = kernel_host_alloc(k, NVME_SGL_MAX, sizeof *r->mapping.sgl);
+    r->mapping.run   = kernel_host_alloc(k, NVME_SGL_MAX, sizeof *r->mapping.run);
 }
 
 static int map_data(struct nvme_request *r, struct nvme_sqe *sqe)
@@ -612,6 +613,7 @@ static void delete_queue(struct nvme_driver *d, struct nvme_queue *q)
     for (uint32_t i = 0; i < q->requests; i++) {
         kernel_host_free(d->kernel, q->request[i].mapping.range);
         kernel_host_free(d->kernel, q->request[i].mapping.sgl);
+        kernel_host_free(d->kernel, q->request[i].mapping.run);
     }
     kernel_host_free(d->kernel, q->request);
     dma_pool_destroy(q->small_pool);

@@ -7,13 +7,6 @@
 
 #include "dma_api/kernel.h"
 
-static const char *const placements[] = { "scattered", "contiguous", NULL };
-
-const char *replay_placement_member(unsigned index)
-{
-    return placements[index];
-}
-
 #define PARAM_OWNER struct replay_config
 #define STAT_OWNER  struct replay_stats
 static const struct param_def replay_params[] = { REPLAY_PARAMS(PARAM_ROW) PARAM_END };
@@ -26,21 +19,17 @@ const struct stat_table replay_stat_table   = { "replay", "The replay", replay_s
                                                 sizeof(struct replay_stats) };
 
 enum { FLIGHTS = 4096, PROGRESS_EVERY = 256 };
-/* Invented buffers lie above what a recording may name; there are 16 GiB of them. */
-#define PLACED_FIRST (UINT64_C(1) << 50)
-#define PLACED_MASK  ((UINT64_C(1) << 22) - 1)
 
 /* ---- Set-up
  * ---------------------------------------------------------------------------------- */
 
-static void init_cpu(struct replay *r, unsigned i, struct cpu *cpu, uint64_t seed)
+static void init_cpu(struct replay *r, unsigned i, struct cpu *cpu,
+                     const struct placement_config *placement, uint64_t seed)
 {
     struct replay_cpu *c = &r->cpu[i];
-    char name[32];
-    snprintf(name, sizeof name, "placement %u", i);
-    c->replay    = r;
-    c->cpu       = cpu;
-    c->placement = rng_make(seed, name);
+    c->replay            = r;
+    c->cpu               = cpu;
+    placement_init(&c->placement, placement, seed, i);
     replay_ring_init(&c->waiting, r->config.window);
     c->flight = calloc(FLIGHTS, sizeof *c->flight);
     CHECK(c->flight != NULL);
@@ -51,6 +40,7 @@ static void init_cpu(struct replay *r, unsigned i, struct cpu *cpu, uint64_t see
 }
 
 void replay_init(struct replay *r, const struct replay_config *config,
+                 const struct placement_config *placement,
                  const struct replay_source *source, unsigned sources, uint64_t limit,
                  uint64_t seed, struct nvme_driver *driver, struct cpu *const *cpu,
                  unsigned cpus)
@@ -66,7 +56,7 @@ void replay_init(struct replay *r, const struct replay_config *config,
     r->cpu     = calloc(cpus, sizeof *r->cpu);
     CHECK(r->cpu != NULL);
     for (unsigned i = 0; i < cpus; i++)
-        init_cpu(r, i, cpu[i], seed);
+        init_cpu(r, i, cpu[i], placement, seed);
 }
 
 void replay_free(struct replay *r)
@@ -127,7 +117,7 @@ static bool check(const struct replay *r, const struct trace_record *record,
                 index, 1u << NVME_BLOCK_LG2, NVME_SGL_MAX, record->segment[i].bytes);
     for (uint32_t i = 0; i < record->segment_count; i++)
         if (record->segment[i].pa < PAGE_SIZE
-            || record->segment[i].pa + record->segment[i].bytes > PLACED_FIRST)
+            || record->segment[i].pa + record->segment[i].bytes > PLACEMENT_FIRST)
             return error_set(error,
                              "record %" PRIu64
                              ": address: expected 0x1000 (page 0 is nobody's "
@@ -206,46 +196,19 @@ static void drop_record(struct replay_cpu *c)
 /* ---- Buffers
  * ----------------------------------------------------------------------------------- */
 
-static uint64_t some_page(struct replay_cpu *c)
-{
-    return PLACED_FIRST + ((rng_next(&c->placement) & PLACED_MASK) << PAGE_SHIFT);
-}
-
-static uint64_t next_pages(struct replay_cpu *c, uint64_t pages)
-{
-    const uint64_t first = c->placed_pages & PLACED_MASK;
-    c->placed_pages += pages;
-    return PLACED_FIRST + (first << PAGE_SHIFT);
-}
-
-/* Invents the memory of a record that does not know its own: page by page (or, when that
- * were too many pieces, in the shortest runs that are few enough), or in one piece. */
-static uint32_t place(struct replay_cpu *c, uint32_t bytes)
-{
-    const bool scattered = c->replay->config.placement == placements[0];
-    const uint64_t pages = (bytes + PAGE_SIZE - 1) >> PAGE_SHIFT;
-    const uint64_t run =
-        scattered ? (pages + TRACE_SEGMENTS_MAX - 1) / TRACE_SEGMENTS_MAX : pages;
-    uint32_t count = 0;
-    c->replay->stats.placed++;
-    for (uint64_t left = bytes; left > 0; count++) {
-        const uint64_t piece = left < run << PAGE_SHIFT ? left : run << PAGE_SHIFT;
-        const uint64_t phys  = run == 1 && scattered ? some_page(c) : next_pages(c, run);
-        c->segment[count]    = (struct blk_segment){ phys, (uint32_t)piece };
-        left -= piece;
-    }
-    return count;
-}
-
 static uint32_t segments_of(struct replay_cpu *c, const struct replay_record *k)
 {
     if (!trace_op_moves_data(k->record.op) || k->record.bytes == 0)
         return 0;
-    if (k->record.segment_count == 0)
-        return place(c, k->record.bytes);
+    if (k->record.segment_count == 0 || !placement_keeps(&c->placement)) {
+        c->replay->stats.placed++;
+        return placement_place(&c->placement, k->record.bytes, c->segment,
+                               TRACE_SEGMENTS_MAX);
+    }
     for (uint32_t i = 0; i < k->record.segment_count; i++)
         c->segment[i] = (struct blk_segment){ k->segment[i].pa, k->segment[i].bytes };
-    return k->record.segment_count;
+    return placement_cut(&c->placement, c->segment, k->record.segment_count,
+                         TRACE_SEGMENTS_MAX);
 }
 
 /* ---- Requests

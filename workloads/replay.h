@@ -10,26 +10,21 @@
 #ifndef WORKLOADS_REPLAY_H
 #define WORKLOADS_REPLAY_H
 
-#include "sim/base/rng.h"
 #include "traces/trace.h"
 #include "workloads/nvme_driver.h"
-
-const char *replay_placement_member(unsigned index);
+#include "workloads/placement.h"
 
 /* clang-format off */
 #define REPLAY_PARAMS(P)                                                                            \
     P(u32,  depth,       0, 0,   4095, ANY, "requests", "In flight on each CPU; 0: as recorded, 1 where unknown", \
       "a choice of the replay")                                                                     \
     P(u32,  window,   1024, 1, 65536, POW2, "records",  "How far CPUs may be apart in the trace",   \
-      "a choice of the replay")                                                                     \
-    P(name, placement, scattered, replay_placement_member, 0, ANY, "model",                         \
-      "Where buffers lie that the trace does not know: page by page, or in one piece",              \
       "a choice of the replay")
 
 #define REPLAY_STATS(S)                                                                             \
     S(record,       record, "records",  "Records replayed to their end")                            \
     S(split, record, "records",  "... that were larger than one request may be")             \
-    S(placed,       record, "records",  "... whose buffers the trace did not know")                 \
+    S(placed,       record, "records",  "... whose buffers were placed (placement.model)")                 \
     S(failed,       record, "records",  "... that ended with an error")
 /* clang-format on */
 
@@ -76,8 +71,7 @@ struct replay_cpu {
     bool starved; /* Waits until another CPU has made room in its window. */
     uint32_t outstanding;
     struct replay_flight *flight, *free;
-    struct rng placement;
-    uint64_t placed_pages;
+    struct placement placement;
     struct blk_segment segment[TRACE_SEGMENTS_MAX];
 };
 
@@ -101,6 +95,7 @@ struct replay {
 
 /* The sources are read from where they stand, at most limit records in all. */
 void replay_init(struct replay *r, const struct replay_config *config,
+                 const struct placement_config *placement,
                  const struct replay_source *source, unsigned sources, uint64_t limit,
                  uint64_t seed, struct nvme_driver *driver, struct cpu *const *cpu,
                  unsigned cpus);

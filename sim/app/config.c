@@ -44,6 +44,7 @@ static const struct {
     MODULE(driver, driver_param_table),
     MODULE(nvme, nvme_param_table),
     MODULE(replay, replay_param_table),
+    MODULE(placement, placement_param_table),
     MODULE(audit, audit_param_table),
     MODULE(attacker, attacker_param_table),
     MODULE(gen, gen_param_table),

@@ -61,6 +61,7 @@ struct config {
     struct driver_config driver;
     struct nvme_config nvme;
     struct replay_config replay;
+    struct placement_config placement;
     struct attacker_config attacker;
     struct gen_config gen;
     void

@@ -232,7 +232,7 @@ static void cpu0_before(struct machine *m, struct cpu *cpu)
     cpu_sync(cpu);
     if (m->failed)
         return;
-    replay_init(&m->replay, &m->config->replay, m->run->source, m->run->sources,
+    replay_init(&m->replay, &m->config->replay, &m->config->placement, m->run->source, m->run->sources,
                 m->run->limit, m->run->seed, &m->driver, m->cpus, m->run->cpus);
     m->replay.progress      = m->run->progress;
     m->replay.progress_self = m->run->progress_self;
