@@ -23,8 +23,8 @@
 
 /* clang-format off */
 #define EXERCISER_PARAMS(P)                                                                         \
-    P(u32, inflight,   32, 1, 4096, ANY, "accesses", "Under way at the same time",                  \
-      "pcie-bench: 413 ns a read, one each 15.3 ns, are 27 and some slack")                         \
+    P(u32, inflight,   27, 1, 4096, ANY, "accesses", "Under way at the same time",                  \
+      "fitted: pcie-bench reads 33.1 Gb/s in a window of 4 KiB, at 413 ns a read")                         \
     P(u32, device_ns,   0, 0, 1000000, ANY, "ns",    "From an answer to the access that follows it", \
       "a choice of the workload")
 

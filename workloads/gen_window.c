@@ -10,7 +10,7 @@
 
 /* clang-format off */
 #define WINDOW_PARAMS(P)                                                                            \
-    P(u32, kib,         256, 4, 4194304, POW2, "KiB",  "Of the window",                             \
+    P(u32, kib,         256, 4, 4194304, ANY, "KiB",   "Of the window, in whole pages",                             \
       "pcie-bench: 4 KiB to 64 MiB")                                                                \
     P(u32, bytes,        64, 2, 4096, POW2, "bytes",   "Of one access, aligned to its size",        \
       "pcie-bench: 64 to 512")                                                                      \
