@@ -160,16 +160,37 @@ static json_t *histograms_json(const struct machine_result *r)
     return o;
 }
 
+/* The drives of a run that has several. */
+static json_t *drives_json(const struct machine_result *r)
+{
+    json_t *all = json_array();
+    for (unsigned i = 0; i < r->drives; i++) {
+        const struct machine_drive *d = &r->drive[i];
+        char requester[16];
+        json_t *o = json_object();
+        snprintf(requester, sizeof requester, "%02x:%02x.%x", d->requester >> 8,
+                 d->requester >> 3 & 31, d->requester & 7);
+        json_object_set_new(o, "requester", json_string(requester));
+        json_object_set_new(o, "replay", table_json(&replay_stat_table, &d->replay));
+        json_object_set_new(o, "driver", table_json(&driver_stat_table, &d->driver));
+        json_object_set_new(o, "dma", table_json(&dma_stat_table, &d->dma));
+        json_object_set_new(o, "io_latency", histogram_json(&d->io_latency_ns, "ns"));
+        json_array_append_new(all, o);
+    }
+    return all;
+}
+
 static json_t *run_json(const struct machine_result *r)
 {
-    static const char *const device[]   = { "nvme", "dma", NULL };
-    static const char *const attacker[] = { "attacker", NULL };
-    static const char *const nics[]     = { "rdma", "wire", "dma", NULL };
-    static const char *const verbs[]    = { "fabric", "verbs", "kernel", "iova", NULL };
-    static const char *const iommu[]    = { "iommu",   "iotlb", "walkcache", "context",
-                                            "memport", "audit", NULL };
-    static const char *const software[] = { "replay", "driver", "kernel", "iova", NULL };
-    json_t *o                           = json_object();
+    static const char *const device[]    = { "nvme", "dma", NULL };
+    static const char *const attacker[]  = { "attacker", NULL };
+    static const char *const exerciser[] = { "exerciser", NULL };
+    static const char *const nics[]      = { "rdma", "wire", "dma", NULL };
+    static const char *const verbs[]     = { "fabric", "verbs", "kernel", "iova", NULL };
+    static const char *const iommu[]     = { "iommu",   "iotlb", "walkcache", "context",
+                                             "memport", "audit", NULL };
+    static const char *const software[]  = { "replay", "driver", "kernel", "iova", NULL };
+    json_t *o                            = json_object();
     json_object_set_new(o, "api", json_string(r->api));
     json_object_set_new(o, "policy", json_string(r->policy));
     json_object_set_new(o, "promise", json_string(flush_promise_text(r->promise)));
@@ -182,11 +203,16 @@ static json_t *run_json(const struct machine_result *r)
     json_object_set_new(o, "metrics", metrics_json(r));
     json_object_set_new(o, "cpu_breakdown", breakdown_json(&r->counters));
     json_object_set_new(o, "cpu_phases", phases_json(&r->counters));
-    json_object_set_new(o, "software", group_json(&r->counters, r->rdma ? verbs : software));
+    json_object_set_new(o, "software",
+                        group_json(&r->counters, r->rdma ? verbs : software));
     json_t *devices = group_json(&r->counters, r->rdma ? nics : device);
     if (r->attacker)
         json_object_update_missing_new(devices, group_json(&r->counters, attacker));
+    if (r->exerciser)
+        json_object_update_missing_new(devices, group_json(&r->counters, exerciser));
     json_object_set_new(o, "device", devices);
+    if (r->drives > 1)
+        json_object_set_new(o, "drives", drives_json(r));
     json_t *hardware = group_json(&r->counters, iommu);
     json_object_set_new(hardware, "cycles", xlate_json(&r->counters));
     json_object_set_new(o, "iommu", hardware);

@@ -49,8 +49,11 @@ static const struct {
     MODULE(umem, umem_param_table),
     MODULE(rdma, rdma_param_table),
     MODULE(wire, rdma_wire_param_table),
+    MODULE(placement, placement_param_table),
     MODULE(audit, audit_param_table),
     MODULE(attacker, attacker_param_table),
+    MODULE(exerciser, exerciser_param_table),
+    MODULE(gen, gen_param_table),
 };
 enum { MODULES = sizeof modules / sizeof modules[0] };
 
@@ -65,6 +68,25 @@ static const struct param_table *policy_params(unsigned nth, unsigned *policy)
     return NULL;
 }
 
+static unsigned policies_with_params(void)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; flush_table[i] != NULL; i++)
+        count += flush_table[i]->params != NULL;
+    return count;
+}
+
+/* The same of generators. */
+static const struct param_table *generator_params(unsigned nth, unsigned *generator)
+{
+    for (unsigned i = 0; gen_table[i] != NULL; i++)
+        if (gen_table[i]->params != NULL && nth-- == 0) {
+            *generator = i;
+            return gen_table[i]->params;
+        }
+    return NULL;
+}
+
 const struct param_table *config_table(const struct config *c, unsigned index,
                                        const void **values)
 {
@@ -74,8 +96,13 @@ const struct param_table *config_table(const struct config *c, unsigned index,
         return modules[index].table;
     }
     const struct param_table *table = policy_params(index - MODULES, &policy);
-    if (table != NULL)
+    if (table != NULL) {
         *values = c == NULL ? NULL : c->policy[policy];
+        return table;
+    }
+    table = generator_params(index - MODULES - policies_with_params(), &policy);
+    if (table != NULL)
+        *values = c == NULL ? NULL : c->generator[policy];
     return table;
 }
 
@@ -102,6 +129,13 @@ bool config_init(struct config *c, const char *preset, struct error *error)
         c->policy[i] = calloc(1, flush_table[i]->params->bytes);
         CHECK(c->policy[i] != NULL);
     }
+    for (unsigned i = 0; gen_table[i] != NULL; i++) {
+        CHECK(i < CONFIG_GENERATORS_MAX);
+        if (gen_table[i]->params == NULL)
+            continue;
+        c->generator[i] = calloc(1, gen_table[i]->params->bytes);
+        CHECK(c->generator[i] != NULL);
+    }
     const struct param_table *table;
     const void *values;
     for (unsigned i = 0; (table = config_table(c, i, &values)) != NULL; i++)
@@ -113,6 +147,8 @@ void config_free(struct config *c)
 {
     for (unsigned i = 0; i < CONFIG_POLICIES_MAX; i++)
         free(c->policy[i]);
+    for (unsigned i = 0; i < CONFIG_GENERATORS_MAX; i++)
+        free(c->generator[i]);
 }
 
 /* ---- The IOMMU

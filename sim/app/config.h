@@ -14,6 +14,8 @@
 #include "iommu_model/extension.h"
 #include "iommu_model/rootport.h"
 #include "workloads/attacker.h"
+#include "workloads/exerciser.h"
+#include "workloads/generator.h"
 #include "workloads/nvme_ctrl.h"
 #include "workloads/rdma_nic.h"
 #include "workloads/rdma_replay.h"
@@ -38,7 +40,7 @@ struct platform_config {
     PLATFORM_PARAMS(PARAM_FIELD)
 };
 
-enum { CONFIG_POLICIES_MAX = 64 };
+enum { CONFIG_POLICIES_MAX = 64, CONFIG_GENERATORS_MAX = 64 };
 
 struct config {
     struct platform_config platform;
@@ -69,9 +71,13 @@ struct config {
     struct umem_config umem;
     struct rdma_config rdma;
     struct rdma_wire_config wire;
+    struct placement_config placement;
     struct attacker_config attacker;
+    struct exerciser_config exerciser;
+    struct gen_config gen;
     void
         *policy[CONFIG_POLICIES_MAX]; /* Parameters of each flush policy, as flush_table. */
+    void *generator[CONFIG_GENERATORS_MAX]; /* Likewise of each generator, as gen_table. */
     const char *preset;
 };
 

@@ -60,15 +60,27 @@ struct machine_counters {
     struct extension_stats extension;
     struct audit_stats audit;
     struct attacker_stats attacker;
+    struct exerciser_stats exerciser;
     uint64_t xlate_cycles[XLATE_PART_COUNT];
     uint64_t cycles[PHASES][OWNERS]; /* Of all CPUs. */
     sim_time_t now;
 };
 
+enum { MACHINE_DRIVES_MAX = 8 };
+
+/* What one of several drives did; machine_counters has their sums. */
+struct machine_drive {
+    uint16_t requester;
+    struct replay_stats replay;
+    struct driver_stats driver;
+    struct dma_stats dma;
+    struct histogram io_latency_ns;
+};
+
 struct machine_result {
     const char *preset, *api, *policy;
     enum flush_promise promise;
-    bool translates, negative, attacker, rdma;
+    bool translates, negative, attacker, exerciser, rdma;
     unsigned cpus;
     uint64_t seed;
     uint64_t iommu_period_ps;
@@ -77,6 +89,8 @@ struct machine_result {
     uint64_t findings;                /* Of the whole life of the machine. */
     uint64_t source_records[REPLAY_SOURCES_MAX];
     uint64_t exposure_ps_max, exposed_pages_most, pool_pages_most;
+    unsigned drives;
+    struct machine_drive drive[MACHINE_DRIVES_MAX];
     struct error broken; /* The first broken invariant of a negative control. */
     struct histogram io_latency_ns, dma_read_ps, dma_write_ps, exposure_ns, attack_ns;
 };
@@ -89,7 +103,7 @@ enum machine_outcome {
     MACHINE_BROKEN,  /* One of the simulator's own checks failed. */
 };
 
-/* Runs it under the host. The traces are read from where they stand. */
+/* Runs it under the host. The traces are read from their starts. */
 enum machine_outcome machine_run(const struct config *config, const struct machine_run *run,
                                  const struct sim_host *host, struct machine_result *result,
                                  struct error *error);
