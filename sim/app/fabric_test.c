@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "sim/app/metric.h"
+#include "sim/app/sources.h"
 #include "sim/host/direct.h"
 #include "sim/test/shim.h"
 
@@ -29,12 +30,12 @@ static enum machine_outcome play(const struct wish *w)
     char path[512];
     struct config config;
     struct replay_source source = { w->trace, NULL };
-    snprintf(path, sizeof path, SAMPLES "%s", w->trace);
+    snprintf(path, sizeof path, "%s%s", generator_is(w->trace) ? "" : SAMPLES, w->trace);
     CHECK(config_init(&config, w->preset != NULL ? w->preset : "vtd-server", &error));
     for (unsigned i = 0; i < 4 && w->set[i] != NULL; i++)
         CHECK(config_set(&config, w->set[i], &error));
     CHECK(config_check(&config, &error));
-    CHECK(trace_open(&source.reader, path, &error));
+    CHECK(sources_open(&source.reader, path, NULL, &config, 0, &error));
     const struct machine_run run = {
         .api       = w->api,
         .policy    = flush_find(w->policy != NULL ? w->policy : "strict"),
@@ -171,4 +172,41 @@ TEST_CASE(fabric, what_it_cannot_replay_is_refused_in_one_line)
     const struct wish few = { .trace = "handmade.ns3-flow.txt", .set = { "rdma.qps=2" } };
     EXPECT(play(&few) != MACHINE_RAN);
     EXPECT_HAS(error.text, "rdma.qps");
+}
+
+TEST_CASE(fabric, every_generator_of_rdma_work_arrives)
+{
+    unsigned found = 0;
+    for (unsigned i = 0; gen_table[i] != NULL; i++) {
+        char name[64];
+        if (strncmp(gen_table[i]->name, "rdma_", 5) != 0)
+            continue;
+        snprintf(name, sizeof name, "gen:%s", gen_table[i]->name);
+        const struct wish w = { .trace = name,
+                                .limit = 100,
+                                .set   = { "fabric.check=1", "fabric.hosts=4" } };
+        expect_all_arrived(&w);
+        EXPECT_EQUAL(result.counters.fabric.record, 100);
+        found++;
+    }
+    EXPECT_EQUAL(found, 10);
+}
+
+TEST_CASE(fabric, registration_pays_for_pages_or_for_use)
+{
+    struct wish w = { .trace = "gen:rdma_register",
+                      .limit = 1 + 3 * 10,
+                      .api   = BLK_sg,
+                      .set   = { "gen:rdma_register.region_kib=1024",
+                                 "fabric.registration=pinned" } };
+    EXPECT_EQUAL(play(&w), MACHINE_RAN);
+    EXPECT_EQUAL(result.counters.verbs.region, 11);
+    EXPECT_EQUAL(result.counters.verbs.page, 11 * 256);
+    const double pinned = metric[METRIC_ID_cpu_cycles_per_io];
+    w.set[1]            = "fabric.registration=demand";
+    EXPECT_EQUAL(play(&w), MACHINE_RAN);
+    EXPECT_EQUAL(result.counters.verbs.region_demand, 11);
+    /* The first page of each round, and one that the peer writes from. */
+    EXPECT_EQUAL(result.counters.verbs.demand_mapped, 10 + 1);
+    EXPECT(metric[METRIC_ID_cpu_cycles_per_io] < pinned);
 }

@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* gen_rdma_read_lat - one small read after the other. */
+#include "workloads/rdma_traffic.h"
+
+#define PARAM_OWNER struct traffic_config
+RDMA_TRAFFIC(rdma_read_lat, TRACE_RDMA_READ, "RDMA reads one by one, as ib_read_lat", 2, 1,
+             1);

@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* gen_rdma_send_lat - one small send after the other, all the same way. */
+#include "workloads/rdma_traffic.h"
+
+#define PARAM_OWNER struct traffic_config
+RDMA_TRAFFIC(rdma_send_lat, TRACE_RDMA_SEND, "Sends one by one, as ib_send_lat, one way", 2,
+             1, 1);

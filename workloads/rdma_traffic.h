@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * rdma_traffic - what the generators of RDMA work (gen_rdma_*.c) share: connections from
+ * one device to another, each with a region at either end, as perftest sets them up.
+ */
+#ifndef WORKLOADS_RDMA_TRAFFIC_H
+#define WORKLOADS_RDMA_TRAFFIC_H
+
+#include "workloads/generator.h"
+
+/* clang-format off */
+#define TRAFFIC_PARAMS(P, first_bytes, first_qps)                                                   \
+    P(u32, bytes, first_bytes, 1, 1 << 30, ANY, "bytes",       "Of one message",                    \
+      "perftest: 65536 where bandwidth is measured, 2 where latency is")                            \
+    P(u32, qps,   first_qps,   1,    1024, ANY, "queue pairs", "That messages go over in turn",     \
+      "perftest: 1")                                                                                \
+    P(u32, slots,         2,   1,   65536, ANY, "messages",    "That a region has room for, used in turn", \
+      "perftest: a buffer of twice the message")
+/* clang-format on */
+
+struct traffic_config {
+    TRAFFIC_PARAMS(PARAM_FIELD, 0, 0)
+};
+
+/* Begins with the regions of all queue pairs, goes on with messages of this kind; depth 0:
+ * as gen.depth says. */
+bool rdma_traffic_next(struct gen_stream *s, struct trace_record *record, enum trace_op op,
+                       uint32_t depth);
+bool rdma_traffic_check(const struct gen_config *config, const void *own,
+                        struct error *error);
+
+/* A generator of that, in its own file. */
+#define RDMA_TRAFFIC(label, operation, text, first_bytes, first_qps, own_depth)            \
+    static const struct param_def params[] = { TRAFFIC_PARAMS(PARAM_ROW, first_bytes,      \
+                                                              first_qps) PARAM_END };      \
+    static const struct param_table table  = { "gen:" #label, text, params,                \
+                                               sizeof(struct traffic_config), NULL };      \
+    static bool next(struct gen_stream *s, struct trace_record *record)                    \
+    {                                                                                      \
+        return rdma_traffic_next(s, record, operation, own_depth);                         \
+    }                                                                                      \
+    const struct generator gen_##label = {                                                 \
+        .name    = #label,                                                                 \
+        .summary = text,                                                                   \
+        .params  = &table,                                                                 \
+        .next    = next,                                                                   \
+        .check   = rdma_traffic_check,                                                     \
+    }
+
+/* Of traffic among ranks, each a device of the trace. */
+/* clang-format off */
+#define RANKS_PARAMS(P)                                                                             \
+    P(u32, ranks,     4, 2, 64, ANY, "ranks", "That talk to each other; each is a device of the trace", \
+      "a choice of the workload")                                                                   \
+    P(u32, bytes, 65536, 1, 1 << 30, ANY, "bytes", "That one rank sends to another at a time",      \
+      "a choice of the workload")
+/* clang-format on */
+
+struct ranks_config {
+    RANKS_PARAMS(PARAM_FIELD)
+};
+
+/* A write from rank to rank, over their own connection. */
+void rdma_ranks_write(const struct ranks_config *c, uint32_t from, uint32_t to,
+                      struct trace_record *record);
+
+#endif
