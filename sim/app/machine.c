@@ -465,6 +465,10 @@ static bool check(struct machine *m, struct error *error)
 
 static enum machine_outcome judge(struct machine *m, struct error *error)
 {
+    if (m->kernel.panicked) {
+        *error = m->kernel.panic;
+        return MACHINE_REFUSED;
+    }
     if (m->engine.stopped)
         return MACHINE_STOPPED;
     if (m->failed) {

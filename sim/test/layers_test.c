@@ -26,7 +26,7 @@ static const struct layer {
     { "dma_api", { "sim/base/*", "iommu_model/*_spec.h", "iommu_model/ptfmt.h" } },
     { "workloads",
       { "sim/base/*", "dma_api/dma-mapping.h", "dma_api/iommu.h", "dma_api/kernel.h",
-        "traces/trace.h" } },
+        "dma_api/pci-p2pdma.h", "traces/trace.h" } },
     { "sim/rtl", { "sim/base/*", "iommu_model/*", "traces/*" } },
     { "sim/linux",
       { "sim/base/*", "sim/host/direct.h", "iommu_model/*_spec.h", "dma_api/*",
