@@ -265,8 +265,13 @@ static void write_sqe(struct nvme_queue *q, const struct nvme_sqe *sqe)
 static struct nvme_request *take_request(struct nvme_queue *q)
 {
     struct nvme_request *r = q->free;
-    if (r != NULL)
+    if (r != NULL) {
         q->free = r->next;
+    } else if (q->requests_used < q->requests) {
+        r        = &q->request[q->requests_used];
+        r->queue = q;
+        r->cid   = (uint16_t)q->requests_used++;
+    }
     return r;
 }
 
@@ -328,7 +333,7 @@ static void count_done(struct nvme_queue *q, const struct nvme_io *io, uint16_t 
 static void complete(struct nvme_queue *q, uint16_t cid, uint16_t status)
 {
     struct nvme_driver *d = q->driver;
-    CHECK(cid < q->requests);
+    CHECK(cid < q->requests_used);
     struct nvme_request *r = &q->request[cid];
     cpu_spend(cpu_this(), d->config.complete_cycles);
     if (r->io.segments > 0) {
@@ -412,11 +417,6 @@ static void requests_alloc(struct nvme_queue *q)
 {
     q->requests = q->sq.entries - 1; /* A full queue keeps one slot empty. */
     q->request  = kernel_host_alloc(q->driver->kernel, q->requests, sizeof *q->request);
-    for (uint32_t i = q->requests; i-- > 0;) {
-        q->request[i].queue = q;
-        q->request[i].cid   = (uint16_t)i;
-        give_request(&q->request[i]);
-    }
     struct device *dev = q->driver->dev;
     q->small_pool      = dma_pool_create("prp list 256", dev, NVME_SMALL_BYTES, 256, 0);
     q->page_pool       = dma_pool_create("prp list page", dev, PAGE_SIZE, PAGE_SIZE, 0);
@@ -609,7 +609,7 @@ static void delete_queue(struct nvme_driver *d, struct nvme_queue *q)
     struct nvme_sqe cq = { .opcode = NVME_ADMIN_DELETE_CQ, .cdw = { q->id } };
     CHECK(admin(d, &sq) == NVME_SUCCESS);
     CHECK(admin(d, &cq) == NVME_SUCCESS);
-    for (uint32_t i = 0; i < q->requests; i++) {
+    for (uint32_t i = 0; i < q->requests_used; i++) {
         kernel_host_free(d->kernel, q->request[i].mapping.range);
         kernel_host_free(d->kernel, q->request[i].mapping.sgl);
     }

@@ -110,7 +110,7 @@ struct nvme_queue {
     struct nvme_ring sq, cq;
     struct lock sq_lock;
     struct nvme_request *request, *free;
-    uint32_t requests;
+    uint32_t requests, requests_used; /* The first so many have been in use. */
     struct dma_pool *small_pool, *page_pool;
     struct driver_stats stats;
 };

@@ -50,8 +50,8 @@ void cpu_init(struct cpu *cpu, unsigned id, struct engine *engine, struct memory
     cpu->program_arg = arg;
     char name[16];
     snprintf(name, sizeof name, "cpu%u", id);
-    cpu->coroutine          = engine->host->spawn(engine->host->self, name, cpu_entry, cpu);
-    cpu->place              = engine_add_cpu(engine, cpu, cpu->time);
+    cpu->coroutine = engine->host->spawn(engine->host->self, name, cpu_entry, cpu);
+    cpu->place     = engine_add_cpu(engine, cpu, cpu->time);
 }
 
 void cpu_resume(struct cpu *cpu)

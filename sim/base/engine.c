@@ -103,17 +103,17 @@ void engine_set_cpu_due(struct engine *e, unsigned place, sim_time_t due)
 
 /* ---- The order of everything ---- */
 
-/* The block that is due first; at equal times the one that was added first. */
-static unsigned first_block(const struct engine *e)
+/* When the first block is due. Those behind the last never are: four at a time. */
+static sim_time_t blocks_due(const struct engine *e)
 {
-    unsigned first      = 0;
-    sim_time_t earliest = e->due[0];
-    for (unsigned i = 1; i < e->block_count; i++)
-        if (e->due[i] < earliest) {
-            earliest = e->due[i];
-            first    = i;
-        }
-    return first;
+    static_assert(ENGINE_BLOCKS_MAX % 4 == 0, "groups of four");
+    sim_time_t earliest = TIME_NEVER;
+    for (unsigned i = 0; i < e->block_count; i += 4) {
+        const sim_time_t *due = &e->due[i];
+        earliest              = time_min(earliest,
+                                         time_min(time_min(due[0], due[1]), time_min(due[2], due[3])));
+    }
+    return earliest;
 }
 
 static bool engine_interrupted(struct engine *e)
@@ -132,10 +132,14 @@ static void pass_to(struct engine *e, sim_time_t now)
     e->now = now;
 }
 
-static void step_block(struct engine *e, unsigned block)
+/* Of the blocks that are due now, the one that was added first. */
+static void step_block(struct engine *e, sim_time_t now)
 {
-    pass_to(e, e->due[block]);
-    e->block[block].step(e->block[block].self, e->now);
+    unsigned block = 0;
+    while (e->due[block] != now)
+        block++;
+    pass_to(e, now);
+    e->block[block].step(e->block[block].self, now);
 }
 
 static void run_cpu(struct engine *e, unsigned place)
@@ -153,11 +157,12 @@ static void run_cpu(struct engine *e, unsigned place)
 void engine_run(struct engine *e)
 {
     while (!engine_interrupted(e)) {
-        const unsigned block = first_block(e), cpu = first_cpu(e);
-        if (e->due[block] <= e->cpu_due[cpu]) {
-            if (e->due[block] == TIME_NEVER)
+        const sim_time_t due = blocks_due(e);
+        const unsigned cpu   = first_cpu(e);
+        if (due <= e->cpu_due[cpu]) {
+            if (due == TIME_NEVER)
                 break;
-            step_block(e, block);
+            step_block(e, due);
         } else {
             run_cpu(e, cpu);
         }
@@ -178,13 +183,14 @@ void engine_wait_turn(struct engine *e, sim_time_t due)
     CHECK(e->running != ENGINE_NO_CPU);
     e->running_due = due;
     while (e->run_ahead && !engine_interrupted(e)) {
-        const unsigned block = first_block(e), rival = first_cpu(e);
-        if (e->due[block] > e->running_due && runs_before(e, rival)) {
+        const sim_time_t block = blocks_due(e);
+        const unsigned rival   = first_cpu(e);
+        if (block > e->running_due && runs_before(e, rival)) {
             pass_to(e, e->running_due);
             e->running_due = TIME_NEVER;
             return;
         }
-        if (e->due[block] > e->cpu_due[rival] || e->due[block] == TIME_NEVER)
+        if (block > e->cpu_due[rival] || block == TIME_NEVER)
             break;
         step_block(e, block);
     }

@@ -57,8 +57,8 @@ struct engine {
     unsigned running; /* The CPU whose coroutine runs, or ENGINE_NO_CPU. */
     sim_time_t running_due;
     sim_time_t cpu_due[ENGINE_CPUS_MAX]; /* Of the others. */
-    unsigned leaves;                     /* A tournament of cpu_due: of each pair, the one */
-    uint8_t winner[ENGINE_CPUS_MAX];     /* that goes first; winner[1] before all. */
+    unsigned leaves;                 /* A tournament of cpu_due: of each pair, the one */
+    uint8_t winner[ENGINE_CPUS_MAX]; /* that goes first; winner[1] before all. */
 };
 
 void engine_init(struct engine *e, const struct sim_host *host, bool run_ahead);
