@@ -212,13 +212,22 @@ static void count_mapping(struct nvme_queue *q, const struct blk_mapping *m)
     q->stats.address_bytes += blk_address_bytes(m);
 }
 
+static void free_room(struct nvme_request *r)
+{
+    kernel_host_free(r->queue->driver->kernel, r->mapping.range);
+    kernel_host_free(r->queue->driver->kernel, r->mapping.sgl);
+}
+
+/* For the segments of this request: most have few. */
 static void make_room(struct nvme_request *r)
 {
-    if (r->mapping.range != NULL)
+    if (r->io.segments <= r->room)
         return;
     struct kernel *k = r->queue->driver->kernel;
-    r->mapping.range = kernel_host_alloc(k, NVME_SGL_MAX, sizeof *r->mapping.range);
-    r->mapping.sgl   = kernel_host_alloc(k, NVME_SGL_MAX, sizeof *r->mapping.sgl);
+    free_room(r);
+    r->room          = UINT32_C(1) << lg2_ceil(r->io.segments);
+    r->mapping.range = kernel_host_alloc(k, r->room, sizeof *r->mapping.range);
+    r->mapping.sgl   = kernel_host_alloc(k, r->room, sizeof *r->mapping.sgl);
 }
 
 static int map_data(struct nvme_request *r, struct nvme_sqe *sqe)
@@ -609,10 +618,8 @@ static void delete_queue(struct nvme_driver *d, struct nvme_queue *q)
     struct nvme_sqe cq = { .opcode = NVME_ADMIN_DELETE_CQ, .cdw = { q->id } };
     CHECK(admin(d, &sq) == NVME_SUCCESS);
     CHECK(admin(d, &cq) == NVME_SUCCESS);
-    for (uint32_t i = 0; i < q->requests_used; i++) {
-        kernel_host_free(d->kernel, q->request[i].mapping.range);
-        kernel_host_free(d->kernel, q->request[i].mapping.sgl);
-    }
+    for (uint32_t i = 0; i < q->requests_used; i++)
+        free_room(&q->request[i]);
     kernel_host_free(d->kernel, q->request);
     dma_pool_destroy(q->small_pool);
     dma_pool_destroy(q->page_pool);
