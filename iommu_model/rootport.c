@@ -48,9 +48,10 @@ static uint16_t slot_take(struct rootport *r)
     return index;
 }
 
-static void tell_device(struct rootport *r, sim_time_t now)
+/* There will be something to take, which needs no step of the port. */
+static void tell_device(struct rootport *r, sim_time_t at)
 {
-    *r->port.device_due = time_min(*r->port.device_due, now);
+    *r->port.device_due = time_min(*r->port.device_due, at);
 }
 
 /* Not a translation request, nor an answer to an invalidation. */
@@ -179,7 +180,7 @@ static bool rootport_take(void *self, struct port_response *response, sim_time_t
     sim_time_t due;
     struct dma_ring *ring = next_response(r, &due);
     if (due > now) {
-        *r->due = time_min(*r->due, due);
+        tell_device(r, due);
         return false;
     }
     const uint16_t index     = dma_ring_front(ring)->slot;
@@ -205,7 +206,7 @@ static bool send_message(void *self, const struct port_invalidation *i, sim_time
     r->down_free             = time_max(now, r->down_free) + wire_ps(r, ATS_ENTRY_BYTES);
     const sim_time_t arrives = r->down_free + r->config.latency_ns * TIME_NS;
     *message_ring_push(&r->messages) = (struct dma_message){ arrives, *i };
-    *r->due                          = time_min(*r->due, arrives);
+    tell_device(r, arrives);
     return true;
 }
 
@@ -221,7 +222,7 @@ static bool rootport_take_invalidation(void *self, struct port_invalidation *i,
     struct rootport *r    = self;
     const sim_time_t next = next_message(r);
     if (next > now) {
-        *r->due = time_min(*r->due, next);
+        tell_device(r, next);
         return false;
     }
     *i = message_ring_front(&r->messages)->invalidation;
@@ -497,11 +498,7 @@ static void rootport_step(void *self, sim_time_t now)
         carried_out(r, index, now);
     }
     next_response(r, &response);
-    response = time_min(response, next_message(r));
-    if (response <= now)
-        tell_device(r, now);
-    else
-        *r->due = time_min(*r->due, response);
+    tell_device(r, time_max(now, time_min(response, next_message(r))));
     *r->due = time_min(*r->due, later_than(&r->up, now));
     *r->due = time_min(*r->due, later_than(&r->memory_done, now));
 }

@@ -212,13 +212,22 @@ static void count_mapping(struct nvme_queue *q, const struct blk_mapping *m)
     q->stats.address_bytes += blk_address_bytes(m);
 }
 
+static void free_room(struct nvme_request *r)
+{
+    kernel_host_free(r->queue->driver->kernel, r->mapping.range);
+    kernel_host_free(r->queue->driver->kernel, r->mapping.sgl);
+}
+
+/* For the segments of this request: most have few. */
 static void make_room(struct nvme_request *r)
 {
-    if (r->mapping.range != NULL)
+    if (r->io.segments <= r->room)
         return;
     struct kernel *k = r->queue->driver->kernel;
-    r->mapping.range = kernel_host_alloc(k, NVME_SGL_MAX, sizeof *r->mapping.range);
-    r->mapping.sgl   = kernel_host_alloc(k, NVME_SGL_MAX, sizeof *r->mapping.sgl);
+    free_room(r);
+    r->room          = UINT32_C(1) << lg2_ceil(r->io.segments);
+    r->mapping.range = kernel_host_alloc(k, r->room, sizeof *r->mapping.range);
+    r->mapping.sgl   = kernel_host_alloc(k, r->room, sizeof *r->mapping.sgl);
 }
 
 static int map_data(struct nvme_request *r, struct nvme_sqe *sqe)
@@ -265,8 +274,13 @@ static void write_sqe(struct nvme_queue *q, const struct nvme_sqe *sqe)
 static struct nvme_request *take_request(struct nvme_queue *q)
 {
     struct nvme_request *r = q->free;
-    if (r != NULL)
+    if (r != NULL) {
         q->free = r->next;
+    } else if (q->requests_used < q->requests) {
+        r        = &q->request[q->requests_used];
+        r->queue = q;
+        r->cid   = (uint16_t)q->requests_used++;
+    }
     return r;
 }
 
@@ -328,7 +342,7 @@ static void count_done(struct nvme_queue *q, const struct nvme_io *io, uint16_t 
 static void complete(struct nvme_queue *q, uint16_t cid, uint16_t status)
 {
     struct nvme_driver *d = q->driver;
-    CHECK(cid < q->requests);
+    CHECK(cid < q->requests_used);
     struct nvme_request *r = &q->request[cid];
     cpu_spend(cpu_this(), d->config.complete_cycles);
     if (r->io.segments > 0) {
@@ -412,11 +426,6 @@ static void requests_alloc(struct nvme_queue *q)
 {
     q->requests = q->sq.entries - 1; /* A full queue keeps one slot empty. */
     q->request  = kernel_host_alloc(q->driver->kernel, q->requests, sizeof *q->request);
-    for (uint32_t i = q->requests; i-- > 0;) {
-        q->request[i].queue = q;
-        q->request[i].cid   = (uint16_t)i;
-        give_request(&q->request[i]);
-    }
     struct device *dev = q->driver->dev;
     q->small_pool      = dma_pool_create("prp list 256", dev, NVME_SMALL_BYTES, 256, 0);
     q->page_pool       = dma_pool_create("prp list page", dev, PAGE_SIZE, PAGE_SIZE, 0);
@@ -609,10 +618,8 @@ static void delete_queue(struct nvme_driver *d, struct nvme_queue *q)
     struct nvme_sqe cq = { .opcode = NVME_ADMIN_DELETE_CQ, .cdw = { q->id } };
     CHECK(admin(d, &sq) == NVME_SUCCESS);
     CHECK(admin(d, &cq) == NVME_SUCCESS);
-    for (uint32_t i = 0; i < q->requests; i++) {
-        kernel_host_free(d->kernel, q->request[i].mapping.range);
-        kernel_host_free(d->kernel, q->request[i].mapping.sgl);
-    }
+    for (uint32_t i = 0; i < q->requests_used; i++)
+        free_room(&q->request[i]);
     kernel_host_free(d->kernel, q->request);
     dma_pool_destroy(q->small_pool);
     dma_pool_destroy(q->page_pool);

@@ -92,6 +92,7 @@ struct nvme_request {
     struct nvme_request *next; /* In the free list. */
     struct nvme_io io;
     struct blk_mapping mapping;
+    uint32_t room; /* Segments that the mapping has memory for. */
     struct nvme_list_page list[NVME_LISTS_MAX];
     uint32_t lists;
     bool small_list;
@@ -110,7 +111,7 @@ struct nvme_queue {
     struct nvme_ring sq, cq;
     struct lock sq_lock;
     struct nvme_request *request, *free;
-    uint32_t requests;
+    uint32_t requests, requests_used; /* The first so many have been in use. */
     struct dma_pool *small_pool, *page_pool;
     struct driver_stats stats;
 };

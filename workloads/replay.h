@@ -76,6 +76,7 @@ struct replay_cpu {
     bool starved; /* Waits until another CPU has made room in its window. */
     uint32_t outstanding;
     struct replay_flight *flight, *free;
+    uint32_t flights; /* Of them, those that have been in use. */
     struct rng placement;
     uint64_t placed_pages;
     struct blk_segment segment[TRACE_SEGMENTS_MAX];

@@ -42,7 +42,6 @@ void cpu_init(struct cpu *cpu, unsigned id, struct engine *engine, struct memory
     cpu->config  = config;
     cpu->memory  = memory;
     cpu->id      = id;
-    cpu->place   = engine_add_cpu(engine, cpu);
     cpu->started = cycle_at_or_after(engine->now, config->period_ps) * config->period_ps;
     cpu->time    = cpu->started;
     cpu->owner   = OWNER_driver;
@@ -51,8 +50,8 @@ void cpu_init(struct cpu *cpu, unsigned id, struct engine *engine, struct memory
     cpu->program_arg = arg;
     char name[16];
     snprintf(name, sizeof name, "cpu%u", id);
-    cpu->coroutine          = engine->host->spawn(engine->host->self, name, cpu_entry, cpu);
-    engine->due[cpu->place] = cpu->time;
+    cpu->coroutine = engine->host->spawn(engine->host->self, name, cpu_entry, cpu);
+    cpu->place     = engine_add_cpu(engine, cpu, cpu->time);
 }
 
 void cpu_resume(struct cpu *cpu)
@@ -73,8 +72,7 @@ void cpu_yield(struct cpu *cpu)
 /* Everything due before this CPU's local time happens first. */
 static void catch_up(struct cpu *cpu)
 {
-    cpu->engine->due[cpu->place] = cpu->time;
-    engine_wait_turn(cpu->engine, cpu->place);
+    engine_wait_turn(cpu->engine, cpu->time);
 }
 
 /* Moves local time to t, or the next edge after it, on somebody's account. */
@@ -236,9 +234,8 @@ void cpu_wait(struct cpu *cpu, sim_time_t until)
     }
     if (cpu->timer != NULL)
         until = time_min(until, cpu->timer->due);
-    cpu->waiting                 = true;
-    cpu->engine->due[cpu->place] = until;
-    engine_wait_turn(cpu->engine, cpu->place);
+    cpu->waiting = true;
+    engine_wait_turn(cpu->engine, until);
     cpu->waiting = false;
     pass_time(cpu, cpu->engine->now, OWNER_idle);
     cpu_spend(cpu, cpu->config->wake_cycles);
@@ -246,11 +243,17 @@ void cpu_wait(struct cpu *cpu, sim_time_t until)
     cpu->kicked = false;
 }
 
+/* A wait, if there is one, is over at that time at the latest. */
+static void end_wait(struct cpu *cpu, sim_time_t at)
+{
+    if (cpu->waiting && engine_cpu_due(cpu->engine, cpu->place) > at)
+        engine_set_cpu_due(cpu->engine, cpu->place, at);
+}
+
 void cpu_wake(struct cpu *cpu, sim_time_t now)
 {
     cpu->kicked = true;
-    if (cpu->waiting && cpu->engine->due[cpu->place] > now)
-        cpu->engine->due[cpu->place] = now;
+    end_wait(cpu, now);
 }
 
 void cpu_stall_until(struct cpu *cpu, sim_time_t until)
@@ -262,8 +265,8 @@ void cpu_stall_until(struct cpu *cpu, sim_time_t until)
 void cpu_spin_until_handed(struct cpu *cpu)
 {
     CHECK(cpu->irq_off > 0);
-    cpu->spinning = true; /* The due slot stays empty: only the holder can fill it. */
-    engine_wait_turn(cpu->engine, cpu->place);
+    cpu->spinning = true;
+    engine_wait_turn(cpu->engine, TIME_NEVER); /* Only the holder knows. */
     CHECK(!cpu->spinning);
     pass_time(cpu, cpu->engine->now, cpu->owner);
 }
@@ -271,8 +274,8 @@ void cpu_spin_until_handed(struct cpu *cpu)
 void cpu_hand_over(struct cpu *cpu, sim_time_t at)
 {
     CHECK(cpu->spinning);
-    cpu->spinning                = false;
-    cpu->engine->due[cpu->place] = at;
+    cpu->spinning = false;
+    engine_set_cpu_due(cpu->engine, cpu->place, at);
 }
 
 /* ---- Interrupts and timers ----------------------------------------------------------- */
@@ -288,8 +291,7 @@ void cpu_interrupt(struct cpu *cpu, unsigned vector, sim_time_t now)
 {
     CHECK(vector < CPU_VECTORS);
     cpu->pending[vector / 64] |= UINT64_C(1) << (vector % 64);
-    if (cpu->waiting && cpu->engine->due[cpu->place] > now)
-        cpu->engine->due[cpu->place] = now;
+    end_wait(cpu, now);
 }
 
 void cpu_timer_arm(struct cpu *cpu, struct cpu_timer *timer, sim_time_t due)
@@ -302,8 +304,7 @@ void cpu_timer_arm(struct cpu *cpu, struct cpu_timer *timer, sim_time_t due)
     timer->cpu  = cpu;
     timer->next = *link;
     *link       = timer;
-    if (cpu->waiting && cpu->engine->due[cpu->place] > due)
-        cpu->engine->due[cpu->place] = due;
+    end_wait(cpu, due);
 }
 
 bool cpu_timer_cancel(struct cpu_timer *timer)
