@@ -121,6 +121,8 @@ static bool blkparse_put(void *state, const struct trace_record *r, struct error
                                 .op      = r->op };
     if (trace_op_is_rdma(r->op))
         return export_text_refuse(&b->text, "block events have no RDMA work", error);
+    if (trace_op_is_bare(r->op))
+        return export_text_refuse(&b->text, "block events have no bare accesses", error);
     while (b->pending > 0
            && (b->heap[0].time_ns <= r->time_ns || b->pending == PENDING_MAX)) {
         const struct completion done = heap_take(b);

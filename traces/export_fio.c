@@ -69,7 +69,10 @@ static bool fio_put(void *state, const struct trace_record *r, struct error *err
     const char *const action = action_of(r->op);
     char name[256];
     if (action == NULL)
-        return export_text_refuse(&f->text, "fio logs have no RDMA work", error);
+        return export_text_refuse(&f->text,
+                                  trace_op_is_bare(r->op) ? "fio logs have no bare accesses"
+                                                          : "fio logs have no RDMA work",
+                                  error);
     name_print(f, r->device, name, sizeof name);
     f->last_us = r->time_ns / 1000;
     if (!f->opened[r->device])

@@ -122,7 +122,7 @@ static void rdma_put(struct native_encoder *e, const struct trace_record *r)
     const struct trace_rdma *const b = &e->before.rdma;
     const struct trace_rdma *const w = &r->rdma;
 
-    column_put(e, NATIVE_RDMA_OP, (uint64_t)(r->op - TRACE_BLOCK_OPS));
+    column_put(e, NATIVE_RDMA_OP, (uint64_t)(r->op - TRACE_PLAIN_OPS));
     column_put(e, NATIVE_RDMA_QP, w->qp);
     column_put(e, NATIVE_RDMA_PEER, w->peer);
     column_put(e, NATIVE_RDMA_PEER_QP, w->peer_qp);
@@ -312,8 +312,8 @@ static void rdma_get(struct native_decoder *d, struct trace_record *r, unsigned 
     const uint64_t op                   = column_get(d, NATIVE_RDMA_OP);
     struct trace_rdma *const w          = &r->rdma;
 
-    d->bad |= op >= TRACE_OPS - TRACE_BLOCK_OPS || (flags & FLAG_OP) != 0;
-    r->op           = d->bad ? TRACE_RDMA_SEND : (enum trace_op)(TRACE_BLOCK_OPS + op);
+    d->bad |= op >= TRACE_OPS - TRACE_PLAIN_OPS || (flags & FLAG_OP) != 0;
+    r->op           = d->bad ? TRACE_RDMA_SEND : (enum trace_op)(TRACE_PLAIN_OPS + op);
     w->qp           = column_get32(d, NATIVE_RDMA_QP);
     w->peer         = column_get32(d, NATIVE_RDMA_PEER);
     w->peer_qp      = column_get32(d, NATIVE_RDMA_PEER_QP);
@@ -331,7 +331,6 @@ bool native_decode(struct native_decoder *decoder, struct trace_record *record,
 {
     const uint64_t kind  = column_get(decoder, NATIVE_KIND);
     const uint64_t flags = column_get(decoder, NATIVE_FLAGS);
-    bool good_op         = true;
 
     if (!decoder->bad && kind != NATIVE_REQUEST && kind != NATIVE_RDMA)
         return error_set(error, "kind %llu is newer than this program",
@@ -342,10 +341,6 @@ bool native_decode(struct native_decoder *decoder, struct trace_record *record,
     request_get(decoder, record, (unsigned)flags, kind == NATIVE_RDMA);
     if (kind == NATIVE_RDMA)
         rdma_get(decoder, record, (unsigned)flags);
-    else
-        good_op = record->op < TRACE_BLOCK_OPS;
-    if (!good_op && !decoder->bad)
-        return error_set(error, "op %u is not known", (unsigned)record->op);
     decoder->bad |= record->segment_count > TRACE_SEGMENTS_MAX;
     record->segment = segment;
     before_update(&decoder->before, record);

@@ -254,18 +254,6 @@ TEST_CASE(native, newer_flags_are_named)
     expect_refused(file_make(raw, bytes, 1, 1), "record 0: flags 0xc18 are newer");
 }
 
-TEST_CASE(native, an_operation_that_is_none_of_a_block_device_is_named)
-{
-    uint8_t raw[512];
-    const size_t bytes = raw_make(page_record(), 1, raw);
-    for (uint8_t op = TRACE_BLOCK_OPS; op < 8; op++) {
-        char text[64];
-        raw[KINDS_AT + 1] = (uint8_t)((raw[KINDS_AT + 1] & ~7u) | op);
-        snprintf(text, sizeof text, "record 0: op %u is not known", op);
-        expect_refused(file_make(raw, bytes, 1, 1), text);
-    }
-}
-
 /* A later writer may have more columns; what this program knows is still where it was. */
 TEST_CASE(native, further_columns_are_passed_over)
 {

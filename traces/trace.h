@@ -26,8 +26,14 @@ enum trace_op {
     TRACE_WRITE_ZEROES, /* As discard. */
     TRACE_BLOCK_OPS,
 
+    /* Bare work, of a bench rather than of a drive. */
+    TRACE_ACCESS_READ = TRACE_BLOCK_OPS, /* One access of a device that reads memory, */
+    TRACE_ACCESS_WRITE, /* or writes it. The memory stays mapped from its first access on. */
+    TRACE_MAP,          /* Memory is mapped and unmapped; no device is asked. */
+    TRACE_PLAIN_OPS,
+
     /* Work for an RDMA NIC; struct trace_rdma says more. */
-    TRACE_RDMA_SEND = TRACE_BLOCK_OPS,
+    TRACE_RDMA_SEND = TRACE_PLAIN_OPS,
     TRACE_RDMA_RECEIVE,       /* A buffer for a send of the peer. */
     TRACE_RDMA_WRITE,         /* Into the peer's memory. */
     TRACE_RDMA_READ,          /* From it. */
@@ -96,15 +102,21 @@ struct trace_record {
     struct trace_rdma rdma;              /* All 0 in block requests. */
 };
 
-/* True when the block request moves data between memory and the device. */
+/* True for bare accesses and bare mappings. */
+static inline bool trace_op_is_bare(enum trace_op op)
+{
+    return op >= TRACE_BLOCK_OPS && op < TRACE_PLAIN_OPS;
+}
+
+/* True when the record is about memory: a block request that moves data, or bare work. */
 static inline bool trace_op_moves_data(enum trace_op op)
 {
-    return op == TRACE_READ || op == TRACE_WRITE;
+    return op == TRACE_READ || op == TRACE_WRITE || trace_op_is_bare(op);
 }
 
 static inline bool trace_op_is_rdma(enum trace_op op)
 {
-    return op >= TRACE_BLOCK_OPS && op < TRACE_OPS;
+    return op >= TRACE_PLAIN_OPS && op < TRACE_OPS;
 }
 
 /* True for the RDMA operations that a memory region comes or goes with. */
@@ -172,6 +184,22 @@ int trace_next(struct trace_reader *reader, struct trace_record *record,
 bool trace_rewind(struct trace_reader *reader, struct error *error);
 
 void trace_close(struct trace_reader *reader); /* NULL is fine. */
+
+/*
+ * Records that no file holds, made one after the other by somebody's own verbs. open begins
+ * with the first record, and may add notes; NULL with error set when it cannot. next and
+ * close are as trace_next and trace_close. self belongs to the reader from here on, also when
+ * this fails: forget gives it back.
+ */
+struct trace_maker {
+    const char *format; /* As in struct trace_about. */
+    void *(*open)(const void *self, struct trace_about *about, struct error *error);
+    int (*next)(void *state, struct trace_record *record, struct error *error);
+    void (*close)(void *state);
+    void (*forget)(void *self);
+};
+bool trace_open_made(struct trace_reader **reader, const struct trace_maker *maker,
+                     void *self, const char *name, struct error *error);
 
 /*
  * Writing the native format. The file appears under path only when finish succeeds; until

@@ -14,6 +14,8 @@
 struct trace_reader {
     struct trace_source *source;
     const struct trace_importer *importer;
+    const struct trace_maker *maker; /* In place of source and importer. */
+    void *maker_self;
     void *state; /* The importer's; NULL once it has failed to begin again. */
     struct trace_about about;
     uint64_t index, time_ns; /* Of the next record, and of the last one. */
@@ -69,11 +71,47 @@ static const struct trace_importer *importer_by_content(struct trace_source *sou
 static bool reader_begin(struct trace_reader *r, struct error *error)
 {
     memset(&r->about, 0, sizeof r->about);
-    r->about.format = r->importer->name;
+    r->about.format = r->maker != NULL ? r->maker->format : r->importer->name;
     r->index = r->time_ns = 0;
-    r->state              = r->importer->open(r->source, &r->about, error);
-    r->ended              = r->state != NULL ? 1 : -1;
+    r->state = r->maker != NULL ? r->maker->open(r->maker_self, &r->about, error)
+                                : r->importer->open(r->source, &r->about, error);
+    r->ended = r->state != NULL ? 1 : -1;
     return r->state != NULL;
+}
+
+static void reader_end(struct trace_reader *r)
+{
+    if (r->state == NULL)
+        return;
+    if (r->maker != NULL)
+        r->maker->close(r->state);
+    else
+        r->importer->close(r->state);
+    r->state = NULL;
+}
+
+static struct trace_reader *reader_new(const char *name)
+{
+    const size_t name_bytes = strlen(name) + 1;
+    struct trace_reader *r  = calloc(1, sizeof *r + name_bytes);
+    CHECK(r != NULL);
+    memcpy(r->name, name, name_bytes);
+    return r;
+}
+
+bool trace_open_made(struct trace_reader **reader, const struct trace_maker *maker,
+                     void *self, const char *name, struct error *error)
+{
+    struct trace_reader *r = reader_new(name);
+    *reader                = NULL;
+    r->maker               = maker;
+    r->maker_self          = self;
+    if (!reader_begin(r, error)) {
+        trace_close(r);
+        return error_in(error, "%s", name);
+    }
+    *reader = r;
+    return true;
 }
 
 /* A file that lies beside the one that was named. */
@@ -97,12 +135,9 @@ static bool reader_open(struct trace_reader **reader, struct trace_source *sourc
                         const char *name, const char *path, const char *format,
                         struct error *error)
 {
-    *reader                 = NULL;
-    const size_t name_bytes = strlen(name) + 1;
-    struct trace_reader *r  = calloc(1, sizeof *r + name_bytes);
-    CHECK(r != NULL);
-    r->source = source;
-    memcpy(r->name, name, name_bytes);
+    struct trace_reader *r = reader_new(name);
+    *reader                = NULL;
+    r->source              = source;
     r->importer =
         format != NULL ? importer_named(format, error) : importer_by_content(source, error);
     struct joining joining = { source, error };
@@ -125,7 +160,7 @@ bool trace_open_source(struct trace_reader **reader, struct trace_source *source
 
 bool trace_holds(const struct trace_reader *reader, const char *path)
 {
-    return reader->importer->part_infix != NULL
+    return reader->importer != NULL && reader->importer->part_infix != NULL
            && parts_belong(reader->name, path, reader->importer->part_infix);
 }
 
@@ -168,7 +203,10 @@ int trace_next(struct trace_reader *reader, struct trace_record *record,
                struct error *error)
 {
     if (reader->ended == 1) {
-        const int got = reader->importer->next(reader->state, record, &reader->failure);
+        const int got =
+            reader->maker != NULL
+                ? reader->maker->next(reader->state, record, &reader->failure)
+                : reader->importer->next(reader->state, record, &reader->failure);
         if (got == 1 && reader_check(reader, record, &reader->failure)) {
             reader->index++;
             return 1;
@@ -184,10 +222,8 @@ int trace_next(struct trace_reader *reader, struct trace_record *record,
 
 bool trace_rewind(struct trace_reader *reader, struct error *error)
 {
-    if (reader->state != NULL)
-        reader->importer->close(reader->state);
-    reader->state = NULL;
-    if (trace_source_rewind(reader->source, &reader->failure)
+    reader_end(reader);
+    if ((reader->source == NULL || trace_source_rewind(reader->source, &reader->failure))
         && reader_begin(reader, &reader->failure))
         return true;
     error_in(&reader->failure, "%s", reader->name);
@@ -200,8 +236,10 @@ void trace_close(struct trace_reader *reader)
 {
     if (reader == NULL)
         return;
-    if (reader->state != NULL)
-        reader->importer->close(reader->state);
-    trace_source_close(reader->source);
+    reader_end(reader);
+    if (reader->source != NULL)
+        trace_source_close(reader->source);
+    if (reader->maker != NULL)
+        reader->maker->forget(reader->maker_self);
     free(reader);
 }

@@ -53,7 +53,7 @@ TEST_CASE(trace, a_record_beyond_a_limit_is_refused_with_the_field)
 {
     struct trace_record r = good_record();
     r.op                  = TRACE_OPS;
-    expect_refused(&r, "op 14");
+    expect_refused(&r, "op 17");
     r         = good_record();
     r.time_ns = TRACE_TIME_MAX_NS + 1;
     expect_refused(&r, "time_ns");

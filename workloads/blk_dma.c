@@ -128,6 +128,21 @@ static int map_list(struct device *dev, const struct blk_config *config,
  * -----------------------------------------------------------------------------------------
  */
 
+/* The physically contiguous runs of a request's segments. */
+static uint32_t join_runs(const struct blk_segment *segment, uint32_t segments,
+                          struct blk_segment *run)
+{
+    uint32_t runs = 0;
+    for (uint32_t i = 0; i < segments; i++) {
+        struct blk_segment *last = runs > 0 ? &run[runs - 1] : NULL;
+        if (last != NULL && last->phys + last->bytes == segment[i].phys)
+            last->bytes += segment[i].bytes;
+        else
+            run[runs++] = segment[i];
+    }
+    return runs;
+}
+
 int blk_map(struct device *dev, const struct blk_config *config, enum blk_api api,
             const struct blk_segment *segment, uint32_t segments,
             enum dma_data_direction dir, struct blk_mapping *m)
@@ -143,6 +158,10 @@ int blk_map(struct device *dev, const struct blk_config *config, enum blk_api ap
     cpu_spend(cpu_this(), (uint64_t)segments * config->segment_cycles);
     if (segments == 1)
         return map_single(dev, segment, m);
+    if (m->run != NULL) {
+        m->segments = segments = join_runs(segment, segments, m->run);
+        segment                = m->run;
+    }
     if (api == BLK_sg)
         return map_list(dev, config, segment, segments, m);
     if (api == BLK_iova)

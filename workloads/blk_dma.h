@@ -62,6 +62,7 @@ struct blk_mapping {
     struct dma_iova_state state; /* COALESCED */
     struct blk_range *range;     /* What the device sees: room for as many as segments. */
     struct scatterlist *sgl;     /* LIST: room for as many as segments. */
+    struct blk_segment *run;     /* Likewise; NULL: neighbours that touch stay apart. */
     uint32_t segments;
 };
 
@@ -69,7 +70,9 @@ struct blk_mapping {
 bool blk_has_gap(const struct blk_segment *segment, uint32_t segments,
                  unsigned long granule_mask);
 
-/* 0, or -ENOMEM when there is no room and the request has to be tried again, or -EIO. */
+/* Neighbours that touch are mapped as one, but counted as they are: only a request of one
+ * segment takes the plain single map. 0, or -ENOMEM when there is no room and the request
+ * has to be tried again, or -EIO. */
 int blk_map(struct device *dev, const struct blk_config *config, enum blk_api api,
             const struct blk_segment *segment, uint32_t segments,
             enum dma_data_direction dir, struct blk_mapping *m);

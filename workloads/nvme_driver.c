@@ -216,6 +216,7 @@ static void free_room(struct nvme_request *r)
 {
     kernel_host_free(r->queue->driver->kernel, r->mapping.range);
     kernel_host_free(r->queue->driver->kernel, r->mapping.sgl);
+    kernel_host_free(r->queue->driver->kernel, r->mapping.run);
 }
 
 /* For the segments of this request: most have few. */
@@ -228,6 +229,7 @@ static void make_room(struct nvme_request *r)
     r->room          = UINT32_C(1) << lg2_ceil(r->io.segments);
     r->mapping.range = kernel_host_alloc(k, r->room, sizeof *r->mapping.range);
     r->mapping.sgl   = kernel_host_alloc(k, r->room, sizeof *r->mapping.sgl);
+    r->mapping.run   = kernel_host_alloc(k, r->room, sizeof *r->mapping.run);
 }
 
 static int map_data(struct nvme_request *r, struct nvme_sqe *sqe)
@@ -504,11 +506,16 @@ static void read_limits(struct nvme_driver *d, phys_addr_t page)
     const uint32_t word = cpu_read32(cpu, page + (NVME_IDCTRL_MDTS & ~3u));
     const uint32_t mdts = word >> 8 * (NVME_IDCTRL_MDTS & 3) & 0xff;
     d->has_sgl          = cpu_read32(cpu, page + NVME_IDCTRL_SGLS) != 0;
-    d->max_bytes        = d->config.max_transfer_kib << 10;
-    if (mdts != 0 && (uint64_t)NVME_PAGE_BYTES << mdts < d->max_bytes)
-        d->max_bytes = (uint32_t)NVME_PAGE_BYTES << mdts;
-    if (dma_opt_mapping_size(d->dev) < d->max_bytes)
-        d->max_bytes = (uint32_t)dma_opt_mapping_size(d->dev);
+    uint32_t most       = d->config.max_transfer_kib << 10;
+    if (mdts != 0 && (uint64_t)NVME_PAGE_BYTES << mdts < most)
+        most = (uint32_t)NVME_PAGE_BYTES << mdts;
+    if (dma_opt_mapping_size(d->dev) < most)
+        most = (uint32_t)dma_opt_mapping_size(d->dev);
+    const bool gaps  = d->has_sgl && d->kernel->release >= LINUX_7_3;
+    const uint32_t n = most / NVME_PAGE_BYTES + 1;
+    d->limits        = (struct nvme_limits){ .max_bytes     = most,
+                                             .max_segments  = n < NVME_SGL_MAX ? n : NVME_SGL_MAX,
+                                             .boundary_mask = gaps ? 0 : NVME_PAGE_BYTES - 1 };
 }
 
 static bool identify_all(struct nvme_driver *d, struct error *error)
@@ -532,7 +539,7 @@ static void set_vector(struct nvme_driver *d, uint32_t vector, unsigned cpu)
         NVME_MSIX_TABLE + vector * (uint32_t)sizeof(struct nvme_msix_entry);
     mmio_write32(d->registers, entry, 0xfee00000u | cpu << 12);
     mmio_write32(d->registers, entry + 4, 0);
-    mmio_write32(d->registers, entry + 8, NVME_FIRST_VECTOR);
+    mmio_write32(d->registers, entry + 8, d->vector);
     mmio_write32(d->registers, entry + 12, 0);
 }
 
@@ -557,7 +564,7 @@ static bool create_queue(struct nvme_driver *d, unsigned cpu, uint32_t entries,
     if (status != NVME_SUCCESS)
         return error_set(error, "nvme: creating queue %u failed with status 0x%x", id,
                          status);
-    cpu_handle(d->kernel->cpu[cpu], NVME_FIRST_VECTOR, on_interrupt, q);
+    cpu_handle(d->kernel->cpu[cpu], d->vector, on_interrupt, q);
     d->queues = cpu + 1;
     return true;
 }
@@ -597,7 +604,8 @@ static bool set_up(struct nvme_driver *d, struct error *error)
 
 bool nvme_driver_probe(struct nvme_driver *d, struct device *dev,
                        struct mmio_window *registers, const struct driver_config *config,
-                       const struct blk_config *blk, enum blk_api api, struct error *error)
+                       const struct blk_config *blk, enum blk_api api, unsigned nth,
+                       struct error *error)
 {
     memset(d, 0, sizeof *d);
     d->dev       = dev;
@@ -606,6 +614,7 @@ bool nvme_driver_probe(struct nvme_driver *d, struct device *dev,
     d->config    = *config;
     d->blk       = *blk;
     d->api       = api;
+    d->vector    = NVME_FIRST_VECTOR + nth;
     dma_set_mask_and_coherent(dev, DMA_BIT_MASK(64));
     dma_set_min_align_mask(dev, NVME_PAGE_BYTES - 1);
     dma_set_max_seg_size(dev, UINT32_MAX);

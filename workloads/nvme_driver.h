@@ -69,7 +69,7 @@ enum {
     NVME_DRIVER_CPUS  = ENGINE_CPUS_MAX,
 };
 
-/* What is to be done: at most nvme_driver_max_bytes and NVME_SGL_MAX segments of data. */
+/* What is to be done: data within nvme_driver_limits. */
 struct nvme_io {
     enum nvme_opcode opcode;
     uint64_t lba;   /* In 512-byte blocks. */
@@ -116,6 +116,13 @@ struct nvme_queue {
     struct driver_stats stats;
 };
 
+/* What the block layer splits requests by, as Linux computes it. */
+struct nvme_limits {
+    uint32_t max_bytes;    /* max_hw_sectors_kb */
+    uint32_t max_segments; /* Runs that do not touch; a page of descriptors at most. */
+    unsigned long boundary_mask; /* virt_boundary_mask: a gap below it ends a request. */
+};
+
 struct nvme_driver {
     struct device *dev;
     struct mmio_window *registers;
@@ -123,26 +130,30 @@ struct nvme_driver {
     struct driver_config config;
     struct blk_config blk;
     enum blk_api api;
-    uint32_t stride, max_bytes, ready_polls;
+    uint32_t stride, ready_polls;
+    struct nvme_limits limits;
     uint64_t blocks; /* Of the namespace. */
     bool has_sgl;
+    unsigned vector;
     struct nvme_queue admin;
     struct nvme_queue queue[NVME_DRIVER_CPUS];
     unsigned queues;
 };
 
-/* Brings the controller up, with a queue for each of the kernel's CPUs; on CPU 0. False
- * with one line when it is not what the driver needs. */
+/* Brings the controller up, with a queue for each of the kernel's CPUs; on CPU 0. nth tells
+ * the drives of a machine apart: each has interrupt vectors of its own. False with one line
+ * when it is not what the driver needs. */
 bool nvme_driver_probe(struct nvme_driver *d, struct device *dev,
                        struct mmio_window *registers, const struct driver_config *config,
-                       const struct blk_config *blk, enum blk_api api, struct error *error);
+                       const struct blk_config *blk, enum blk_api api, unsigned nth,
+                       struct error *error);
 
 /* Every request has been completed; gives everything back. On CPU 0. */
 void nvme_driver_remove(struct nvme_driver *d);
 
-static inline uint32_t nvme_driver_max_bytes(const struct nvme_driver *d)
+static inline const struct nvme_limits *nvme_driver_limits(const struct nvme_driver *d)
 {
-    return d->max_bytes;
+    return &d->limits;
 }
 
 /* Submits on this CPU's queue; done is called in its interrupt. -EBUSY when the queue is

@@ -7,11 +7,30 @@
 
 #include "dma_api/kernel.h"
 
-static const char *const placements[] = { "scattered", "contiguous", NULL };
+static const char *const modes[REPLAY_MODES]     = { "closed", "open", "fast" };
+static const char *const devices[REPLAY_DEVICES] = { "one", "own", "shared" };
 
-const char *replay_placement_member(unsigned index)
+const char *replay_mode_member(unsigned index)
 {
-    return placements[index];
+    return index < REPLAY_MODES ? modes[index] : NULL;
+}
+
+const char *replay_devices_member(unsigned index)
+{
+    return index < REPLAY_DEVICES ? devices[index] : NULL;
+}
+
+static unsigned index_of(const char *name, const char *const *list, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        if (strcmp(name, list[i]) == 0)
+            return i;
+    UNREACHABLE("a name is one of its list");
+}
+
+enum replay_devices replay_devices(const struct replay_config *config)
+{
+    return (enum replay_devices)index_of(config->devices, devices, REPLAY_DEVICES);
 }
 
 #define PARAM_OWNER struct replay_config
@@ -26,27 +45,24 @@ const struct stat_table replay_stat_table   = { "replay", "The replay", replay_s
                                                 sizeof(struct replay_stats) };
 
 enum { FLIGHTS = 4096, PROGRESS_EVERY = 256 };
-/* Invented buffers lie above what a recording may name; there are 16 GiB of them. */
-#define PLACED_FIRST (UINT64_C(1) << 50)
-#define PLACED_MASK  ((UINT64_C(1) << 22) - 1)
 
 /* ---- Set-up
  * ---------------------------------------------------------------------------------- */
 
-static void init_cpu(struct replay *r, unsigned i, struct cpu *cpu, uint64_t seed)
+static void init_cpu(struct replay *r, unsigned i, struct cpu *cpu,
+                     const struct placement_config *placement, uint64_t seed)
 {
     struct replay_cpu *c = &r->cpu[i];
-    char name[32];
-    snprintf(name, sizeof name, "placement %u", i);
-    c->replay    = r;
-    c->cpu       = cpu;
-    c->placement = rng_make(seed, name);
+    c->replay            = r;
+    c->cpu               = cpu;
+    placement_init(&c->placement, placement, seed, i);
     replay_ring_init(&c->waiting, r->config.window);
     c->flight = calloc(FLIGHTS, sizeof *c->flight);
     CHECK(c->flight != NULL);
 }
 
 void replay_init(struct replay *r, const struct replay_config *config,
+                 const struct placement_config *placement,
                  const struct replay_source *source, unsigned sources, uint64_t limit,
                  uint64_t seed, struct nvme_driver *driver, struct cpu *const *cpu,
                  unsigned cpus)
@@ -54,6 +70,7 @@ void replay_init(struct replay *r, const struct replay_config *config,
     CHECK(sources <= REPLAY_SOURCES_MAX);
     memset(r, 0, sizeof *r);
     r->config  = *config;
+    r->mode    = (enum replay_mode)index_of(config->mode, modes, REPLAY_MODES);
     r->source  = source;
     r->sources = sources;
     r->limit   = limit;
@@ -62,7 +79,7 @@ void replay_init(struct replay *r, const struct replay_config *config,
     r->cpu     = calloc(cpus, sizeof *r->cpu);
     CHECK(r->cpu != NULL);
     for (unsigned i = 0; i < cpus; i++)
-        init_cpu(r, i, cpu[i], seed);
+        init_cpu(r, i, cpu[i], placement, seed);
 }
 
 void replay_free(struct replay *r)
@@ -99,6 +116,12 @@ static struct replay_cpu *cpu_of(struct replay *r, const struct trace_record *re
     return &r->cpu[record->cpu % r->cpus];
 }
 
+/* The simulated time of a longer replay would not fit into 64 bits. */
+static uint64_t latest_ns(const struct replay *r)
+{
+    return UINT64_MAX / 4 / TIME_NS / r->config.time_percent * 100;
+}
+
 /* What a trace may say but this machine cannot do. */
 static bool check(const struct replay *r, const struct trace_record *record,
                   struct error *error)
@@ -113,6 +136,12 @@ static bool check(const struct replay *r, const struct trace_record *record,
         return error_set(error,
                          "record %" PRIu64 ": bytes: expected a multiple of %u, got %u",
                          index, 1u << NVME_BLOCK_LG2, record->bytes);
+    if (r->mode == REPLAY_open && r->ahead_ns + record->time_ns > latest_ns(r))
+        return error_set(error,
+                         "record %" PRIu64 ": time: expected at most %" PRIu64
+                         " ns with replay.time_percent=%u, got %" PRIu64,
+                         index, latest_ns(r), r->config.time_percent,
+                         r->ahead_ns + record->time_ns);
     for (uint32_t i = 0; i < record->segment_count; i++)
         if (record->segment_count > NVME_SGL_MAX
             && record->segment[i].bytes < 1u << NVME_BLOCK_LG2)
@@ -123,7 +152,7 @@ static bool check(const struct replay *r, const struct trace_record *record,
                 index, 1u << NVME_BLOCK_LG2, NVME_SGL_MAX, record->segment[i].bytes);
     for (uint32_t i = 0; i < record->segment_count; i++)
         if (record->segment[i].pa < PAGE_SIZE
-            || record->segment[i].pa + record->segment[i].bytes > PLACED_FIRST)
+            || record->segment[i].pa + record->segment[i].bytes > PLACEMENT_FIRST)
             return error_set(error,
                              "record %" PRIu64
                              ": address: expected 0x1000 (page 0 is nobody's "
@@ -148,8 +177,10 @@ static bool read_one(struct replay *r)
         return false;
     int got = 0;
     while (r->playing < r->sources
-           && (got = trace_next(r->source[r->playing].reader, &record, &r->error)) == 0)
+           && (got = trace_next(r->source[r->playing].reader, &record, &r->error)) == 0) {
         r->playing++;
+        r->ahead_ns = r->last_ns;
+    }
     if (got > 0 && !check(r, &record, &r->error)) {
         error_in(&r->error, "%s", r->source[r->playing].name);
         got = -1;
@@ -158,6 +189,8 @@ static bool read_one(struct replay *r)
     r->ended  = got <= 0;
     if (got <= 0)
         return false;
+    record.time_ns += r->ahead_ns;
+    r->last_ns = record.time_ns;
     r->read++;
     r->read_of[r->playing]++;
     keep(&cpu_of(r, &record)->waiting, &record);
@@ -175,18 +208,15 @@ static void wake_starved(struct replay *r, sim_time_t now)
         }
 }
 
-/* The next record of this CPU, or NULL when there is none any more. */
+/* The next record of this CPU; NULL: there is none any more, or (starved) not yet. */
 static struct replay_record *next_record(struct replay_cpu *c)
 {
     struct replay *r = c->replay;
     cpu_sync(c->cpu);
     while (replay_ring_empty(&c->waiting)) {
-        if (any_full(r)) { /* Somebody else is far behind. */
-            c->starved = true;
-            cpu_wait(c->cpu, TIME_NEVER);
-        } else if (!read_one(r)) {
+        c->starved = any_full(r); /* Somebody else is far behind. */
+        if (c->starved || !read_one(r))
             return NULL;
-        }
     }
     return replay_ring_front(&c->waiting);
 }
@@ -202,46 +232,19 @@ static void drop_record(struct replay_cpu *c)
 /* ---- Buffers
  * ----------------------------------------------------------------------------------- */
 
-static uint64_t some_page(struct replay_cpu *c)
-{
-    return PLACED_FIRST + ((rng_next(&c->placement) & PLACED_MASK) << PAGE_SHIFT);
-}
-
-static uint64_t next_pages(struct replay_cpu *c, uint64_t pages)
-{
-    const uint64_t first = c->placed_pages & PLACED_MASK;
-    c->placed_pages += pages;
-    return PLACED_FIRST + (first << PAGE_SHIFT);
-}
-
-/* Invents the memory of a record that does not know its own: page by page (or, when that
- * were too many pieces, in the shortest runs that are few enough), or in one piece. */
-static uint32_t place(struct replay_cpu *c, uint32_t bytes)
-{
-    const bool scattered = c->replay->config.placement == placements[0];
-    const uint64_t pages = (bytes + PAGE_SIZE - 1) >> PAGE_SHIFT;
-    const uint64_t run =
-        scattered ? (pages + TRACE_SEGMENTS_MAX - 1) / TRACE_SEGMENTS_MAX : pages;
-    uint32_t count = 0;
-    c->replay->stats.placed++;
-    for (uint64_t left = bytes; left > 0; count++) {
-        const uint64_t piece = left < run << PAGE_SHIFT ? left : run << PAGE_SHIFT;
-        const uint64_t phys  = run == 1 && scattered ? some_page(c) : next_pages(c, run);
-        c->segment[count]    = (struct blk_segment){ phys, (uint32_t)piece };
-        left -= piece;
-    }
-    return count;
-}
-
 static uint32_t segments_of(struct replay_cpu *c, const struct replay_record *k)
 {
     if (!trace_op_moves_data(k->record.op) || k->record.bytes == 0)
         return 0;
-    if (k->record.segment_count == 0)
-        return place(c, k->record.bytes);
+    if (k->record.segment_count == 0 || !placement_keeps(&c->placement)) {
+        c->replay->stats.placed++;
+        return placement_place(&c->placement, k->record.bytes, c->segment,
+                               TRACE_SEGMENTS_MAX);
+    }
     for (uint32_t i = 0; i < k->record.segment_count; i++)
         c->segment[i] = (struct blk_segment){ k->segment[i].pa, k->segment[i].bytes };
-    return k->record.segment_count;
+    return placement_cut(&c->placement, c->segment, k->record.segment_count,
+                         TRACE_SEGMENTS_MAX);
 }
 
 /* ---- Requests
@@ -286,13 +289,24 @@ struct place_in {
     uint32_t offset; /* Into it. */
 };
 
-/* The bytes of the next request: limited by what the driver takes and by descriptors; whole
- * blocks, unless it is the last. */
-static uint32_t piece_bytes(const struct place_in *at, uint32_t most)
+/* Whether a segment begins where the one before it does not let a request go on. */
+static bool splits(const struct blk_segment *before, const struct nvme_limits *limits)
 {
+    return before[0].phys + before[0].bytes != before[1].phys
+           && ((before[0].phys + before[0].bytes) | before[1].phys) & limits->boundary_mask;
+}
+
+/* The bytes of the next request, as the block layer splits: by size, segments and gaps;
+ * whole blocks, unless it is the last. 0: a gap lies within a block. */
+static uint32_t piece_bytes(const struct place_in *at, const struct nvme_limits *limits)
+{
+    const uint32_t most = limits->max_bytes;
     uint32_t bytes = 0, i = 0;
-    for (; i < at->left && i < NVME_SGL_MAX && bytes < most; i++)
+    for (; i < at->left && i < limits->max_segments && bytes < most; i++) {
+        if (i > 0 && splits(&at->segment[i - 1], limits))
+            break;
         bytes += at->segment[i].bytes - (i == 0 ? at->offset : 0);
+    }
     if (bytes <= most && i == at->left)
         return bytes;
     bytes = bytes < most ? bytes : most;
@@ -320,12 +334,14 @@ static uint32_t take_piece(struct place_in *at, uint32_t bytes, struct blk_segme
 static void submit_data(struct replay_cpu *c, struct replay_flight *f, struct nvme_io io,
                         uint32_t segments)
 {
-    const uint32_t most = nvme_driver_max_bytes(c->replay->driver);
-    struct place_in at  = { c->segment, segments, 0 };
+    struct place_in at = { c->segment, segments, 0 };
     struct blk_segment piece[NVME_SGL_MAX];
     while (at.left > 0) {
-        io.bytes = piece_bytes(&at, most);
-        CHECK(io.bytes > 0);
+        io.bytes = piece_bytes(&at, nvme_driver_limits(c->replay->driver));
+        if (io.bytes == 0) { /* No request can hold it: EINVAL in Linux. */
+            f->failed = true;
+            return;
+        }
         io.segment  = piece;
         io.segments = take_piece(&at, io.bytes, piece);
         c->replay->stats.split += f->pieces == 1 && at.left > 0;
@@ -388,9 +404,9 @@ static struct replay_flight *take_flight(struct replay_cpu *c)
 static void issue(struct replay_cpu *c, const struct replay_record *k)
 {
     struct replay_flight *f = take_flight(c);
-    f->began                = c->cpu->time;
-    f->failed               = false;
-    f->pieces               = 1; /* Held until the last piece is submitted. */
+    f->began  = c->replay->mode == REPLAY_open ? c->due : c->cpu->time;
+    f->failed = false;
+    f->pieces = 1; /* Held until the last piece is submitted. */
     c->outstanding++;
     const struct nvme_io io = { .opcode = opcode_of(k->record.op),
                                 .lba    = lba_on(c->replay->driver, &k->record),
@@ -405,21 +421,78 @@ static void issue(struct replay_cpu *c, const struct replay_record *k)
 
 static uint32_t depth_for(const struct replay *r, const struct trace_record *record)
 {
+    if (r->mode != REPLAY_closed)
+        return FLIGHTS - 1;
     const uint32_t depth = r->config.depth != 0 ? r->config.depth : record->depth;
     return depth == 0 ? 1 : depth < FLIGHTS ? depth : FLIGHTS - 1;
 }
 
-void replay_run(struct replay *r)
+/* ---- The program
+ * -------------------------------------------------------------------------------------- */
+
+static sim_time_t due_of(const struct replay *r, const struct trace_record *record)
 {
-    struct cpu *cpu      = cpu_this();
-    struct replay_cpu *c = &r->cpu[cpu->id];
-    struct replay_record *k;
-    while ((k = next_record(c)) != NULL) {
-        while (c->outstanding >= depth_for(r, &k->record))
-            cpu_wait(cpu, TIME_NEVER);
-        issue(c, k);
-        drop_record(c);
+    return r->begin + record->time_ns * TIME_NS / 100 * r->config.time_percent;
+}
+
+/* Issues the next record if its time has come. False: this CPU has to wait. */
+static bool issue_next(struct replay_cpu *c)
+{
+    struct replay *r = c->replay;
+    if (c->next == NULL)
+        c->next = next_record(c);
+    if (c->next == NULL) {
+        c->over = !c->starved;
+        return false;
     }
-    while (c->outstanding > 0)
-        cpu_wait(cpu, TIME_NEVER);
+    c->due = r->mode == REPLAY_open ? due_of(r, &c->next->record) : 0;
+    if (c->due > c->cpu->time || c->outstanding >= depth_for(r, &c->next->record))
+        return false;
+    r->stats.late += r->mode == REPLAY_open && c->cpu->time > c->due + TIME_US;
+    issue(c, c->next);
+    drop_record(c);
+    c->next = NULL;
+    c->due  = 0;
+    return true;
+}
+
+/* When the next record of any device is due; TIME_NEVER: something else has to happen. */
+static sim_time_t next_due(struct replay *r, unsigned replays, const struct cpu *cpu)
+{
+    sim_time_t due = TIME_NEVER;
+    for (unsigned i = 0; i < replays; i++) {
+        const struct replay_cpu *c = &r[i].cpu[cpu->id];
+        if (c->next != NULL && c->due > cpu->time)
+            due = time_min(due, c->due);
+    }
+    return due;
+}
+
+static bool all_over(struct replay *r, unsigned replays, const struct cpu *cpu)
+{
+    for (unsigned i = 0; i < replays; i++)
+        if (!r[i].cpu[cpu->id].over || r[i].cpu[cpu->id].outstanding > 0)
+            return false;
+    return true;
+}
+
+/* One record of each device that is ready, in turn. */
+static bool issue_round(struct replay *r, unsigned replays, const struct cpu *cpu)
+{
+    bool any = false;
+    for (unsigned i = 0; i < replays; i++)
+        any = (!r[i].cpu[cpu->id].over && issue_next(&r[i].cpu[cpu->id])) || any;
+    return any;
+}
+
+void replay_run(struct replay *r, unsigned replays)
+{
+    struct cpu *cpu = cpu_this();
+    for (unsigned i = 0; i < replays; i++) {
+        r[i].begin = r[i].begun ? r[i].begin : cpu->time;
+        r[i].begun = true;
+    }
+    while (!all_over(r, replays, cpu))
+        if (!issue_round(r, replays, cpu) && !all_over(r, replays, cpu))
+            cpu_wait(cpu, next_due(r, replays, cpu));
 }

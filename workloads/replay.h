@@ -2,34 +2,45 @@
 /*
  * replay - a recorded block trace as the driver program of every CPU.
  *
- * Records keep their order on each CPU and the number of requests that were in flight when
- * they were issued; recorded times are not used. A record of recorded CPU c runs on
- * simulated CPU c modulo their number. The trace is read as a stream: CPUs may be apart by
- * at most a window of records.
+ * Records keep their order on each CPU. When one is issued, replay.mode says: when as few
+ * are in flight as were then (closed, the default: recorded times are not used), at its
+ * recorded time (open), or at once (fast). A record of recorded CPU c runs on simulated CPU
+ * c modulo their number. The trace is read as a stream: CPUs may be apart by at most a
+ * window of records.
+ *
+ * Latency is counted from the time at which a record was to be issued: in an open replay
+ * that is its recorded time, also when the CPU was not ready for it.
+ *
+ * Inaccuracies: one CPU issues for all of its devices in turn, without preferring any.
  */
 #ifndef WORKLOADS_REPLAY_H
 #define WORKLOADS_REPLAY_H
 
-#include "sim/base/rng.h"
 #include "traces/trace.h"
 #include "workloads/nvme_driver.h"
+#include "workloads/placement.h"
 
-const char *replay_placement_member(unsigned index);
+const char *replay_mode_member(unsigned index);
+const char *replay_devices_member(unsigned index);
 
 /* clang-format off */
 #define REPLAY_PARAMS(P)                                                                            \
+    P(name, mode,   closed, replay_mode_member, 0, ANY, "mode", "When a record is issued: closed by the depth, open at its time, fast at once", \
+      "a choice of the replay")                                                                     \
+    P(u32,  time_percent, 100, 1, 100000, ANY, "%",     "Of recorded times in an open replay: 50 is twice as fast", \
+      "a choice of the replay")                                                                     \
+    P(name, devices,  one, replay_devices_member, 0, ANY, "devices", "one: all traces one after the other; own: each trace at once on a drive with a domain of its own; shared: with one domain for all", \
+      "a choice of the replay")                                                                     \
     P(u32,  depth,       0, 0,   4095, ANY, "requests", "In flight on each CPU; 0: as recorded, 1 where unknown", \
       "a choice of the replay")                                                                     \
     P(u32,  window,   1024, 1, 65536, POW2, "records",  "How far CPUs may be apart in the trace",   \
-      "a choice of the replay")                                                                     \
-    P(name, placement, scattered, replay_placement_member, 0, ANY, "model",                         \
-      "Where buffers lie that the trace does not know: page by page, or in one piece",              \
       "a choice of the replay")
 
 #define REPLAY_STATS(S)                                                                             \
     S(record,       record, "records",  "Records replayed to their end")                            \
     S(split, record, "records",  "... that were larger than one request may be")             \
-    S(placed,       record, "records",  "... whose buffers the trace did not know")                 \
+    S(placed,       record, "records",  "... whose buffers were placed (placement.model)")                 \
+    S(late,         record, "records",  "... issued more than 1 us behind their time (open)")           \
     S(failed,       record, "records",  "... that ended with an error")
 /* clang-format on */
 
@@ -73,16 +84,27 @@ struct replay_cpu {
     struct replay *replay;
     struct cpu *cpu;
     struct replay_ring waiting;
-    bool starved; /* Waits until another CPU has made room in its window. */
+    struct replay_record *next; /* At the front; not yet issued. */
+    bool starved;               /* Waits until another CPU has made room in its window. */
+    bool over;                  /* It has issued its last record. */
+    sim_time_t due;             /* Of the next record, when that is known and lies ahead. */
     uint32_t outstanding;
     struct replay_flight *flight, *free;
     uint32_t flights; /* Of them, those that have been in use. */
-    struct rng placement;
-    uint64_t placed_pages;
+    struct placement placement;
     struct blk_segment segment[TRACE_SEGMENTS_MAX];
 };
 
+enum replay_mode { REPLAY_closed, REPLAY_open, REPLAY_fast, REPLAY_MODES };
+enum replay_devices { REPLAY_one, REPLAY_own, REPLAY_shared, REPLAY_DEVICES };
+enum replay_devices replay_devices(const struct replay_config *config);
+
 struct replay {
+    enum replay_mode mode;
+    bool begun;
+    sim_time_t begin;  /* Of the replay, by the first CPU. */
+    uint64_t ahead_ns; /* Recorded time of the sources that have been played. */
+    uint64_t last_ns;  /* Of the last record, by the clock of all sources. */
     struct replay_config config;
     struct nvme_driver *driver;
     const struct replay_source *source; /* Played one after the other. */
@@ -102,12 +124,14 @@ struct replay {
 
 /* The sources are read from where they stand, at most limit records in all. */
 void replay_init(struct replay *r, const struct replay_config *config,
+                 const struct placement_config *placement,
                  const struct replay_source *source, unsigned sources, uint64_t limit,
                  uint64_t seed, struct nvme_driver *driver, struct cpu *const *cpu,
                  unsigned cpus);
 void replay_free(struct replay *r);
 
-/* The program of the running CPU: returns when all its records are completed. */
-void replay_run(struct replay *r);
+/* The program of the running CPU, for one replay of each of some devices: returns when all
+ * records of this CPU are completed. */
+void replay_run(struct replay *replay, unsigned replays);
 
 #endif

@@ -168,7 +168,8 @@ static bool look_at_traces(struct compare_call *c)
     bool fine                                       = true;
     c->status                                       = EXIT_INPUT;
     for (unsigned i = 0; fine && i < c->setup.paths; i++)
-        fine = trace_open(&source[i].reader, c->path[i], &c->error);
+        fine = sources_open(&source[i].reader, c->path[i], NULL, &c->config,
+                            c->setup.run.seed, &c->error);
     if (fine && c->setup.run.cpus == 0)
         fine = sources_cpus(source, c->setup.paths, &c->setup.run.cpus, &c->error);
     for (unsigned i = 0; i < c->setup.paths; i++)

@@ -14,6 +14,7 @@
 #include "sim/app/option.h"
 #include "sim/app/output.h"
 #include "sim/app/progress.h"
+#include "sim/app/sources.h"
 #include "sim/app/trace_edit.h"
 #include "sim/app/trace_stats.h"
 #include "sim/app/tracefile.h"
@@ -45,6 +46,7 @@ struct trace_call {
     char *from, *to, *svg;
     char *skip_text, *begin_text, *end_text, *device_text, *cpu_text, *factor_text;
     char *seed_text;
+    struct config config; /* For generators. */
     struct edit_cut cut;
     uint64_t millionths, seed;
     const struct trace_exporter *exporter;
@@ -58,6 +60,13 @@ struct subcommand {
     int files_min, files_max;
     int (*run)(const struct trace_call *call);
 };
+
+/* Opens one of the arguments. */
+static bool call_open(const struct trace_call *call, const char *path,
+                      struct trace_reader **reader, struct error *error)
+{
+    return sources_open(reader, path, call->from, &call->config, call->seed, error);
+}
 
 /* Text of a file as a JSON string; bytes that are not UTF-8 become '?'. */
 static json_t *json_text(const char *text)
@@ -122,7 +131,7 @@ static json_t *ops_json(const struct tracefile_summary *s)
 {
     json_t *ops = json_object();
     for (enum trace_op op = 0; op < TRACE_OPS; op++)
-        if (!trace_op_is_rdma(op) || s->op_records[op] != 0)
+        if (op < TRACE_BLOCK_OPS || s->op_records[op] != 0)
             json_object_set_new(ops, trace_op_name(op),
                                 json_pack("{s:o, s:o}", "records",
                                           json_count(s->op_records[op]), "bytes",
@@ -220,12 +229,17 @@ static int trace_info(const struct trace_call *call)
     char sha256[FILE_SHA256_CHARS + 1];
     struct error error;
 
-    const bool standard = strcmp(call->file[0], TRACE_STANDARD_INPUT) == 0;
+    struct trace_reader *reader;
+    /* What a pipe brought cannot be read again, and what is generated is in no file. */
+    const bool file =
+        strcmp(call->file[0], TRACE_STANDARD_INPUT) != 0 && !generator_is(call->file[0]);
 
-    /* What a pipe brought cannot be read again. */
     snprintf(sha256, sizeof sha256, "-");
-    if (!tracefile_summarise(&summary, call->file[0], call->from, &error)
-        || (!standard && !file_sha256(call->file[0], sha256, &error)))
+    if (!call_open(call, call->file[0], &reader, &error))
+        return command_fail(EXIT_INPUT, "%s", error.text);
+    const bool good = tracefile_summarise(&summary, reader, &error);
+    trace_close(reader);
+    if (!good || (file && !file_sha256(call->file[0], sha256, &error)))
         return command_fail(EXIT_INPUT, "%s", error.text);
     if (call->json)
         json_print(summary_json(&summary, call->file[0], sha256), JSON_INDENT(2));
@@ -314,7 +328,7 @@ static int trace_cat(const struct trace_call *call)
     struct error error;
     int got = 0;
 
-    if (!trace_open_as(&reader, call->file[0], call->from, &error))
+    if (!call_open(call, call->file[0], &reader, &error))
         return command_fail(EXIT_INPUT, "%s", error.text);
     if (!call->json)
         printf("#record\ttime_ns\tlatency_ns\top\tlba\tbytes\tdevice\tqueue\tcpu\t"
@@ -383,7 +397,7 @@ static bool inputs_open(struct copy *c, unsigned count)
     struct error error;
     for (unsigned i = 0; i < count; i++) {
         struct input *const input = &c->input[i];
-        if (!trace_open_as(&input->reader, c->call->file[i], c->call->from, &error)) {
+        if (!call_open(c->call, c->call->file[i], &input->reader, &error)) {
             c->status = command_fail(EXIT_INPUT, "%s", error.text);
             return false;
         }
@@ -515,7 +529,7 @@ static bool pieces_of_the_first(const struct trace_call *call, unsigned inputs)
     struct error error;
     if (inputs == 1)
         return true;
-    if (!trace_open_as(&reader, call->file[0], call->from, &error)) {
+    if (!call_open(call, call->file[0], &reader, &error)) {
         command_fail(EXIT_INPUT, "%s", error.text);
         return false;
     }
@@ -635,7 +649,7 @@ static int trace_stats_run(const struct trace_call *call)
     struct error error;
     int got = 0;
 
-    if (!trace_open_as(&reader, call->file[0], call->from, &error))
+    if (!call_open(call, call->file[0], &reader, &error))
         return command_fail(EXIT_INPUT, "%s", error.text);
     trace_stats_init(&stats);
     while (stats.records < call->limit && !command_interrupted()
@@ -662,7 +676,7 @@ static bool file_validate(const struct trace_call *call, const char *path)
     uint64_t records = 0;
     int got;
 
-    if (!trace_open_as(&reader, path, call->from, &error)) {
+    if (!call_open(call, path, &reader, &error)) {
         printf("%s\n", error.text);
         return false;
     }
@@ -712,7 +726,7 @@ static const struct subcommand subcommands[] = {
 };
 enum { SUBCOMMANDS = sizeof subcommands / sizeof subcommands[0] };
 
-enum { ARGUMENTS_END = -1, NOTE_VALUE = 'n', OPTIONS_MAX = 14 };
+enum { ARGUMENTS_END = -1, NOTE_VALUE = 'n', SET_VALUE = 's', OPTIONS_MAX = 16 };
 
 /* The options that the subcommand takes, and --help. */
 static void options_fill(struct trace_call *call, struct poptOption out[OPTIONS_MAX])
@@ -746,9 +760,15 @@ static void options_fill(struct trace_call *call, struct poptOption out[OPTIONS_
         { TAKES_SCALE,
           { "time", 0, POPT_ARG_STRING, &call->factor_text, 0,
             "Times become so many times as long: 0.5 is twice as fast", "FACTOR" } },
-        { TAKES_SEED,
+        { TAKES_FROM,
+          { "set", 0, POPT_ARG_STRING, NULL, SET_VALUE,
+            "A parameter of a generator (gen:NAME); repeatable", "KEY=VALUE" } },
+        { TAKES_FROM,
           { "seed", 0, POPT_ARG_STRING, &call->seed_text, 0,
-            "The secret that the change depends on", "N" } },
+            call->sub->takes & TAKES_SEED
+                ? "The secret that the change depends on; and of a generator"
+                : "Seed of a generator (default 0)",
+            "N" } },
         { TAKES_SVG,
           { "svg", 0, POPT_ARG_STRING, &call->svg, 0,
             "Draw the picture into a file as well", "FILE" } },
@@ -779,6 +799,18 @@ static bool note_take(struct trace_call *call, poptContext context)
     } else {
         command_fail(EXIT_USAGE, "--note: expected KEY=VALUE, got '%s'", text);
     }
+    free(text);
+    return good;
+}
+
+/* KEY=VALUE of a parameter. */
+static bool set_take(struct trace_call *call, poptContext context)
+{
+    struct error error;
+    char *const text = poptGetOptArg(context);
+    const bool good  = config_set(&call->config, text, &error);
+    if (!good)
+        command_fail(EXIT_USAGE, "--set: %s", error.text);
     free(text);
     return good;
 }
@@ -852,15 +884,15 @@ static bool numbers_take(struct trace_call *call, struct error *error)
 static bool arguments_take(struct trace_call *call, poptContext context)
 {
     int got;
-    while ((got = poptGetNextOpt(context)) == NOTE_VALUE)
-        if (!note_take(call, context))
+    while ((got = poptGetNextOpt(context)) > 0)
+        if (!(got == NOTE_VALUE ? note_take(call, context) : set_take(call, context)))
             return false;
     if (got != ARGUMENTS_END) {
         command_fail(EXIT_USAGE, "%s: %s", poptBadOption(context, 0), poptStrerror(got));
         return false;
     }
     struct error error;
-    if (!numbers_take(call, &error)) {
+    if (!numbers_take(call, &error) || !config_check(&call->config, &error)) {
         command_fail(EXIT_USAGE, "%s", error.text);
         return false;
     }
@@ -871,8 +903,10 @@ static int subcommand_run(const struct subcommand *sub, int argc, const char **a
 {
     struct trace_call call = { .sub = sub, .limit = UINT64_MAX };
     struct poptOption options[OPTIONS_MAX];
+    struct error error;
     char name[64], usage[64];
 
+    CHECK(config_init(&call.config, NULL, &error));
     options_fill(&call, options);
     snprintf(name, sizeof name, "iovasim trace %s", sub->name);
     snprintf(usage, sizeof usage, "[OPTION...] %s", sub->usage);
@@ -888,6 +922,7 @@ static int subcommand_run(const struct subcommand *sub, int argc, const char **a
                            call.seed_text,   call.limit_text };
     for (unsigned i = 0; i < sizeof text / sizeof text[0]; i++)
         free(text[i]);
+    config_free(&call.config);
     poptFreeContext(context);
     return status;
 }

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "sim/app/interrupt.h"
+#include "sim/app/sources.h"
 #include "sim/host/direct.h"
 
 /* ---- In the process of a job
@@ -67,7 +68,8 @@ static bool open_all(const struct compare_setup *setup, struct replay_source *so
 {
     for (unsigned i = 0; i < setup->paths; i++) {
         source[i].name = setup->path[i];
-        if (!trace_open(&source[i].reader, setup->path[i], error))
+        if (!sources_open(&source[i].reader, setup->path[i], NULL, setup->config,
+                          setup->run.seed, error))
             return false;
     }
     return true;

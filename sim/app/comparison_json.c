@@ -160,6 +160,26 @@ static json_t *histograms_json(const struct machine_result *r)
     return o;
 }
 
+/* The drives of a run that has several. */
+static json_t *drives_json(const struct machine_result *r)
+{
+    json_t *all = json_array();
+    for (unsigned i = 0; i < r->drives; i++) {
+        const struct machine_drive *d = &r->drive[i];
+        char requester[16];
+        json_t *o = json_object();
+        snprintf(requester, sizeof requester, "%02x:%02x.%x", d->requester >> 8,
+                 d->requester >> 3 & 31, d->requester & 7);
+        json_object_set_new(o, "requester", json_string(requester));
+        json_object_set_new(o, "replay", table_json(&replay_stat_table, &d->replay));
+        json_object_set_new(o, "driver", table_json(&driver_stat_table, &d->driver));
+        json_object_set_new(o, "dma", table_json(&dma_stat_table, &d->dma));
+        json_object_set_new(o, "io_latency", histogram_json(&d->io_latency_ns, "ns"));
+        json_array_append_new(all, o);
+    }
+    return all;
+}
+
 static json_t *run_json(const struct machine_result *r)
 {
     static const char *const device[]   = { "nvme", "dma", NULL };
@@ -185,6 +205,8 @@ static json_t *run_json(const struct machine_result *r)
     if (r->attacker)
         json_object_update_missing_new(devices, group_json(&r->counters, attacker));
     json_object_set_new(o, "device", devices);
+    if (r->drives > 1)
+        json_object_set_new(o, "drives", drives_json(r));
     json_t *hardware = group_json(&r->counters, iommu);
     json_object_set_new(hardware, "cycles", xlate_json(&r->counters));
     json_object_set_new(o, "iommu", hardware);

@@ -102,6 +102,48 @@ static void comparisons(const struct comparison *report, FILE *out, bool colour)
     }
 }
 
+/* ---- Drives
+ * ------------------------------------------------------------------------------------- */
+
+static void drive_row(struct sheet *s, const struct machine_result *r, unsigned i)
+{
+    const struct machine_drive *d = &r->drive[i];
+    const double seconds          = (double)r->time_ps * 1e-12;
+    const double ios              = (double)d->replay.record;
+    const double dmas             = (double)(d->dma.read + d->dma.write);
+    struct libscols_line *line    = scols_table_new_line(s->table, NULL);
+    cell(line, 0, "%s", r->policy);
+    cell(line, 1, "%s", r->api);
+    cell(line, 2, "nvme%u", i);
+    figure(line, 3, ios / seconds / 1000.0, 1);
+    figure(line, 4, (double)d->driver.bytes * 8e-9 / seconds, 1);
+    figure(line, 5, (double)histogram_percentile(&d->io_latency_ns, 50.0) / 1000.0, 1);
+    figure(line, 6, (double)histogram_percentile(&d->io_latency_ns, 99.0) / 1000.0, 1);
+    figure(line, 7, dmas == 0.0 ? 0.0 : (double)d->dma.translate_ps * 1e-3 / dmas, 1);
+}
+
+/* What each of several drives did, which played a trace of its own. */
+static void drives(const struct comparison *report, FILE *out, bool colour)
+{
+    static const char *const name[] = { "kIOPS", "Gb/s", "us", "us99", "ns/DMA" };
+    if (report->runs == 0 || report->run[0].drives < 2)
+        return;
+    struct sheet s = sheet_new(out, colour);
+    column(&s, "policy", false);
+    column(&s, "API", false);
+    column(&s, "drive", false);
+    for (unsigned i = 0; i < sizeof name / sizeof name[0]; i++)
+        column(&s, name[i], true);
+    for (unsigned i = 0; i < report->runs; i++)
+        for (unsigned d = 0; d < report->run[i].drives; d++)
+            drive_row(&s, &report->run[i], d);
+    sheet_print(&s);
+    fputs("Drives in the order of their traces; us, us99: median and 99th percentile of "
+          "the\n"
+          "latency; ns/DMA, time of one DMA in the IOMMU.\n\n",
+          out);
+}
+
 /* ---- Where the cycles went
  * ----------------------------------------------------------------------------- */
 
@@ -339,6 +381,7 @@ void comparison_table(const struct comparison *report, FILE *out, bool colour)
 {
     struct breakdown b = { .presets = report->configs > 1, .out = out };
     comparisons(report, out, colour);
+    drives(report, out, colour);
     legend(out);
     for (unsigned first = 0; first < report->runs; first += b.runs) {
         b.run  = &report->run[first];

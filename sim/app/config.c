@@ -44,8 +44,10 @@ static const struct {
     MODULE(driver, driver_param_table),
     MODULE(nvme, nvme_param_table),
     MODULE(replay, replay_param_table),
+    MODULE(placement, placement_param_table),
     MODULE(audit, audit_param_table),
     MODULE(attacker, attacker_param_table),
+    MODULE(gen, gen_param_table),
 };
 enum { MODULES = sizeof modules / sizeof modules[0] };
 
@@ -60,6 +62,25 @@ static const struct param_table *policy_params(unsigned nth, unsigned *policy)
     return NULL;
 }
 
+static unsigned policies_with_params(void)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; flush_table[i] != NULL; i++)
+        count += flush_table[i]->params != NULL;
+    return count;
+}
+
+/* The same of generators. */
+static const struct param_table *generator_params(unsigned nth, unsigned *generator)
+{
+    for (unsigned i = 0; gen_table[i] != NULL; i++)
+        if (gen_table[i]->params != NULL && nth-- == 0) {
+            *generator = i;
+            return gen_table[i]->params;
+        }
+    return NULL;
+}
+
 const struct param_table *config_table(const struct config *c, unsigned index,
                                        const void **values)
 {
@@ -69,8 +90,13 @@ const struct param_table *config_table(const struct config *c, unsigned index,
         return modules[index].table;
     }
     const struct param_table *table = policy_params(index - MODULES, &policy);
-    if (table != NULL)
+    if (table != NULL) {
         *values = c == NULL ? NULL : c->policy[policy];
+        return table;
+    }
+    table = generator_params(index - MODULES - policies_with_params(), &policy);
+    if (table != NULL)
+        *values = c == NULL ? NULL : c->generator[policy];
     return table;
 }
 
@@ -97,6 +123,13 @@ bool config_init(struct config *c, const char *preset, struct error *error)
         c->policy[i] = calloc(1, flush_table[i]->params->bytes);
         CHECK(c->policy[i] != NULL);
     }
+    for (unsigned i = 0; gen_table[i] != NULL; i++) {
+        CHECK(i < CONFIG_GENERATORS_MAX);
+        if (gen_table[i]->params == NULL)
+            continue;
+        c->generator[i] = calloc(1, gen_table[i]->params->bytes);
+        CHECK(c->generator[i] != NULL);
+    }
     const struct param_table *table;
     const void *values;
     for (unsigned i = 0; (table = config_table(c, i, &values)) != NULL; i++)
@@ -108,6 +141,8 @@ void config_free(struct config *c)
 {
     for (unsigned i = 0; i < CONFIG_POLICIES_MAX; i++)
         free(c->policy[i]);
+    for (unsigned i = 0; i < CONFIG_GENERATORS_MAX; i++)
+        free(c->generator[i]);
 }
 
 /* ---- The IOMMU

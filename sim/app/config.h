@@ -14,6 +14,7 @@
 #include "iommu_model/extension.h"
 #include "iommu_model/rootport.h"
 #include "workloads/attacker.h"
+#include "workloads/generator.h"
 #include "workloads/nvme_ctrl.h"
 #include "workloads/replay.h"
 
@@ -34,7 +35,7 @@ struct platform_config {
     PLATFORM_PARAMS(PARAM_FIELD)
 };
 
-enum { CONFIG_POLICIES_MAX = 64 };
+enum { CONFIG_POLICIES_MAX = 64, CONFIG_GENERATORS_MAX = 64 };
 
 struct config {
     struct platform_config platform;
@@ -60,9 +61,12 @@ struct config {
     struct driver_config driver;
     struct nvme_config nvme;
     struct replay_config replay;
+    struct placement_config placement;
     struct attacker_config attacker;
+    struct gen_config gen;
     void
         *policy[CONFIG_POLICIES_MAX]; /* Parameters of each flush policy, as flush_table. */
+    void *generator[CONFIG_GENERATORS_MAX]; /* Likewise of each generator, as gen_table. */
     const char *preset;
 };
 

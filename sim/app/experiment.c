@@ -176,13 +176,20 @@ static bool is_piece(const struct experiment *c, const char *path)
     return false;
 }
 
-/* A trace is read once for each run, and for its digest. */
+/* A trace is read once for each run, and for its digest; that of a generator is of what it
+ * was told. The first preset's parameters hold for all. */
 static bool open_trace(struct experiment *c, const char *path, struct comparison_trace *t)
 {
-    const bool standard = strcmp(path, TRACE_STANDARD_INPUT) == 0;
-    return (!standard || spool_standard_input(&c->error))
-           && file_sha256(standard ? "/dev/stdin" : path, t->sha256, &c->error)
-           && trace_open(&c->source[c->comparison.traces].reader, path, &c->error);
+    const bool standard          = strcmp(path, TRACE_STANDARD_INPUT) == 0;
+    struct trace_reader **reader = &c->source[c->comparison.traces].reader;
+    char recipe[4096];
+    if (sources_recipe(path, &c->config[0], c->seed, recipe, sizeof recipe))
+        text_sha256(recipe, t->sha256);
+    else if (!generator_is(path)
+             && ((standard && !spool_standard_input(&c->error))
+                 || !file_sha256(standard ? "/dev/stdin" : path, t->sha256, &c->error)))
+        return false;
+    return sources_open(reader, path, NULL, &c->config[0], c->seed, &c->error);
 }
 
 static bool open_traces(struct experiment *c)

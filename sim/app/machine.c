@@ -5,7 +5,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { NVME_REQUESTER = 5 << 3 }; /* Bus 0, device 5, function 0. */
+enum { NVME_REQUESTER = 5 << 3 }; /* Bus 0, device 5, function 0; the next is device 6. */
+
+/* A drive: its link, its software, and the traces that are replayed on it. */
+struct drive {
+    struct rootport port;
+    struct atc atc; /* When atc.enabled. */
+    struct nvme_ctrl nvme;
+    struct mmio_window window;
+    char name[16];
+    struct device device;
+    struct dma_domain *domain; /* NULL under passthrough. */
+    struct nvme_driver driver;
+};
 
 struct machine {
     const struct config *config;
@@ -14,12 +26,9 @@ struct machine {
     struct engine engine;
     struct memory memory;
     struct mem_channel channel;
-    struct mmio_window iommu_window, nvme_window, extension_window;
+    struct mmio_window iommu_window, extension_window;
     struct iommu iommu;
     struct extension extension;
-    struct rootport port;
-    struct atc atc; /* When atc.enabled. */
-    struct nvme_ctrl nvme;
     struct rootport attacker_port;
     struct attacker attacker;
     struct audit audit;
@@ -28,14 +37,13 @@ struct machine {
     struct barrier barrier;
 
     struct kernel kernel;
-    struct device device;
     const struct backend *backend;
     void *backend_state;
-    struct dma_domain *domain; /* NULL under passthrough. */
-    struct nvme_driver driver;
-    struct replay replay;
+    struct drive drive[MACHINE_DRIVES_MAX];
+    struct replay replay[MACHINE_DRIVES_MAX];
+    unsigned drives;
     struct machine_counters before;
-    struct iova_stats no_iova; /* Of a machine without a domain. */
+    struct machine_drive drive_before[MACHINE_DRIVES_MAX];
     bool failed, finished;
     struct error error;
 };
@@ -78,21 +86,34 @@ const struct stat_table *machine_stats(const struct machine_counters *c, unsigne
     return tables[index].table;
 }
 
-static void add_driver(struct driver_stats *sum, const struct driver_stats *one)
+static void add(const struct stat_table *table, void *sum, const void *one)
 {
-    for (const struct stat_def *def = driver_stat_table.def; def->name != NULL; def++)
+    for (const struct stat_def *def = table->def; def->name != NULL; def++)
         *(uint64_t *)((char *)sum + def->offset) += stat_value(def, one);
+}
+
+static void count_drive(const struct machine *m, unsigned i, struct machine_counters *c)
+{
+    const struct drive *d = &m->drive[i];
+    const struct atc_stats atc =
+        d->atc.slot != NULL ? atc_stats(&d->atc) : (struct atc_stats){ 0 };
+    const bool first_of_domain = i == 0 || d->domain != m->drive[0].domain;
+    add(&replay_stat_table, &c->replay, &m->replay[i].stats);
+    add(&nvme_stat_table, &c->nvme, &d->nvme.stats);
+    add(&atc_stat_table, &c->atc, &atc);
+    add(&dma_stat_table, &c->dma, &d->port.stats);
+    if (d->domain != NULL && first_of_domain)
+        add(&iova_stat_table, &c->iova, &d->domain->iova.stats);
+    for (unsigned k = 0; k < XLATE_PART_COUNT; k++)
+        c->xlate_cycles[k] += d->port.xlate_cycles[k];
+    for (unsigned q = 0; q < d->driver.queues; q++)
+        add(&driver_stat_table, &c->driver, &d->driver.queue[q].stats);
 }
 
 static void count(const struct machine *m, struct machine_counters *c)
 {
     memset(c, 0, sizeof *c);
-    c->replay    = m->replay.stats;
     c->kernel    = m->kernel.stats;
-    c->iova      = m->domain != NULL ? m->domain->iova.stats : m->no_iova;
-    c->nvme      = m->nvme.stats;
-    c->atc       = m->atc.slot != NULL ? atc_stats(&m->atc) : (struct atc_stats){ 0 };
-    c->dma       = m->port.stats;
     c->iommu     = m->iommu.stats;
     c->iotlb     = m->iommu.iotlb.stats;
     c->walkcache = m->iommu.walkcache.stats;
@@ -102,9 +123,8 @@ static void count(const struct machine *m, struct machine_counters *c)
     c->audit     = m->audit.stats;
     c->attacker  = m->attacker.stats;
     c->now       = m->engine.now;
-    memcpy(c->xlate_cycles, m->port.xlate_cycles, sizeof c->xlate_cycles);
-    for (unsigned i = 0; i < m->driver.queues; i++)
-        add_driver(&c->driver, &m->driver.queue[i].stats);
+    for (unsigned i = 0; i < m->drives; i++)
+        count_drive(m, i, c);
     for (unsigned i = 0; i < m->run->cpus; i++)
         cpu_account(&m->cpu[i], m->engine.now, c->cycles);
 }
@@ -150,13 +170,20 @@ static struct audit_promise promise(const struct machine *m)
     return p;
 }
 
-static bool attach(struct machine *m)
+static bool shares_domain(const struct machine *m, unsigned i)
 {
+    return i > 0 && replay_devices(&m->config->replay) == REPLAY_shared;
+}
+
+static bool attach(struct machine *m, unsigned i)
+{
+    struct drive *d = &m->drive[i];
     if (!m->run->policy->translates)
-        return domain_attach_identity(m->backend, m->backend_state, &m->device);
-    m->domain = domain_new(&m->kernel, m->backend, m->backend_state, m->run->policy,
-                           policy_config(m));
-    return m->domain != NULL && domain_attach(m->domain, &m->device);
+        return domain_attach_identity(m->backend, m->backend_state, &d->device);
+    d->domain = shares_domain(m, i) ? m->drive[0].domain
+                                    : domain_new(&m->kernel, m->backend, m->backend_state,
+                                                 m->run->policy, policy_config(m));
+    return d->domain != NULL && domain_attach(d->domain, &d->device);
 }
 
 /* The device's TLB is on when the kernel switches it on: not where there is nothing to
@@ -166,44 +193,95 @@ static bool has_device_tlb(const struct machine *m)
     return m->config->atc.enabled && m->run->policy->translates;
 }
 
+static bool bring_up_drive(struct machine *m, unsigned i)
+{
+    struct drive *d = &m->drive[i];
+    snprintf(d->name, sizeof d->name, "nvme%u", i);
+    kernel_add_device(&m->kernel, &d->device, d->name, d->nvme.requester);
+    d->device.untrusted = m->config->kernel.untrusted;
+    d->device.ats       = has_device_tlb(m);
+    if (!attach(m, i))
+        return error_set(&m->error, "the device could not be attached to the IOMMU");
+    return nvme_driver_probe(&d->driver, &d->device, &d->window, &m->config->driver,
+                             &m->config->blk, m->run->api, i, &m->error);
+}
+
 static bool bring_up(struct machine *m)
 {
     m->backend_state = m->backend->probe(&m->kernel, &m->iommu_window, &m->error);
     if (m->backend_state == NULL)
         return false;
-    kernel_add_device(&m->kernel, &m->device, "nvme0", NVME_REQUESTER);
-    m->device.untrusted = m->config->kernel.untrusted;
-    m->device.ats       = has_device_tlb(m);
-    if (!attach(m))
-        return error_set(&m->error, "the device could not be attached to the IOMMU");
-    return nvme_driver_probe(&m->driver, &m->device, &m->nvme_window, &m->config->driver,
-                             &m->config->blk, m->run->api, &m->error);
+    for (unsigned i = 0; i < m->drives; i++)
+        if (!bring_up_drive(m, i))
+            return false;
+    return true;
 }
 
+static void take_down_drive(struct machine *m, unsigned i)
+{
+    struct drive *d = &m->drive[i];
+    nvme_driver_remove(&d->driver);
+    kernel_remove_device(&d->device);
+    if (d->domain != NULL)
+        domain_detach(d->domain, &d->device);
+    else
+        domain_detach_identity(m->backend, m->backend_state, &d->device);
+}
+
+/* A shared domain goes after the last of its devices. */
 static void take_down(struct machine *m)
 {
-    nvme_driver_remove(&m->driver);
-    kernel_remove_device(&m->device);
-    if (m->domain != NULL) {
-        domain_detach(m->domain, &m->device);
-        domain_free(m->domain);
-        m->domain = NULL;
-    } else {
-        domain_detach_identity(m->backend, m->backend_state, &m->device);
+    for (unsigned i = m->drives; i-- > 0;) {
+        struct drive *d = &m->drive[i];
+        take_down_drive(m, i);
+        if (d->domain != NULL && !shares_domain(m, i))
+            domain_free(d->domain);
+        d->domain = NULL;
     }
     m->backend->remove(m->backend_state);
+}
+
+/* What a drive has done so far. */
+static struct machine_drive drive_so_far(const struct machine *m, unsigned i)
+{
+    struct machine_drive r = { .dma    = m->drive[i].port.stats,
+                               .replay = m->replay[i].stats };
+    for (unsigned q = 0; q < m->drive[i].driver.queues; q++)
+        add(&driver_stat_table, &r.driver, &m->drive[i].driver.queue[q].stats);
+    return r;
 }
 
 static void begin_measuring(struct machine *m)
 {
     count(m, &m->before);
-    memset(&m->port.read_ps, 0, sizeof m->port.read_ps);
-    memset(&m->port.write_ps, 0, sizeof m->port.write_ps);
+    for (unsigned i = 0; i < m->drives; i++) {
+        struct rootport *port = &m->drive[i].port;
+        memset(&port->read_ps, 0, sizeof port->read_ps);
+        memset(&port->write_ps, 0, sizeof port->write_ps);
+        m->drive_before[i] = drive_so_far(m, i);
+    }
     audit_begin(&m->audit, m->engine.now);
     m->kernel.plant_reuse     = m->run->plant_reuse;
     m->iommu.iotlb.plant_deaf = m->run->plant_deaf;
     if (m->run->attacker)
         attacker_start(&m->attacker, m->engine.now);
+}
+
+static void measure_drive(struct machine *m, unsigned i)
+{
+    struct machine_result *r    = m->result;
+    struct machine_drive *drive = &r->drive[i];
+    const struct replay *replay = &m->replay[i];
+    *drive                      = drive_so_far(m, i);
+    drive->requester            = m->drive[i].nvme.requester;
+    stat_subtract(&dma_stat_table, &drive->dma, &m->drive_before[i].dma);
+    stat_subtract(&driver_stat_table, &drive->driver, &m->drive_before[i].driver);
+    drive->io_latency_ns = replay->latency_ns;
+    histogram_merge(&r->io_latency_ns, &replay->latency_ns);
+    histogram_merge(&r->dma_read_ps, &m->drive[i].port.read_ps);
+    histogram_merge(&r->dma_write_ps, &m->drive[i].port.write_ps);
+    for (unsigned k = 0; k < replay->sources; k++)
+        r->source_records[replay->source + k - m->run->source] = replay->read_of[k];
 }
 
 static void end_measuring(struct machine *m)
@@ -216,13 +294,24 @@ static void end_measuring(struct machine *m)
     r->time_ps            = m->engine.now - m->before.now;
     r->exposure_ps_max    = m->audit.exposure_ps_max;
     r->exposed_pages_most = m->audit.exposed_most;
-    r->io_latency_ns      = m->replay.latency_ns;
-    r->dma_read_ps        = m->port.read_ps;
-    r->dma_write_ps       = m->port.write_ps;
     r->exposure_ns        = m->audit.exposure_ns;
     r->attack_ns          = m->audit.attack_ns;
     r->pool_pages_most    = m->audit.pool_most;
-    memcpy(r->source_records, m->replay.read_of, sizeof r->source_records);
+    for (unsigned i = 0; i < m->drives; i++)
+        measure_drive(m, i);
+}
+
+/* Each drive has the traces of its own, or the only one all of them. */
+static void prepare_replay(struct machine *m, unsigned i)
+{
+    const struct machine_run *run = m->run;
+    struct replay *r              = &m->replay[i];
+    const bool all                = m->drives == 1;
+    replay_init(r, &m->config->replay, &m->config->placement, run->source + i,
+                all ? run->sources : 1, run->limit, run->seed + i, &m->drive[i].driver,
+                m->cpus, run->cpus);
+    r->progress      = run->progress;
+    r->progress_self = run->progress_self;
 }
 
 static void cpu0_before(struct machine *m, struct cpu *cpu)
@@ -232,10 +321,8 @@ static void cpu0_before(struct machine *m, struct cpu *cpu)
     cpu_sync(cpu);
     if (m->failed)
         return;
-    replay_init(&m->replay, &m->config->replay, m->run->source, m->run->sources,
-                m->run->limit, m->run->seed, &m->driver, m->cpus, m->run->cpus);
-    m->replay.progress      = m->run->progress;
-    m->replay.progress_self = m->run->progress_self;
+    for (unsigned i = 0; i < m->drives; i++)
+        prepare_replay(m, i);
     begin_measuring(m);
 }
 
@@ -258,7 +345,7 @@ static void program(void *arg)
     barrier_wait(&m->barrier, cpu);
     if (!m->failed) {
         cpu_own(cpu, OWNER_driver);
-        replay_run(&m->replay);
+        replay_run(m->replay, m->drives);
         barrier_wait(&m->barrier, cpu);
         if (cpu->id == 0)
             cpu0_after(m, cpu);
@@ -279,15 +366,15 @@ static void interrupt(void *self, uint64_t address, uint32_t data, sim_time_t no
         cpu_interrupt(&m->cpu[id], data & 0xff, now);
 }
 
-static struct port *build_port(struct machine *m)
+static struct port *build_port(struct machine *m, struct drive *d, uint16_t requester)
 {
     if (!has_device_tlb(m))
-        return rootport_port(&m->port);
-    rootport_serve_device_tlb(&m->port, NVME_REQUESTER);
-    atc_init(&m->atc, &m->engine, &m->config->atc, NVME_REQUESTER, rootport_port(&m->port),
+        return rootport_port(&d->port);
+    rootport_serve_device_tlb(&d->port, requester);
+    atc_init(&d->atc, &m->engine, &m->config->atc, requester, rootport_port(&d->port),
              m->run->seed);
-    audit_watch_device(&m->audit, &m->atc);
-    return atc_port(&m->atc);
+    audit_watch_device(&m->audit, &d->atc);
+    return atc_port(&d->atc);
 }
 
 static void learn(void *self, uint64_t iova, uint32_t bytes)
@@ -295,7 +382,7 @@ static void learn(void *self, uint64_t iova, uint32_t bytes)
     attacker_learn(self, iova, bytes);
 }
 
-/* It looks like the NVMe controller to the IOMMU, over a link of its own. */
+/* It looks like the first NVMe controller to the IOMMU, over a link of its own. */
 static void build_attacker(struct machine *m)
 {
     const struct config *c = m->config;
@@ -303,9 +390,33 @@ static void build_attacker(struct machine *m)
                   &m->channel);
     attacker_init(&m->attacker, &m->engine, rootport_port(&m->attacker_port), &c->attacker,
                   NVME_REQUESTER, m->run->seed);
-    m->nvme.data_moved      = learn;
-    m->nvme.data_moved_self = &m->attacker;
+    m->drive[0].nvme.data_moved      = learn;
+    m->drive[0].nvme.data_moved_self = &m->attacker;
     audit_watch_hostile(&m->audit, &m->attacker_port);
+}
+
+/* Behind its port and its registers, which come first. */
+static void finish_drive(struct machine *m, unsigned i)
+{
+    struct drive *d          = &m->drive[i];
+    const uint16_t requester = (uint16_t)(NVME_REQUESTER + (i << 3));
+    nvme_ctrl_init(&d->nvme, &m->engine, build_port(m, d, requester), &m->config->nvme,
+                   requester, m->run->seed + i);
+    d->port.interrupt      = interrupt;
+    d->port.interrupt_self = m;
+}
+
+/* One more beside the first. */
+static void build_drive(struct machine *m, unsigned i)
+{
+    const struct config *c = m->config;
+    struct drive *d        = &m->drive[i];
+    mmio_init(&d->window, &m->engine, "nvme registers", &nvme_mmio_ops, &d->nvme,
+              c->platform.device_register_ns * TIME_NS);
+    rootport_init(&d->port, &m->engine, &c->link, &m->iommu, &m->memory, &m->channel);
+    finish_drive(m, i);
+    extension_watch(&m->extension, &d->port);
+    audit_watch(&m->audit, &d->port);
 }
 
 static void build_hardware(struct machine *m)
@@ -319,25 +430,25 @@ static void build_hardware(struct machine *m)
                                        .beat_bytes = p->memory_beat_bytes };
     mmio_init(&m->iommu_window, &m->engine, "iommu registers", &iommu_mmio_ops, &m->iommu,
               p->iommu_register_ns * TIME_NS);
-    mmio_init(&m->nvme_window, &m->engine, "nvme registers", &nvme_mmio_ops, &m->nvme,
-              p->device_register_ns * TIME_NS);
+    mmio_init(&m->drive[0].window, &m->engine, "nvme registers", &nvme_mmio_ops,
+              &m->drive[0].nvme, p->device_register_ns * TIME_NS);
     iommu_init(&m->iommu, &settings, &m->engine, NULL, &m->memory, &m->channel,
                m->run->seed);
-    rootport_init(&m->port, &m->engine, &c->link, &m->iommu, &m->memory, &m->channel);
+    rootport_init(&m->drive[0].port, &m->engine, &c->link, &m->iommu, &m->memory,
+                  &m->channel);
     const struct audit_promise none = { .kind = AUDIT_NONE }; /* Until it is known. */
     audit_init(&m->audit, &m->iommu, &none);
-    nvme_ctrl_init(&m->nvme, &m->engine, build_port(m), &c->nvme, NVME_REQUESTER,
-                   m->run->seed);
+    finish_drive(m, 0);
     extension_init(&m->extension, &c->extension, m->run->policy->needs, &m->iommu,
                    &m->memory, &m->engine);
-    extension_watch(&m->extension, &m->port);
+    extension_watch(&m->extension, &m->drive[0].port);
     mmio_init(&m->extension_window, &m->engine, "extension registers", &extension_mmio_ops,
               &m->extension, p->iommu_register_ns * TIME_NS);
-    m->port.interrupt       = interrupt;
-    m->port.interrupt_self  = m;
     m->iommu.interrupt      = interrupt;
     m->iommu.interrupt_self = m;
-    audit_watch(&m->audit, &m->port);
+    audit_watch(&m->audit, &m->drive[0].port);
+    for (unsigned i = 1; i < m->drives; i++)
+        build_drive(m, i);
     if (!m->run->attacker)
         return;
     build_attacker(m);
@@ -364,20 +475,24 @@ static void build_software(struct machine *m)
 
 static void destroy(struct machine *m)
 {
-    if (m->replay.cpu != NULL)
-        replay_free(&m->replay);
+    for (unsigned i = 0; i < m->drives; i++)
+        if (m->replay[i].cpu != NULL)
+            replay_free(&m->replay[i]);
     kernel_free(&m->kernel);
     audit_free(&m->audit);
-    nvme_ctrl_free(&m->nvme);
-    if (m->atc.slot != NULL)
-        atc_free(&m->atc);
-    rootport_free(&m->port);
+    for (unsigned i = 0; i < m->drives; i++) {
+        struct drive *d = &m->drive[i];
+        nvme_ctrl_free(&d->nvme);
+        if (d->atc.slot != NULL)
+            atc_free(&d->atc);
+        rootport_free(&d->port);
+        mmio_free(&d->window);
+    }
     if (m->run->attacker) {
         attacker_free(&m->attacker);
         rootport_free(&m->attacker_port);
     }
     iommu_free(&m->iommu);
-    mmio_free(&m->nvme_window);
     mmio_free(&m->iommu_window);
     mmio_free(&m->extension_window);
     extension_free(&m->extension);
@@ -430,9 +545,12 @@ static bool check_everything_back(const struct machine *m, struct error *error)
     if (m->kernel.heap.out != 0)
         return error_set(error, "host memory that %s took was not given back",
                          hostheap_taker(&m->kernel.heap));
-    if (!rootport_idle(&m->port) || !atc_idle(&m->atc) || !nvme_ctrl_idle(&m->nvme)
-        || !rootport_idle(&m->attacker_port))
-        return error_set(error, "transactions were still under way");
+    for (unsigned i = 0; i < m->drives; i++)
+        if (!rootport_idle(&m->drive[i].port) || !atc_idle(&m->drive[i].atc)
+            || !nvme_ctrl_idle(&m->drive[i].nvme))
+            return error_set(error, "transactions were still under way");
+    if (!rootport_idle(&m->attacker_port))
+        return error_set(error, "transactions of the attacker were still under way");
     if (!extension_idle(&m->extension))
         return error_set(error, "the extension block was still busy");
     if (m->iommu.late_count != 0 || m->iommu.invq.state != INVQ_IDLE)
@@ -459,8 +577,11 @@ static bool check(struct machine *m, struct error *error)
     for (unsigned i = 0; i < m->run->cpus; i++)
         if (!cpu_check(&m->cpu[i], error))
             return false;
+    for (unsigned i = 0; i < m->drives; i++)
+        if (!nvme_ctrl_check(&m->drive[i].nvme, error))
+            return false;
     return check_promise(m, error) && check_stats(m, error) && check_owners(m, error)
-           && nvme_ctrl_check(&m->nvme, error) && check_everything_back(m, error);
+           && check_everything_back(m, error);
 }
 
 static enum machine_outcome judge(struct machine *m, struct error *error)
@@ -476,10 +597,11 @@ static enum machine_outcome judge(struct machine *m, struct error *error)
         return MACHINE_REFUSED;
     }
     CHECK(m->finished); /* Nothing can happen any more, and the programs are not done. */
-    if (m->replay.broken) {
-        *error = m->replay.error;
-        return MACHINE_TRACE;
-    }
+    for (unsigned i = 0; i < m->drives; i++)
+        if (m->replay[i].broken) {
+            *error = m->replay[i].error;
+            return MACHINE_TRACE;
+        }
     return check(m, error) ? MACHINE_RAN : MACHINE_BROKEN;
 }
 
@@ -519,9 +641,14 @@ enum machine_outcome machine_run(const struct config *config, const struct machi
     m->run                  = run;
     m->result               = result;
     m->backend              = backend_find(config->iommu.arch);
+    m->drives      = replay_devices(&config->replay) == REPLAY_one ? 1 : run->sources;
+    result->drives = m->drives;
 
     enum machine_outcome outcome = MACHINE_REFUSED;
-    if (has_device_tlb(m) && run->policy->needs != 0)
+    if (m->drives > MACHINE_DRIVES_MAX)
+        error_set(error, "replay.devices: expected at most %u traces, got %u",
+                  MACHINE_DRIVES_MAX, m->drives);
+    else if (has_device_tlb(m) && run->policy->needs != 0)
         error_set(
             error,
             "policy %s: expected atc.enabled=0, as the hardware that it needs does not "

@@ -60,6 +60,17 @@ struct machine_counters {
     sim_time_t now;
 };
 
+enum { MACHINE_DRIVES_MAX = 8 };
+
+/* What one of several drives did; machine_counters has their sums. */
+struct machine_drive {
+    uint16_t requester;
+    struct replay_stats replay;
+    struct driver_stats driver;
+    struct dma_stats dma;
+    struct histogram io_latency_ns;
+};
+
 struct machine_result {
     const char *preset, *api, *policy;
     enum flush_promise promise;
@@ -72,6 +83,8 @@ struct machine_result {
     uint64_t findings;                /* Of the whole life of the machine. */
     uint64_t source_records[REPLAY_SOURCES_MAX];
     uint64_t exposure_ps_max, exposed_pages_most, pool_pages_most;
+    unsigned drives;
+    struct machine_drive drive[MACHINE_DRIVES_MAX];
     struct error broken; /* The first broken invariant of a negative control. */
     struct histogram io_latency_ns, dma_read_ps, dma_write_ps, exposure_ns, attack_ns;
 };

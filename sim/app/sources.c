@@ -1,7 +1,60 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sim/app/sources.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
 enum { CPUS_LOOK_AHEAD = 10000 };
+
+static const void *own_config(const struct config *c, const struct generator *generator)
+{
+    for (unsigned i = 0; gen_table[i] != NULL; i++)
+        if (gen_table[i] == generator)
+            return c->generator[i];
+    UNREACHABLE("a generator is one of the table");
+}
+
+bool sources_open(struct trace_reader **reader, const char *path, const char *format,
+                  const struct config *config, uint64_t seed, struct error *error)
+{
+    *reader = NULL;
+    if (!generator_is(path))
+        return trace_open_as(reader, path, format, error);
+    if (format != NULL)
+        return error_set(error, "--from: expected no format for %s, got %s", path, format);
+    const struct generator *generator = generator_find(path, error);
+    return generator != NULL
+           && generator_open(reader, generator, &config->gen, own_config(config, generator),
+                             seed, error);
+}
+
+static void put_params(const struct param_table *table, const void *values, FILE *out)
+{
+    for (const struct param_def *def = table->def; def->name != NULL; def++)
+        if (def->type == PARAM_name)
+            fprintf(out, " %s.%s=%s", table->prefix, def->name, param_text(def, values));
+        else
+            fprintf(out, " %s.%s=%" PRIu64, table->prefix, def->name,
+                    param_number(def, values));
+}
+
+bool sources_recipe(const char *path, const struct config *config, uint64_t seed, char *out,
+                    size_t bytes)
+{
+    struct error error;
+    const struct generator *g = generator_is(path) ? generator_find(path, &error) : NULL;
+    if (g == NULL)
+        return false;
+    FILE *text = fmemopen(out, bytes, "w");
+    CHECK(text != NULL);
+    fprintf(text, "%s seed=%" PRIu64, path, seed);
+    put_params(&gen_param_table, &config->gen, text);
+    if (g->params != NULL)
+        put_params(g->params, own_config(config, g), text);
+    fclose(text);
+    return true;
+}
 
 bool sources_cpus(const struct replay_source *source, unsigned sources, unsigned *cpus,
                   struct error *error)

@@ -9,7 +9,7 @@
 char *spec_path(const char *file, const char *path)
 {
     const char *slash = strrchr(file, '/');
-    if (path[0] == '/' || slash == NULL)
+    if (path[0] == '/' || slash == NULL || generator_is(path))
         return text_make("%s", path);
     return text_make("%.*s%s", (int)(slash + 1 - file), file, path);
 }

@@ -3,7 +3,7 @@
  * spec - one experiment as a YAML file says it: a case of a suite, the base or a point of a
  * sweep. The keys are the words of `iovasim replay`:
  *
- *     trace: FILE or a list     relative to the YAML file
+ *     trace: FILE or a list     relative to the YAML file; or gen:NAME
  *     preset, policy, api: NAME or a list
  *     cpus, limit, seed: N
  *     attacker: on or off

@@ -96,6 +96,16 @@ static bool put_about(struct sweep_db *d, const char *key, const char *value)
     return put(d, "INSERT INTO sweep VALUES (?1, ?2)", -1, key, value);
 }
 
+/* A generator has nothing that could change but its parameters, which are the point's. */
+static bool trace_sha256(const char *path, char sha256[FILE_SHA256_CHARS + 1],
+                         struct error *error)
+{
+    if (!generator_is(path))
+        return file_sha256(path, sha256, error);
+    text_sha256(path, sha256);
+    return true;
+}
+
 /* Every trace of every point, once, with its checksum. */
 static bool put_traces(struct sweep_db *d, const struct sweep *sweep)
 {
@@ -107,7 +117,7 @@ static bool put_traces(struct sweep_db *d, const struct sweep *sweep)
             if (strcmp(path, last) == 0)
                 continue;
             last = path;
-            if (!file_sha256(path, sha256, d->error))
+            if (!trace_sha256(path, sha256, d->error))
                 return false;
             char *key = text_make("trace %s", path);
             const bool done =
@@ -180,7 +190,7 @@ static bool same_traces(struct sweep_db *d)
         return failed(d);
     while (same && sqlite3_step(s) == SQLITE_ROW) {
         const char *path = (const char *)sqlite3_column_text(s, 0);
-        same             = file_sha256(path, sha256, d->error);
+        same             = trace_sha256(path, sha256, d->error);
         if (same && strcmp(sha256, (const char *)sqlite3_column_text(s, 1)) != 0)
             same =
                 error_set(d->error, "%s: it has changed since %s was begun", path, d->path);

@@ -30,6 +30,16 @@ static void digest_print(EVP_MD_CTX *digest, char hex[FILE_SHA256_CHARS + 1])
         snprintf(hex + (size_t)2 * i, 3, "%02x", sum[i]);
 }
 
+void text_sha256(const char *text, char hex[FILE_SHA256_CHARS + 1])
+{
+    EVP_MD_CTX *const digest = EVP_MD_CTX_new();
+    CHECK(digest != NULL);
+    CHECK(EVP_DigestInit_ex(digest, EVP_sha256(), NULL) == 1);
+    CHECK(EVP_DigestUpdate(digest, text, strlen(text)) == 1);
+    digest_print(digest, hex);
+    EVP_MD_CTX_free(digest);
+}
+
 bool file_sha256(const char *path, char hex[FILE_SHA256_CHARS + 1], struct error *error)
 {
     FILE *const file = fopen(path, "rbe");
@@ -116,20 +126,16 @@ static void add_record(struct tracefile_summary *s, const struct trace_record *r
     add_completion(s, r);
 }
 
-bool tracefile_summarise(struct tracefile_summary *summary, const char *path,
-                         const char *format, struct error *error)
+bool tracefile_summarise(struct tracefile_summary *summary, struct trace_reader *reader,
+                         struct error *error)
 {
-    struct trace_reader *reader;
     struct trace_record record;
     bool cpu_seen[TRACE_CPUS_MAX] = { false };
     int got;
 
     memset(summary, 0, sizeof *summary);
-    if (!trace_open_as(&reader, path, format, error))
-        return false;
     while ((got = trace_next(reader, &record, error)) == 1)
         add_record(summary, &record, cpu_seen);
     summary->about = *trace_about(reader);
-    trace_close(reader);
     return got == 0;
 }

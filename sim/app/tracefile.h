@@ -14,6 +14,7 @@ extern "C" {
 
 /* The SHA-256 of the file's bytes as they are stored, in lower-case hexadecimal. */
 enum { FILE_SHA256_CHARS = 64 };
+void text_sha256(const char *text, char hex[FILE_SHA256_CHARS + 1]); /* Of a text's. */
 bool file_sha256(const char *path, char hex[FILE_SHA256_CHARS + 1], struct error *error);
 
 /* How often a value occurred. */
@@ -45,9 +46,9 @@ struct tracefile_summary {
     struct histogram latency_ns;       /* Of requests that have one. */
 };
 
-/* Reads the whole trace; format NULL: by content. */
-bool tracefile_summarise(struct tracefile_summary *summary, const char *path,
-                         const char *format, struct error *error);
+/* Reads the whole trace, which stays open. */
+bool tracefile_summarise(struct tracefile_summary *summary, struct trace_reader *reader,
+                         struct error *error);
 
 #ifdef __cplusplus
 }

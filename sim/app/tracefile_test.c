@@ -24,13 +24,23 @@ TEST_CASE(tracefile, the_digest_is_sha256_of_the_stored_bytes)
     fixture_folder_remove(&folder);
 }
 
+static bool summarise(struct tracefile_summary *s, const char *sample, const char *format,
+                      struct error *error)
+{
+    struct trace_reader *reader;
+    if (!trace_open_as(&reader, fixture_sample(sample), format, error))
+        return false;
+    const bool good = tracefile_summarise(s, reader, error);
+    trace_close(reader);
+    return good;
+}
+
 TEST_CASE(tracefile, a_summary_counts_what_the_sample_has)
 {
     static struct tracefile_summary s;
     struct error error;
 
-    REQUIRE(tracefile_summarise(&s, fixture_sample("nvme-randrw-mixed.iovatrace"), NULL,
-                                &error));
+    REQUIRE(summarise(&s, "nvme-randrw-mixed.iovatrace", NULL, &error));
     EXPECT_TEXT(s.about.format, "native");
     EXPECT_EQUAL(s.records, 2000);
     EXPECT_EQUAL(s.segments, 7951);
@@ -57,12 +67,11 @@ TEST_CASE(tracefile, a_summary_tells_what_is_not_known)
     static struct tracefile_summary s;
     struct error error;
 
-    REQUIRE(tracefile_summarise(&s, fixture_sample("ext4-fdatasync.ftrace.txt.gz"),
-                                "ftrace", &error));
+    REQUIRE(summarise(&s, "ext4-fdatasync.ftrace.txt.gz", "ftrace", &error));
     EXPECT_EQUAL(s.completed_unknown, 1);
     EXPECT_EQUAL(s.op_records[TRACE_FLUSH], 17);
     EXPECT_EQUAL(s.moved, 51);
     EXPECT(s.moved_unaligned > 0);
-    EXPECT(!tracefile_summarise(&s, fixture_sample("README.md"), NULL, &error));
+    EXPECT(!summarise(&s, "README.md", NULL, &error));
     EXPECT_HAS(error.text, "README.md: not a trace");
 }

@@ -283,7 +283,7 @@ static void page_formats(FILE *out, const struct docs *docs)
     for (unsigned i = 0; import_table[i] != NULL; i++)
         format_row(out, import_table[i]);
     fputs(
-        "\nA request that does not know its memory gets some by `replay.placement`; one "
+        "\nA request that does not know its memory gets some by `placement.model`; one "
         "that "
         "does\nnot know how many were in flight is alone on its CPU, unless `replay.depth` "
         "says\notherwise. Native and csv hold either kind of record. RDMA records are "

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* gen_randwrite - writes of gen.block_kib at random places. */
+#include "workloads/generator.h"
+
+static bool next(struct gen_stream *s, struct trace_record *record)
+{
+    record->op    = TRACE_WRITE;
+    record->bytes = s->config->block_kib << 10;
+    record->lba   = gen_random_lba(s, record->bytes);
+    return true;
+}
+
+const struct generator gen_randwrite = {
+    .name    = "randwrite",
+    .summary = "Writes at random places of the medium",
+    .next    = next,
+};
