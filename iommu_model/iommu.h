@@ -449,6 +449,8 @@ struct iommu {
 
     /* Messages the IOMMU sends by itself (fault events); NULL: nobody listens. */
     void (*interrupt)(void *self, uint64_t address, uint32_t data, sim_time_t now);
+    /* An interrupt line has changed its level; NULL: there are no lines. */
+    void (*wire)(void *self, unsigned vector, bool high, sim_time_t now);
     void *interrupt_self;
     const struct iommu_watcher *watcher; /* NULL: nobody watches. */
     const struct iommu_referee *referee; /* NULL: nobody follows stale translations. */
