@@ -291,6 +291,14 @@ static void note_pending(struct pending *p, const struct row *row)
     p->pfn[p->count++] = row->iova >> PAGE_SHIFT;
 }
 
+/* A device that only unmaps in the recording has an allocator all the same. */
+static void name_spaces(struct recording *r)
+{
+    for (unsigned d = 0; d < r->devices; d++)
+        if (r->device[d].space == NO_SPACE && r->spaces < NO_SPACE)
+            r->device[d].space = (uint8_t)r->spaces++;
+}
+
 void recording_resolve(struct recording *r)
 {
     struct open open        = { NULL, 0, 0 };
@@ -299,6 +307,7 @@ void recording_resolve(struct recording *r)
     credit_descriptors(r);
     rename_ids(r);
     learn_ids(r);
+    name_spaces(r);
     for (uint32_t i = 0; i < r->rows; i++) {
         struct row *row = &r->row[i];
         if (row->kind == ROW_map_iova)

@@ -348,7 +348,7 @@ static uint64_t answered(void *self, struct iova_domain *d, uint64_t granules, u
     s->got_granules         = granules;
     s->got_path             = pfn == 0 ? 0 : cached ? 'f' : 's';
     s->served               = false;
-    if (s->expects && s->pfn != pfn && pfn != 0)
+    if (s->expects && s->pfn != pfn && s->pfn != 0 && pfn != 0)
         pfn = settle(s, d, at->number, granules, pfn, cached);
     const bool plain = s->rule == RULE_none || s->rule == RULE_tree;
     if (plain && cacheable(granules) && pfn != 0
