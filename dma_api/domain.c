@@ -109,6 +109,21 @@ static const struct flush_policy *policy_with_memory(struct kernel *k,
     return &flush_strict;
 }
 
+/* Without a state of its own it finds its configuration in its place. */
+static void begin_policy(struct dma_domain *d, const void *config)
+{
+    const struct flush_policy *policy = d->policy;
+    const bool keeps_config =
+        policy->state_bytes == 0 && policy->params != NULL && config != NULL;
+    const size_t bytes = keeps_config ? policy->params->bytes : policy->state_bytes;
+    if (bytes > 0)
+        d->policy_state = kernel_host_alloc(d->kernel, 1, bytes);
+    if (keeps_config)
+        memcpy(d->policy_state, config, bytes);
+    if (policy->init != NULL)
+        policy->init(d, d->policy_state, config);
+}
+
 struct dma_domain *domain_new(struct kernel *k, const struct backend *backend,
                               void *backend_state, const struct flush_policy *policy,
                               const void *policy_config)
@@ -149,10 +164,7 @@ struct dma_domain *domain_new(struct kernel *k, const struct backend *backend,
     d->rules              = flush_policy_rules(policy, policy_config, k->policy);
     d->batch              = batch_new(d, &d->rules);
     d->table.keeps_tables = d->rules.keep_tables;
-    if (policy->state_bytes > 0)
-        d->policy_state = kernel_host_alloc(k, 1, policy->state_bytes);
-    if (policy->init != NULL)
-        policy->init(d, d->policy_state, policy_config);
+    begin_policy(d, policy_config);
     return d;
 }
 
