@@ -1632,7 +1632,8 @@ static void set_limits(struct actors *a)
     struct device *dev  = device(a);
     const uint64_t mask = dma_get_mask(dev);
     made(a, ACTOR_masks);
-    if (dma_set_mask_and_coherent(dev, mask) != 0 || dma_get_mask(dev) != mask)
+    if (dma_set_mask(dev, mask) != 0 || dma_get_mask(dev) != mask
+        || dma_set_coherent_mask(dev, dev->coherent_dma_mask) != 0)
         complain(a, "a mask that was set is refused");
     if (dma_get_required_mask(dev)
         != (translates(a) ? DMA_BIT_MASK(32) : DMA_BIT_MASK(MEM_PA_LG2)))
