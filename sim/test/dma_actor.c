@@ -493,6 +493,7 @@ static void copy_back(struct actor_object *ob, struct extent *e)
 static void expect_failure(struct actors *a, bool may_fail, const char *what)
 {
     const bool narrow = dma_get_mask(device(a)) < DMA_BIT_MASK(32);
+    oracle_undone(&a->oracle, flight());
     if (!may_fail && !narrow && !a->failed[flight()])
         complain(a, "%s failed", what);
     if (a->planted == ACTOR_LEAKS_MAPPING && a->failed[flight()] && translates(a)) {
@@ -1042,6 +1043,7 @@ static void link_piece(struct actors *a, struct actor_object *ob, struct extent 
     if (error != 0) {
         if (error != -ENOMEM || !((bounced && pool_is_low(a)) || a->failed[flight()]))
             complain(a, "dma_iova_link gave %d", error);
+        oracle_undone(&a->oracle, flight());
         end(a);
         return;
     }
