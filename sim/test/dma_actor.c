@@ -493,6 +493,7 @@ static void copy_back(struct actor_object *ob, struct extent *e)
 static void expect_failure(struct actors *a, bool may_fail, const char *what)
 {
     const bool narrow = dma_get_mask(device(a)) < DMA_BIT_MASK(32);
+    oracle_undone(&a->oracle, flight());
     if (!may_fail && !narrow && !a->failed[flight()])
         complain(a, "%s failed", what);
     if (a->planted == ACTOR_LEAKS_MAPPING && a->failed[flight()] && translates(a)) {
@@ -1042,6 +1043,7 @@ static void link_piece(struct actors *a, struct actor_object *ob, struct extent 
     if (error != 0) {
         if (error != -ENOMEM || !((bounced && pool_is_low(a)) || a->failed[flight()]))
             complain(a, "dma_iova_link gave %d", error);
+        oracle_undone(&a->oracle, flight());
         end(a);
         return;
     }
@@ -1632,7 +1634,8 @@ static void set_limits(struct actors *a)
     struct device *dev  = device(a);
     const uint64_t mask = dma_get_mask(dev);
     made(a, ACTOR_masks);
-    if (dma_set_mask_and_coherent(dev, mask) != 0 || dma_get_mask(dev) != mask)
+    if (dma_set_mask(dev, mask) != 0 || dma_get_mask(dev) != mask
+        || dma_set_coherent_mask(dev, dev->coherent_dma_mask) != 0)
         complain(a, "a mask that was set is refused");
     if (dma_get_required_mask(dev)
         != (translates(a) ? DMA_BIT_MASK(32) : DMA_BIT_MASK(MEM_PA_LG2)))

@@ -74,7 +74,8 @@ struct kernel_rig {
     enum kernel_rig_hardware hardware;
     bool untrusted, noncoherent; /* The device. */
     bool ats;                    /* It has a TLB of its own. VT-d. */
-    bool may_break; /* The test breaks what the audit watches over. */
+    bool may_break;              /* The test breaks what the audit watches over. */
+    bool panics;                 /* The test stops the kernel: what stands in panic then. */
     const struct flush_policy *policy;
     void *policy_config;
     struct cpu_config cpu_config;
@@ -119,6 +120,8 @@ struct kernel_rig {
     /* The device. */
     unsigned client;
     sim_time_t *client_due;
+    struct error panic;
+    sim_time_t answers_faster; /* Each answer comes so much sooner than the last. */
     struct kernel_rig_page tlb[RIG_DEVICE_TLB];
     uint64_t tlb_hits, invalidations;   /* Messages that have come. */
     uint32_t answering;                 /* Their tags that are not answered yet, */
