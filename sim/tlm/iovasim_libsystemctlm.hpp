@@ -15,13 +15,12 @@
 #define IOVASIM_LIBSYSTEMCTLM_HPP
 
 #include <algorithm>
+#include <iovasim.hpp>
+#include <tlm-extensions/atsattr.h>
+#include <tlm-extensions/genattr.h>
 #include <tlm_utils/simple_initiator_socket.h>
 #include <tlm_utils/simple_target_socket.h>
 #include <unordered_map>
-
-#include "iovasim.hpp"
-#include "tlm-extensions/atsattr.h"
-#include "tlm-extensions/genattr.h"
 
 namespace iovasim
 {
