@@ -55,6 +55,7 @@ static const struct library {
     { "systemc*", "sim/host/*.cpp" },
     { "systemc*", "sim/tlm/*" },
     { "tlm*", "sim/tlm/*" },
+    { "iovasim.hpp", "sim/tlm/iovasim_*.hpp" }, /* As it is installed. */
     { "ucontext.h", "sim/host/direct.c" },
     { "popt.h", "sim/app/*" },
     { "jansson.h", "sim/app/*" },
