@@ -6,8 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "iommu_model/vtd_spec.h"
+#include "sim/base/lg2.h"
 #include "sim/host/direct.h"
 #include "sim/linux/allocator.h"
+#include "sim/linux/derive.h"
 #include "sim/linux/resolve.h"
 
 struct run {
@@ -49,6 +52,8 @@ static void perform(struct run *run, const struct step *step)
         return;
     }
     compare_before(&run->compare, row);
+    d->resync.unseen   = run->allocator != NULL && run->allocator->derived
+                       && row->section > run->calls->row[0].section;
     run->compare.place = (enum resync_rule)run->plan.excused[step->row];
     if (step->kind == STEP_flush) {
         drive_flush(d, step->row);
@@ -326,6 +331,14 @@ static bool run_planned(struct run_pair *p, struct check_result *result,
     return good;
 }
 
+/* The last page that a device may be given: of 48 bits, as many as the tables reach. */
+static uint64_t last_page(const struct check_settings *s)
+{
+    const unsigned sagaw  = vtd_cap_sagaw(s->recorded.cap);
+    const unsigned levels = sagaw == 0 ? 4 : 2 + lg2_floor(sagaw);
+    return mask_lg2((levels < 4 ? levels : 4) * 9);
+}
+
 static bool read_twin(struct recording *twin, const char *path, struct error *error)
 {
     return path == NULL || recording_read(twin, path, error);
@@ -374,6 +387,10 @@ bool check_recording(struct check_result *result, const char *path, const char *
         p.allocator              = own.allocator_only ? &own : second;
         if (p.calls != NULL)
             recording_resolve(p.calls);
+        if (p.allocator == NULL) {
+            derive_allocator(&other, &own, last_page(settings), settings->kernel.forcedac);
+            p.allocator = other.rows > 0 ? &other : NULL;
+        }
         good = own.allocator_only ? run_lines(&p, result, error)
                                   : run_calls(&p, result, error);
     }

@@ -487,6 +487,8 @@ void plan_lines_find(struct plan_lines *l, const struct recording *calls,
         const struct row *row = m.row_of[i] == NO_ROW ? NULL : &calls->row[m.row_of[i]];
         l->cpu[i]             = row == NULL ? allocator->row[i].cpu : row->cpu;
         l->context[i]         = row == NULL ? '\0' : row->context;
+        if (row != NULL && row->kind == ROW_map_iova && row->context == 't')
+            l->context[i] = PLAN_RANGE;
     }
     maker_free(&m);
 }
