@@ -18,7 +18,7 @@ struct run {
     const struct check_settings *settings;
     const struct recording *calls, *allocator;
     struct plan plan;
-    uint32_t next;
+    uint32_t next, section;
     struct allocator lines;         /* Of an allocator's recording. */
     const struct plan_lines *order; /* Of its rows to begin with; NULL: as they are. */
     struct error *error;
@@ -28,7 +28,12 @@ struct run {
 /* ---- Taking turns
  * ---------------------------------------------------------------------------- */
 
-/* The recorded time, unless it is over. */
+/* A recording's times are those of an emulation: only their order counts, and that sections
+ * lie apart. In the time between, a depot that has too many magazines is trimmed, here as in
+ * an allocator's recording, whose lines have no time. */
+#define SECTION_TIME (2000 * TIME_MS)
+
+
 static void sleep_until(sim_time_t time)
 {
     while (cpu_this()->time < time)
@@ -46,7 +51,7 @@ static void perform(struct run *run, const struct step *step)
         return;
     }
     const struct row *row = &run->calls->row[step->row];
-    sleep_until(row->time_us * TIME_US);
+    sleep_until(row->section * SECTION_TIME);
     if (row->device == NO_DEVICE) {
         compare_unknown(&run->compare, row);
         return;
@@ -62,6 +67,16 @@ static void perform(struct run *run, const struct step *step)
         drive_call(d, step->row);
         compare_after(&run->compare, row);
     }
+}
+
+static void pause_between(struct run *run, uint32_t row)
+{
+    const uint32_t section = run->calls->row[row].section;
+    if (section == run->section)
+        return;
+    run->section = section;
+    if (run->calls->section[section][0] != '\0')
+        sleep_until(cpu_this()->time + SECTION_TIME);
 }
 
 static void play(struct run *run)
@@ -80,9 +95,10 @@ static void play(struct run *run)
             cpu_wait(cpu, TIME_NEVER);
             continue;
         }
-        if (run->calls->allocator_only)
+        if (run->calls->allocator_only) {
+            pause_between(run, row);
             allocator_call(&run->lines, row);
-        else
+        } else
             perform(run, &run->plan.step[run->next]);
         run->next++;
     }
