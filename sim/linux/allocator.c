@@ -236,8 +236,8 @@ static void pass_over(struct allocator *a, const struct row *row, uint32_t index
 
 void allocator_call(struct allocator *a, uint32_t index)
 {
-    const struct row *row = &a->compare->drive->calls->row[index];
-    a->row                = index;
+    const struct row *row            = &a->compare->drive->calls->row[index];
+    a->row                           = index;
     a->compare->drive->resync.unseen = recording_unseen(a->compare->drive->calls, row);
     if (row->kind == ROW_release)
         release(a, index);

@@ -29,10 +29,9 @@ struct run {
  * ---------------------------------------------------------------------------- */
 
 /* A recording's times are those of an emulation: only their order counts, and that sections
- * lie apart. In the time between, a depot that has too many magazines is trimmed, here as in
- * an allocator's recording, whose lines have no time. */
+ * lie apart. In the time between, a depot that has too many magazines is trimmed, here as
+ * in an allocator's recording, whose lines have no time. */
 #define SECTION_TIME (2000 * TIME_MS)
-
 
 static void sleep_until(sim_time_t time)
 {
@@ -57,7 +56,7 @@ static void perform(struct run *run, const struct step *step)
         return;
     }
     compare_before(&run->compare, row);
-    d->resync.unseen   = run->allocator != NULL && run->allocator->derived
+    d->resync.unseen = run->allocator != NULL && run->allocator->derived
                        && row->section > run->calls->row[0].section;
     run->compare.place = (enum resync_rule)run->plan.excused[step->row];
     if (step->kind == STEP_flush) {

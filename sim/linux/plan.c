@@ -296,10 +296,11 @@ static void emit(struct maker *m, uint32_t row)
     if (m->done[row])
         return;
     const bool timer = m->r->row[row].kind == ROW_timer;
-    if (timer && !m->begun[row]) {
+    if ((timer || m->r->row[row].flush_all) && !m->begun[row]) {
         m->begun[row] = true;
-        emit_queued(m, row, m->drain);
-        emit_inside(m, row);
+        emit_queued(m, row, m->drain); /* Only then is the ring full. */
+        if (timer)
+            emit_inside(m, row);
     }
     m->done[row] = true;
     emit_flush(m, timer_around(m, row));

@@ -281,9 +281,9 @@ static void rename_timer(struct recording *r, unsigned device, const struct row 
  * Two devices may have the same addresses waiting, as after their probes. Over the whole
  * recording, the device of an id is the one that queued what its timers give back: each
  * range that it queued since the id's last timer counts for it if this one gives it back,
- * and against it if not.
+ * and against it if not. A timer runs on the CPU that queued first: that breaks ties.
  */
-enum { VOTED_IDS_MAX = 256 };
+enum { VOTED_IDS_MAX = 256, VOTE = 16 };
 
 struct votes {
     int64_t vote[VOTED_IDS_MAX][REC_DEVICES_MAX];
@@ -313,9 +313,10 @@ static void vote(const struct recording *r, struct votes *v, uint32_t index)
     const uint32_t id       = id_of_timer(r, timer);
     for (uint32_t i = v->last[id]; i < index; i++) {
         const struct row *row = &r->row[i];
-        if (row->queued && row->device != NO_DEVICE && row->iova != 0)
-            v->vote[id][row->device] +=
-                gives_back(r, timer, row->iova >> PAGE_SHIFT) ? 1 : -1;
+        if (!row->queued || row->device == NO_DEVICE || row->iova == 0)
+            continue;
+        const bool here = gives_back(r, timer, row->iova >> PAGE_SHIFT);
+        v->vote[id][row->device] += here ? VOTE + (row->cpu == timer->cpu) : -VOTE;
     }
     v->last[id] = index;
 }

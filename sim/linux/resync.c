@@ -8,8 +8,8 @@
 
 enum { HISTORY = 512, LIVE_BUCKETS = 1 << 14 };
 
-static const char *const rule_name[RULES] = { "none", "interrupt", "late", "migration",
-                                              "tree", "unseen" };
+static const char *const rule_name[RULES] = { "none",      "interrupt", "late",
+                                              "migration", "tree",      "unseen" };
 
 const char *resync_rule_name(enum resync_rule rule)
 {
