@@ -368,9 +368,9 @@ void drive_outside(struct drive *d, const struct row *row, unsigned space, bool 
     d->resync.outside = true;
     if (row->kind == ROW_allocate) {
         const uint64_t pfn =
-            row->pfn == 0 ? 0 /* A search that found nothing is the call's own. */
-                          : iova_alloc_fast(&domain->iova, row->pages, row->limit, false,
-                                            &cached);
+            row->pfn == 0
+                ? 0 /* A search that found nothing is the call's own. */
+                : iova_alloc_fast(&domain->iova, row->pages, row->limit, false, &cached);
         if (pfn != 0 && pfn == row->pfn)
             map_stand_in(domain, pfn, row->pages);
     } else if (resync_is_outside(&d->resync, space, row->pfn))

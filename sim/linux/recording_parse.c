@@ -171,7 +171,7 @@ static bool parse_alloc(struct row *row, char *text, struct error *error)
     row->nested = allocations != 1;
     if (row->nested && row->pfn != row->iova >> PAGE_SHIFT) {
         row->pages = row->pfn = 0; /* None of them is its own. */
-        row->path = 0;
+        row->path             = 0;
     }
     return true;
 }

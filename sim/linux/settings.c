@@ -7,7 +7,7 @@
 #include "iommu_model/vtd_spec.h"
 
 #define CAP_SAGAW (UINT64_C(0x1f) << 8)
-#define CAP_MGAW (UINT64_C(0x3f) << 16)
+#define CAP_MGAW  (UINT64_C(0x3f) << 16)
 
 #define PARAM_OWNER struct recorded_config
 static const struct param_def recorded_params[] = { RECORDED_PARAMS(PARAM_ROW) PARAM_END };
@@ -39,9 +39,7 @@ static const struct {
     { .word = "ats", .set = { "recorded.ats=1" }, .ecap_set = VTD_ECAP_DT },
     { .word = "sm", .ecap_set = VTD_ECAP_SMTS },
     { .word = "ss", .ecap_clear = VTD_ECAP_FLTS, .ecap_set = VTD_ECAP_SMTS },
-    { .word     = "fs",
-      .cap_set  = VTD_CAP_FL1GP,
-      .ecap_set = VTD_ECAP_SMTS | VTD_ECAP_FLTS },
+    { .word = "fs", .cap_set = VTD_CAP_FL1GP, .ecap_set = VTD_ECAP_SMTS | VTD_ECAP_FLTS },
     { .word = "vnet" }, /* Virtio network cards instead of NVMe. */
     { .word = "xcpu" }, /* Completions on another CPU. */
     { .word = "vfio" }, /* A device is handed to VFIO and back. */
@@ -66,8 +64,8 @@ static bool apply_word(struct check_settings *s, const char *word, struct error 
                      word);
 }
 
-/* Linux keeps no flush queue over second-stage tables in caching mode, whatever it was told:
- * each map invalidates anyway ("batching disallowed due to virtualization"). */
+/* Linux keeps no flush queue over second-stage tables in caching mode, whatever it was
+ * told: each map invalidates anyway ("batching disallowed due to virtualization"). */
 static bool may_be_lazy(const struct recorded_config *r)
 {
     const uint64_t first = VTD_ECAP_SMTS | VTD_ECAP_FLTS;
