@@ -56,6 +56,7 @@ static void init_cpu(struct replay *r, unsigned i, struct cpu *cpu,
     c->replay            = r;
     c->cpu               = cpu;
     placement_init(&c->placement, placement, seed, i);
+    bare_init(&c->bare, NULL, NULL);
     replay_ring_init(&c->waiting, r->config.window);
     c->flight = calloc(FLIGHTS, sizeof *c->flight);
     CHECK(c->flight != NULL);
@@ -90,6 +91,7 @@ void replay_free(struct replay *r)
             free(c->waiting.item[k].segment);
         replay_ring_free(&c->waiting);
         free(c->flight);
+        bare_free(&c->bare);
     }
     free(r->cpu);
 }
@@ -122,6 +124,32 @@ static uint64_t latest_ns(const struct replay *r)
     return UINT64_MAX / 4 / TIME_NS / r->config.time_percent * 100;
 }
 
+static bool check_bare(const struct replay *r, const struct trace_record *record,
+                       struct error *error)
+{
+    const uint64_t index = r->read_of[r->playing];
+    const uint64_t most  = (uint64_t)BLK_SEGMENTS_MAX << PAGE_SHIFT;
+    if (record->op == TRACE_MAP)
+        return (record->bytes <= most && record->segment_count <= BLK_SEGMENTS_MAX)
+               || error_set(error,
+                            "record %" PRIu64 ": bytes: expected at most %" PRIu64
+                            " in %d segments to map at once, got %u in %u",
+                            index, most, BLK_SEGMENTS_MAX, record->bytes,
+                            record->segment_count);
+    if (record->segment_count != 1
+        || (record->segment[0].pa & ~PAGE_MASK) + record->bytes > PAGE_SIZE
+        || record->segment[0].pa % 2 != 0)
+        return error_set(error,
+                         "record %" PRIu64 ": segments: expected one within a page at an "
+                         "even address for a bare access, got %u",
+                         index, record->segment_count);
+    return r->cpu[0].bare.dev != NULL
+           || error_set(error,
+                        "record %" PRIu64 ": op: expected no %s among block requests: a "
+                        "trace of bare accesses begins with one",
+                        index, trace_op_name(record->op));
+}
+
 /* What a trace may say but this machine cannot do. */
 static bool check(const struct replay *r, const struct trace_record *record,
                   struct error *error)
@@ -132,6 +160,8 @@ static bool check(const struct replay *r, const struct trace_record *record,
                          "record %" PRIu64 ": op: expected a request for a block device, "
                          "got %s",
                          index, trace_op_name(record->op));
+    if (trace_op_is_bare(record->op))
+        return check_bare(r, record, error);
     if (trace_op_moves_data(record->op) && record->bytes % (1u << NVME_BLOCK_LG2) != 0)
         return error_set(error,
                          "record %" PRIu64 ": bytes: expected a multiple of %u, got %u",
@@ -427,6 +457,43 @@ static uint32_t depth_for(const struct replay *r, const struct trace_record *rec
     return depth == 0 ? 1 : depth < FLIGHTS ? depth : FLIGHTS - 1;
 }
 
+/* ---- Bare work
+ * ------------------------------------------------------------------------------------ */
+
+void replay_exercise(struct replay *r, struct device *dev, struct mmio_window *registers)
+{
+    for (unsigned i = 0; i < r->cpus; i++) {
+        r->cpu[i].bare.dev       = dev;
+        r->cpu[i].bare.registers = registers;
+    }
+}
+
+void replay_end(struct replay *r)
+{
+    for (unsigned i = 0; i < r->cpus; i++)
+        bare_end(&r->cpu[i].bare);
+}
+
+static void issue_bare(struct replay_cpu *c, const struct replay_record *k)
+{
+    struct replay *r       = c->replay;
+    const sim_time_t began = c->cpu->time;
+    if (k->record.op == TRACE_MAP) {
+        const uint32_t segments = segments_of(c, k);
+        const int error         = bare_map(&c->bare, r->driver->dev, &r->driver->blk,
+                                           r->driver->api, c->segment, segments);
+        r->stats.record++;
+        r->stats.failed += error != 0;
+        histogram_record(&r->latency_ns, (c->cpu->time - began) / TIME_NS);
+        return;
+    }
+    if (bare_full(&c->bare, k->record.bytes))
+        bare_flush(&c->bare);
+    r->stats.record++;
+    r->stats.failed += !bare_access(&c->bare, k->segment[0].pa, k->record.bytes,
+                                    k->record.op == TRACE_ACCESS_WRITE);
+}
+
 /* ---- The program
  * -------------------------------------------------------------------------------------- */
 
@@ -442,6 +509,7 @@ static bool issue_next(struct replay_cpu *c)
     if (c->next == NULL)
         c->next = next_record(c);
     if (c->next == NULL) {
+        bare_flush(&c->bare);
         c->over = !c->starved;
         return false;
     }
@@ -449,7 +517,12 @@ static bool issue_next(struct replay_cpu *c)
     if (c->due > c->cpu->time || c->outstanding >= depth_for(r, &c->next->record))
         return false;
     r->stats.late += r->mode == REPLAY_open && c->cpu->time > c->due + TIME_US;
-    issue(c, c->next);
+    if (trace_op_is_bare(c->next->record.op)) {
+        issue_bare(c, c->next);
+    } else {
+        bare_flush(&c->bare);
+        issue(c, c->next);
+    }
     drop_record(c);
     c->next = NULL;
     c->due  = 0;

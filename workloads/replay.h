@@ -17,6 +17,7 @@
 #define WORKLOADS_REPLAY_H
 
 #include "traces/trace.h"
+#include "workloads/bare.h"
 #include "workloads/nvme_driver.h"
 #include "workloads/placement.h"
 
@@ -92,6 +93,7 @@ struct replay_cpu {
     struct replay_flight *flight, *free;
     uint32_t flights; /* Of them, those that have been in use. */
     struct placement placement;
+    struct bare bare;
     struct blk_segment segment[TRACE_SEGMENTS_MAX];
 };
 
@@ -129,6 +131,12 @@ void replay_init(struct replay *r, const struct replay_config *config,
                  uint64_t seed, struct nvme_driver *driver, struct cpu *const *cpu,
                  unsigned cpus);
 void replay_free(struct replay *r);
+
+/* Bare accesses go to this device from here on. */
+void replay_exercise(struct replay *r, struct device *dev, struct mmio_window *registers);
+
+/* On any CPU, when every CPU's program has returned: unmaps what stayed mapped. */
+void replay_end(struct replay *r);
 
 /* The program of the running CPU, for one replay of each of some devices: returns when all
  * records of this CPU are completed. */

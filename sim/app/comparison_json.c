@@ -182,12 +182,13 @@ static json_t *drives_json(const struct machine_result *r)
 
 static json_t *run_json(const struct machine_result *r)
 {
-    static const char *const device[]   = { "nvme", "dma", NULL };
-    static const char *const attacker[] = { "attacker", NULL };
-    static const char *const iommu[]    = { "iommu",   "iotlb", "walkcache", "context",
-                                            "memport", "audit", NULL };
-    static const char *const software[] = { "replay", "driver", "kernel", "iova", NULL };
-    json_t *o                           = json_object();
+    static const char *const device[]    = { "nvme", "dma", NULL };
+    static const char *const attacker[]  = { "attacker", NULL };
+    static const char *const exerciser[] = { "exerciser", NULL };
+    static const char *const iommu[]     = { "iommu",   "iotlb", "walkcache", "context",
+                                             "memport", "audit", NULL };
+    static const char *const software[]  = { "replay", "driver", "kernel", "iova", NULL };
+    json_t *o                            = json_object();
     json_object_set_new(o, "api", json_string(r->api));
     json_object_set_new(o, "policy", json_string(r->policy));
     json_object_set_new(o, "promise", json_string(flush_promise_text(r->promise)));
@@ -204,6 +205,8 @@ static json_t *run_json(const struct machine_result *r)
     json_t *devices = group_json(&r->counters, device);
     if (r->attacker)
         json_object_update_missing_new(devices, group_json(&r->counters, attacker));
+    if (r->exerciser)
+        json_object_update_missing_new(devices, group_json(&r->counters, exerciser));
     json_object_set_new(o, "device", devices);
     if (r->drives > 1)
         json_object_set_new(o, "drives", drives_json(r));

@@ -144,6 +144,39 @@ static void drives(const struct comparison *report, FILE *out, bool colour)
           out);
 }
 
+/* ---- Bare accesses
+ * ---------------------------------------------------------------------------------------
+ */
+
+static void accesses(const struct comparison *report, FILE *out, bool colour)
+{
+    static const char *const name[] = { "accesses", "ns", "Gb/s", "latency", "refused" };
+    if (report->runs == 0 || !report->run[0].exerciser)
+        return;
+    struct sheet s = sheet_new(out, colour);
+    column(&s, "policy", false);
+    column(&s, "API", false);
+    for (unsigned i = 0; i < sizeof name / sizeof name[0]; i++)
+        column(&s, name[i], true);
+    for (unsigned i = 0; i < report->runs; i++) {
+        const struct exerciser_stats *e = &report->run[i].counters.exerciser;
+        struct libscols_line *line      = scols_table_new_line(s.table, NULL);
+        const double n                  = e->access == 0 ? 1.0 : (double)e->access;
+        cell(line, 0, "%s", report->run[i].policy);
+        cell(line, 1, "%s", report->run[i].api);
+        figure(line, 2, (double)e->access, 0);
+        figure(line, 3, (double)e->busy_ps * 1e-3 / n, 1);
+        figure(line, 4, e->busy_ps == 0 ? 0.0 : (double)e->bytes * 8e3 / (double)e->busy_ps,
+               1);
+        figure(line, 5, (double)e->latency_ps * 1e-3 / n, 1);
+        figure(line, 6, (double)e->access_refused, 0);
+    }
+    sheet_print(&s);
+    fputs("Bare accesses: ns, time of the device from one to the next; latency, mean in "
+          "ns.\n\n",
+          out);
+}
+
 /* ---- Where the cycles went
  * ----------------------------------------------------------------------------- */
 
@@ -382,6 +415,7 @@ void comparison_table(const struct comparison *report, FILE *out, bool colour)
     struct breakdown b = { .presets = report->configs > 1, .out = out };
     comparisons(report, out, colour);
     drives(report, out, colour);
+    accesses(report, out, colour);
     legend(out);
     for (unsigned first = 0; first < report->runs; first += b.runs) {
         b.run  = &report->run[first];

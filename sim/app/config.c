@@ -47,6 +47,7 @@ static const struct {
     MODULE(placement, placement_param_table),
     MODULE(audit, audit_param_table),
     MODULE(attacker, attacker_param_table),
+    MODULE(exerciser, exerciser_param_table),
     MODULE(gen, gen_param_table),
 };
 enum { MODULES = sizeof modules / sizeof modules[0] };

@@ -14,6 +14,7 @@
 #include "iommu_model/extension.h"
 #include "iommu_model/rootport.h"
 #include "workloads/attacker.h"
+#include "workloads/exerciser.h"
 #include "workloads/generator.h"
 #include "workloads/nvme_ctrl.h"
 #include "workloads/replay.h"
@@ -63,6 +64,7 @@ struct config {
     struct replay_config replay;
     struct placement_config placement;
     struct attacker_config attacker;
+    struct exerciser_config exerciser;
     struct gen_config gen;
     void
         *policy[CONFIG_POLICIES_MAX]; /* Parameters of each flush policy, as flush_table. */

@@ -5,7 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { NVME_REQUESTER = 5 << 3 }; /* Bus 0, device 5, function 0; the next is device 6. */
+enum {
+    NVME_REQUESTER      = 5 << 3,
+    EXERCISER_REQUESTER = 1 << 8
+}; /* Bus 0, device 5, function 0; the next is device 6. */
 
 /* A drive: its link, its software, and the traces that are replayed on it. */
 struct drive {
@@ -31,6 +34,13 @@ struct machine {
     struct extension extension;
     struct rootport attacker_port;
     struct attacker attacker;
+    /* A device for bare accesses, when the trace begins with one. */
+    bool exercises;
+    struct rootport exerciser_port;
+    struct exerciser exerciser;
+    struct mmio_window exerciser_window;
+    struct device exerciser_device;
+    struct dma_domain *exerciser_domain;
     struct audit audit;
     struct cpu cpu[ENGINE_CPUS_MAX];
     struct cpu *cpus[ENGINE_CPUS_MAX];
@@ -74,6 +84,7 @@ static const struct {
     TABLE(extension, extension_stat_table),
     TABLE(audit, audit_stat_table),
     TABLE(attacker, attacker_stat_table),
+    TABLE(exerciser, exerciser_stat_table),
 };
 enum { TABLES = sizeof tables / sizeof tables[0] };
 
@@ -122,9 +133,17 @@ static void count(const struct machine *m, struct machine_counters *c)
     c->extension = m->extension.stats;
     c->audit     = m->audit.stats;
     c->attacker  = m->attacker.stats;
+    c->exerciser = m->exerciser.stats;
     c->now       = m->engine.now;
     for (unsigned i = 0; i < m->drives; i++)
         count_drive(m, i, c);
+    if (m->exercises) {
+        add(&dma_stat_table, &c->dma, &m->exerciser_port.stats);
+        for (unsigned k = 0; k < XLATE_PART_COUNT; k++)
+            c->xlate_cycles[k] += m->exerciser_port.xlate_cycles[k];
+        if (m->exerciser_domain != NULL)
+            add(&iova_stat_table, &c->iova, &m->exerciser_domain->iova.stats);
+    }
     for (unsigned i = 0; i < m->run->cpus; i++)
         cpu_account(&m->cpu[i], m->engine.now, c->cycles);
 }
@@ -206,6 +225,30 @@ static bool bring_up_drive(struct machine *m, unsigned i)
                              &m->config->blk, m->run->api, i, &m->error);
 }
 
+static bool bring_up_exerciser(struct machine *m)
+{
+    kernel_add_device(&m->kernel, &m->exerciser_device, "exerciser", EXERCISER_REQUESTER);
+    dma_set_mask_and_coherent(&m->exerciser_device, DMA_BIT_MASK(64));
+    if (!m->run->policy->translates)
+        return domain_attach_identity(m->backend, m->backend_state, &m->exerciser_device);
+    m->exerciser_domain = domain_new(&m->kernel, m->backend, m->backend_state,
+                                     m->run->policy, policy_config(m));
+    return m->exerciser_domain != NULL
+           && domain_attach(m->exerciser_domain, &m->exerciser_device);
+}
+
+static void take_down_exerciser(struct machine *m)
+{
+    kernel_remove_device(&m->exerciser_device);
+    if (m->exerciser_domain != NULL) {
+        domain_detach(m->exerciser_domain, &m->exerciser_device);
+        domain_free(m->exerciser_domain);
+        m->exerciser_domain = NULL;
+    } else {
+        domain_detach_identity(m->backend, m->backend_state, &m->exerciser_device);
+    }
+}
+
 static bool bring_up(struct machine *m)
 {
     m->backend_state = m->backend->probe(&m->kernel, &m->iommu_window, &m->error);
@@ -214,7 +257,8 @@ static bool bring_up(struct machine *m)
     for (unsigned i = 0; i < m->drives; i++)
         if (!bring_up_drive(m, i))
             return false;
-    return true;
+    return !m->exercises || bring_up_exerciser(m)
+           || error_set(&m->error, "the exerciser could not be attached to the IOMMU");
 }
 
 static void take_down_drive(struct machine *m, unsigned i)
@@ -231,6 +275,8 @@ static void take_down_drive(struct machine *m, unsigned i)
 /* A shared domain goes after the last of its devices. */
 static void take_down(struct machine *m)
 {
+    if (m->exercises)
+        take_down_exerciser(m);
     for (unsigned i = m->drives; i-- > 0;) {
         struct drive *d = &m->drive[i];
         take_down_drive(m, i);
@@ -299,6 +345,10 @@ static void end_measuring(struct machine *m)
     r->pool_pages_most    = m->audit.pool_most;
     for (unsigned i = 0; i < m->drives; i++)
         measure_drive(m, i);
+    if (m->exercises) {
+        histogram_merge(&r->dma_read_ps, &m->exerciser_port.read_ps);
+        histogram_merge(&r->dma_write_ps, &m->exerciser_port.write_ps);
+    }
 }
 
 /* Each drive has the traces of its own, or the only one all of them. */
@@ -310,6 +360,8 @@ static void prepare_replay(struct machine *m, unsigned i)
     replay_init(r, &m->config->replay, &m->config->placement, run->source + i,
                 all ? run->sources : 1, run->limit, run->seed + i, &m->drive[i].driver,
                 m->cpus, run->cpus);
+    if (m->exercises)
+        replay_exercise(r, &m->exerciser_device, &m->exerciser_window);
     r->progress      = run->progress;
     r->progress_self = run->progress_self;
 }
@@ -330,6 +382,8 @@ static void cpu0_after(struct machine *m, struct cpu *cpu)
 {
     end_measuring(m);
     cpu_own(cpu, OWNER_setup);
+    for (unsigned i = 0; i < m->drives; i++)
+        replay_end(&m->replay[i]);
     take_down(m);
     cpu_sync(cpu);
     m->finished = true;
@@ -419,6 +473,19 @@ static void build_drive(struct machine *m, unsigned i)
     audit_watch(&m->audit, &d->port);
 }
 
+static void build_exerciser(struct machine *m)
+{
+    const struct config *c = m->config;
+    rootport_init(&m->exerciser_port, &m->engine, &c->link, &m->iommu, &m->memory,
+                  &m->channel);
+    exerciser_init(&m->exerciser, &m->engine, rootport_port(&m->exerciser_port),
+                   &c->exerciser, EXERCISER_REQUESTER);
+    mmio_init(&m->exerciser_window, &m->engine, "exerciser registers", &exerciser_mmio_ops,
+              &m->exerciser, c->platform.device_register_ns * TIME_NS);
+    extension_watch(&m->extension, &m->exerciser_port);
+    audit_watch(&m->audit, &m->exerciser_port);
+}
+
 static void build_hardware(struct machine *m)
 {
     const struct config *c               = m->config;
@@ -449,6 +516,8 @@ static void build_hardware(struct machine *m)
     audit_watch(&m->audit, &m->drive[0].port);
     for (unsigned i = 1; i < m->drives; i++)
         build_drive(m, i);
+    if (m->exercises)
+        build_exerciser(m);
     if (!m->run->attacker)
         return;
     build_attacker(m);
@@ -487,6 +556,11 @@ static void destroy(struct machine *m)
             atc_free(&d->atc);
         rootport_free(&d->port);
         mmio_free(&d->window);
+    }
+    if (m->exercises) {
+        exerciser_free(&m->exerciser);
+        rootport_free(&m->exerciser_port);
+        mmio_free(&m->exerciser_window);
     }
     if (m->run->attacker) {
         attacker_free(&m->attacker);
@@ -549,6 +623,8 @@ static bool check_everything_back(const struct machine *m, struct error *error)
         if (!rootport_idle(&m->drive[i].port) || !atc_idle(&m->drive[i].atc)
             || !nvme_ctrl_idle(&m->drive[i].nvme))
             return error_set(error, "transactions were still under way");
+    if (!rootport_idle(&m->exerciser_port) || !exerciser_idle(&m->exerciser))
+        return error_set(error, "bare accesses were still under way");
     if (!rootport_idle(&m->attacker_port))
         return error_set(error, "transactions of the attacker were still under way");
     if (!extension_idle(&m->extension))
@@ -605,6 +681,23 @@ static enum machine_outcome judge(struct machine *m, struct error *error)
     return check(m, error) ? MACHINE_RAN : MACHINE_BROKEN;
 }
 
+/* Whether any of the traces begins with a bare access. They are read from their starts
+ * afterwards. */
+static bool look_for_accesses(struct machine *m, struct error *error)
+{
+    for (unsigned i = 0; i < m->run->sources; i++) {
+        struct trace_reader *reader = m->run->source[i].reader;
+        struct trace_record record;
+        const int got = trace_next(reader, &record, error);
+        m->exercises |=
+            got == 1 && (record.op == TRACE_ACCESS_READ || record.op == TRACE_ACCESS_WRITE);
+        if (got < 0 || !trace_rewind(reader, error))
+            return false;
+    }
+    m->result->exerciser = m->exercises;
+    return true;
+}
+
 static enum machine_outcome build_and_run(struct machine *m, const struct sim_host *host,
                                           struct error *error)
 {
@@ -654,6 +747,8 @@ enum machine_outcome machine_run(const struct config *config, const struct machi
             "policy %s: expected atc.enabled=0, as the hardware that it needs does not "
             "reach a device's TLB",
             run->policy->name);
+    else if (!look_for_accesses(m, error))
+        outcome = MACHINE_TRACE;
     else if (m->backend != NULL)
         outcome = build_and_run(m, host, error);
     else

@@ -55,6 +55,7 @@ struct machine_counters {
     struct extension_stats extension;
     struct audit_stats audit;
     struct attacker_stats attacker;
+    struct exerciser_stats exerciser;
     uint64_t xlate_cycles[XLATE_PART_COUNT];
     uint64_t cycles[PHASES][OWNERS]; /* Of all CPUs. */
     sim_time_t now;
@@ -74,7 +75,7 @@ struct machine_drive {
 struct machine_result {
     const char *preset, *api, *policy;
     enum flush_promise promise;
-    bool translates, negative, attacker;
+    bool translates, negative, attacker, exerciser;
     unsigned cpus;
     uint64_t seed;
     uint64_t iommu_period_ps;
@@ -97,7 +98,7 @@ enum machine_outcome {
     MACHINE_BROKEN,  /* One of the simulator's own checks failed. */
 };
 
-/* Runs it under the host. The traces are read from where they stand. */
+/* Runs it under the host. The traces are read from their starts. */
 enum machine_outcome machine_run(const struct config *config, const struct machine_run *run,
                                  const struct sim_host *host, struct machine_result *result,
                                  struct error *error);

@@ -136,6 +136,22 @@ TEST_CASE(modes, traces_on_one_drive_follow_each_other)
     EXPECT_EQUAL(result.source_records[1], 10);
 }
 
+/* What Linux 7.3 did with these very requests: traces/samples/README.md says where. */
+TEST_CASE(modes, folios_of_one_page_give_the_mappings_of_the_recorded_kernel)
+{
+    static const char *const sample[] = { TEST_SOURCE_DIR
+                                          "/traces/samples/nvme-randrw-mixed.iovatrace",
+                                          NULL };
+    static const char *const set[]    = { "placement.folio_kib=4", NULL };
+    REQUIRE(run(sample, set, "strict") == MACHINE_RAN);
+    EXPECT_EQUAL(result.counters.kernel.map_single, 996);
+    EXPECT_EQUAL(result.counters.kernel.map_iova, 1004);
+    EXPECT_EQUAL(result.counters.kernel.link, 6955);
+    EXPECT_EQUAL(result.counters.kernel.descriptor_page, 2000);
+    REQUIRE(run(sample, set, "lazy") == MACHINE_RAN);
+    EXPECT_EQUAL(result.counters.kernel.descriptor_page, 1004);
+}
+
 /* As the block layer computes it from what the driver offers: 128 KiB and 33 segments
  * behind an IOMMU, the drive's own limit beside one. */
 TEST_CASE(modes, requests_over_the_limits_are_split_as_linux_splits_them)

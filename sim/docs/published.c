@@ -119,9 +119,83 @@ static void put_walks(FILE *out, const struct docs *docs)
     json_decref(runs);
 }
 
+/* ---- pcie-bench ------------------------------------------------------------------------
+ */
+
+#define WINDOW                                                                             \
+    "gen:window --set gen.requests=40000 --policy strict --api streaming --cpus 1 \\\n"    \
+    "    --set gen:window.kib=%u"
+
+/* Xeon E5-2630 v4, superpages off, host cache warm: Gb/s and mean ns of one at a time. */
+static const struct window_point {
+    unsigned kib;
+    double gbps, ns;
+} window_point[] = {
+    { 4, 33.1, 415 },    { 16, 33.4, 415 },   { 256, 33.6, 415 },  { 512, 22.9, 440 },
+    { 1024, 15.4, 572 }, { 1536, 13.1, 615 }, { 2048, 12.2, 637 }, { 3072, 11.1, 679 },
+    { 4096, 10.7, 700 }, { 8192, 10.2, 739 }, { 16384, 9.9, 758 }, { 65536, 9.8, 774 },
+};
+
+static double exerciser_stat(const json_t *runs, const char *name)
+{
+    const json_t *device = json_object_get(json_array_get(runs, 0), "device");
+    return json_number_value(json_object_get(json_object_get(device, "exerciser"), name));
+}
+
+static void window_name(unsigned kib, char *out, size_t bytes)
+{
+    if (kib < 1024)
+        snprintf(out, bytes, "%u KiB", kib);
+    else
+        snprintf(out, bytes, "%g MiB", kib / 1024.0);
+}
+
+static void window_row(FILE *out, const struct docs *docs, const struct window_point *p)
+{
+    char arguments[256], alone[320], name[32];
+    snprintf(arguments, sizeof arguments, WINDOW, p->kib);
+    snprintf(alone, sizeof alone, "%s --set exerciser.inflight=1", arguments);
+    window_name(p->kib, name, sizeof name);
+    json_t *many = docs_runs(docs, arguments);
+    json_t *one  = docs_runs(docs, alone);
+    const double gbps =
+        exerciser_stat(many, "bytes") * 8e3 / exerciser_stat(many, "busy_ps");
+    const double ns =
+        exerciser_stat(one, "latency_ps") * 1e-3 / exerciser_stat(one, "access");
+    const char *rate = p->kib == 4       ? "fitted with `exerciser.inflight`"
+                       : p->kib == 65536 ? "fitted with `walker.walkers`"
+                                         : "predicted";
+    fprintf(out, "| %s | %.1f | %.1f | %+.0f %% | %s | %.0f | %.0f | %+.0f %% | %s |\n",
+            name, p->gbps, gbps, 100.0 * (gbps / p->gbps - 1.0), rate, p->ns, ns,
+            100.0 * (ns / p->ns - 1.0),
+            p->kib == 4      ? "fitted with `link.latency_ns`"
+            : p->kib == 1024 ? "fitted with `walker.start_cycles`"
+                             : "predicted");
+    json_decref(many);
+    json_decref(one);
+}
+
+static void put_windows(FILE *out, const struct docs *docs)
+{
+    fputs("\n**A window at random places.** pcie-bench (SIGCOMM 2018), Xeon E5-2630 v4, "
+          "superpages off,\nwarm host cache: reads of 64 bytes, as many as go at once "
+          "(Gb/s) and one at a time (mean ns).\nHere, for a window of 4 KiB,\n\n```sh\n"
+          "iovasim replay ",
+          out);
+    fprintf(out, WINDOW, 4u);
+    fputs("\n```\n\nand for one at a time the same with `--set exerciser.inflight=1`.\n\n"
+          "| window | published, Gb/s | model | error | role | published, ns | model | "
+          "error | "
+          "role |\n| --- | --: | --: | --: | --- | --: | --: | --: | --- |\n",
+          out);
+    for (unsigned i = 0; i < sizeof window_point / sizeof window_point[0]; i++)
+        window_row(out, docs, &window_point[i]);
+}
+
 void docs_put_published(FILE *out, const struct docs *docs)
 {
     put_ratios(out, docs);
     put_contention(out);
     put_walks(out, docs);
+    put_windows(out, docs);
 }
