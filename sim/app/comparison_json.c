@@ -160,6 +160,22 @@ static json_t *histograms_json(const struct machine_result *r)
     return o;
 }
 
+/* A column for each figure, a place for each window. */
+static json_t *series_json(const struct series *s)
+{
+    json_t *o = json_object(), *end = json_array();
+    for (unsigned w = 0; w < s->windows; w++)
+        json_array_append_new(end, count(s->window[w].end - s->began));
+    json_object_set_new(o, "end_ps", end);
+    for (unsigned c = 0; c < SERIES_COLUMN_COUNT; c++) {
+        json_t *column = json_array();
+        for (unsigned w = 0; w < s->windows; w++)
+            json_array_append_new(column, count(s->window[w].value[c]));
+        json_object_set_new(o, series_def[c].name, column);
+    }
+    return o;
+}
+
 static json_t *run_json(const struct machine_result *r)
 {
     static const char *const device[]   = { "nvme", "dma", NULL };
@@ -189,6 +205,7 @@ static json_t *run_json(const struct machine_result *r)
     json_object_set_new(hardware, "cycles", xlate_json(&r->counters));
     json_object_set_new(o, "iommu", hardware);
     json_object_set_new(o, "histograms", histograms_json(r));
+    json_object_set_new(o, "series", series_json(&r->series));
     return o;
 }
 

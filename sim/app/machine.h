@@ -16,6 +16,7 @@
 #include "dma_api/domain.h"
 #include "iommu_model/audit.h"
 #include "sim/app/config.h"
+#include "sim/app/series.h"
 #include "sim/base/barrier.h"
 
 /* What to run. */
@@ -72,7 +73,8 @@ struct machine_result {
     uint64_t findings;                /* Of the whole life of the machine. */
     uint64_t source_records[REPLAY_SOURCES_MAX];
     uint64_t exposure_ps_max, exposed_pages_most, pool_pages_most;
-    struct error broken; /* The first broken invariant of a negative control. */
+    struct error broken;  /* The first broken invariant of a negative control. */
+    struct series series; /* Of the replay. */
     struct histogram io_latency_ns, dma_read_ps, dma_write_ps, exposure_ns, attack_ns;
 };
 
