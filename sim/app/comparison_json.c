@@ -25,7 +25,7 @@ static json_t *value_of(const struct param_def *def, const void *values)
     return count(param_number(def, values));
 }
 
-static json_t *config_json(const struct config *c)
+json_t *comparison_config(const struct config *c)
 {
     json_t *all = json_object();
     const struct param_table *table;
@@ -44,7 +44,7 @@ static json_t *configs_json(const struct comparison *report)
 {
     json_t *all = json_array();
     for (unsigned i = 0; i < report->configs; i++)
-        json_array_append_new(all, config_json(&report->config[i]));
+        json_array_append_new(all, comparison_config(&report->config[i]));
     return all;
 }
 
@@ -215,7 +215,7 @@ json_t *comparison_document(const struct comparison *report)
     json_object_set_new(o, "schema", json_string("iovasim.result/1"));
     json_object_set_new(o, "tool",
                         json_pack("{ssss}", "name", "iovasim", "version", IOVASIM_VERSION));
-    json_object_set_new(o, "config", config_json(report->config));
+    json_object_set_new(o, "config", comparison_config(report->config));
     if (report->configs > 1)
         json_object_set_new(o, "configs", configs_json(report));
     json_object_set_new(o, "trace", trace_json(&report->trace[0]));
