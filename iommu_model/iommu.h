@@ -110,6 +110,7 @@
     S(command_wait,         command,     "commands", "Waits and fences")                            \
     S(command_device,       command,     "commands", "Invalidations of device TLBs")                \
     S(command_other,        command,     "commands", "Others and illegal ones")                     \
+    S(queued_cycles,        queued_cycles, "command cycles", "Commands in the queue, from the tail's move to their end, summed") \
     S(drain_cycles,         drain_cycles, "cycles",  "Waits spent on earlier DMA")                  \
     S(device_wait_cycles,   device_wait_cycles, "cycles", "Waits spent on devices' answers")        \
     S(device_full_cycles,   device_full_cycles, "cycles", "Commands spent on a device that has no room") \
@@ -288,6 +289,9 @@ struct invq {
     bool timed_out; /* A device has not answered: nothing is fetched until it is cleared. */
     struct invq_sent sent[ATS_ITAGS];
     uint32_t sent_count;
+    /* Watched only: nothing is decided by it. */
+    uint32_t queued, queued_most; /* Commands not yet carried out; the most since it was 0ed. */
+    cycle_t queued_since;         /* Up to here they are in the statistics. */
 };
 
 enum command_kind {
@@ -619,6 +623,9 @@ void walker_refetch(struct iommu *m, cycle_t now);
 /* The tail has moved, or the queue was switched on, or an error was cleared. */
 void invq_kick(struct iommu *m, cycle_t now);
 void invq_run(struct iommu *m, cycle_t now);
+/* Brings the statistics of the queue's length up to now: where it changes, and before they
+ * are read. */
+void invq_measure(struct iommu *m, cycle_t now);
 /* Whether translations are invalidated in this cycle, behind its walks. */
 bool invq_invalidates(struct iommu *m, cycle_t now);
 void invq_write_done(struct iommu *m, cycle_t now);

@@ -10,27 +10,14 @@
 #include "sim/app/cmd.h"
 #include "sim/app/experiment.h"
 #include "sim/app/report.h"
-#include "sim/app/text.h"
 
-enum { OPTION_SET = 1, OPTION_FORMAT, OPTION_JSON };
+enum { OPTION_SET = 1, OPTION_FILES };
 
 struct replay_call {
     struct experiment *experiment;
     struct report_files files;
     bool wrong; /* A file that cannot be written: experiment->error says why. */
 };
-
-/* --json FILE is --format json=FILE. */
-static bool add_file(struct replay_call *c, int option, const char *text)
-{
-    struct error *error = &c->experiment->error;
-    if (option == OPTION_JSON && text[0] == '\0')
-        return error_set(error, "--json: expected a file, or - for standard output");
-    char *assignment = text_make("%s%s", option == OPTION_JSON ? "json=" : "", text);
-    const bool added = report_files_add(&c->files, assignment, error);
-    free(assignment);
-    return added;
-}
 
 static bool write_files(struct replay_call *c)
 {
@@ -67,7 +54,9 @@ static int parse_options(struct replay_call *c, poptContext context, char **text
         if (option == OPTION_SET) {
             set[e->sets++] = *text;
         } else {
-            c->wrong = c->wrong || !add_file(c, option, *text);
+            c->wrong =
+                c->wrong
+                || !report_files_option(&c->files, option - OPTION_FILES, *text, &e->error);
             free(*text);
         }
     }
@@ -113,10 +102,7 @@ static int replay_run_command(int argc, const char **argv)
           "Simulated CPUs, 1 to 64 (default: as recorded)", "N" },
         { "limit", 0, POPT_ARG_STRING, &w->limit, 0,
           "Records to replay, at least 1 (default: all)", "N" },
-        { "json", 0, POPT_ARG_STRING, &text, OPTION_JSON,
-          "Write the result there; - is standard output", "FILE" },
-        { "format", 0, POPT_ARG_STRING, &text, OPTION_FORMAT,
-          "Write a report there (`iovasim export` lists them)", "NAME=FILE" },
+        REPORT_FILES_OPTIONS(&text, OPTION_FILES),
         { "seed", 0, POPT_ARG_STRING, &w->seed, 0, "Seed of everything random (default 0)",
           "N" },
         { "progress", 0, POPT_ARG_STRING, &w->progress, 0,

@@ -16,6 +16,7 @@
 #include "dma_api/domain.h"
 #include "iommu_model/audit.h"
 #include "sim/app/config.h"
+#include "sim/app/series.h"
 #include "sim/base/barrier.h"
 
 /* What to run. */
@@ -86,7 +87,8 @@ struct machine_result {
     uint64_t exposure_ps_max, exposed_pages_most, pool_pages_most;
     unsigned drives;
     struct machine_drive drive[MACHINE_DRIVES_MAX];
-    struct error broken; /* The first broken invariant of a negative control. */
+    struct error broken;  /* The first broken invariant of a negative control. */
+    struct series series; /* Of the replay. */
     struct histogram io_latency_ns, dma_read_ps, dma_write_ps, exposure_ns, attack_ns;
 };
 
