@@ -35,7 +35,8 @@ struct machine {
     struct nvme_driver driver;
     struct replay replay;
     struct machine_counters before;
-    struct iova_stats no_iova; /* Of a machine without a domain. */
+    struct iova_stats no_iova;    /* Of a machine without a domain. */
+    struct iommu_watcher watcher; /* For timeline and waves. */
     bool failed, finished;
     struct error error;
 };
@@ -194,6 +195,62 @@ static void take_down(struct machine *m)
     m->backend->remove(m->backend_state);
 }
 
+/* ---- Who looks on
+ * ---------------------------------------------------------------------------------------
+ */
+
+static void answered(void *self, const struct xlate *x)
+{
+    const struct machine *m = self;
+    if (m->run->timeline != NULL)
+        timeline_answered(m->run->timeline, x);
+}
+
+static void stepped(void *self, sim_time_t now)
+{
+    const struct machine *m = self;
+    if (m->run->timeline != NULL)
+        timeline_stepped(m->run->timeline, now);
+    if (m->run->waves != NULL)
+        waves_stepped(m->run->waves, now);
+}
+
+static void begin_looking(struct machine *m)
+{
+    const struct scope scope = { &m->engine, m->cpu,   m->run->cpus, &m->iommu,
+                                 &m->port,   &m->nvme, &m->driver,   &m->audit };
+    char name[128];
+    if (m->run->timeline == NULL && m->run->waves == NULL)
+        return;
+    snprintf(name, sizeof name, "%s, %s, %s", m->config->preset, m->run->policy->name,
+             blk_api_name[m->run->api]);
+    m->watcher =
+        (struct iommu_watcher){ .answered = answered, .stepped = stepped, .self = m };
+    m->iommu.watcher = &m->watcher;
+    if (m->run->timeline != NULL)
+        timeline_begin(m->run->timeline, name, &scope, m->engine.now);
+    if (m->run->waves != NULL)
+        waves_begin(m->run->waves, &scope, m->engine.now);
+}
+
+static void end_looking(struct machine *m)
+{
+    if (m->run->timeline != NULL)
+        timeline_end(m->run->timeline, m->engine.now);
+    if (m->run->waves != NULL)
+        waves_end(m->run->waves, m->engine.now);
+}
+
+/* Whatever became of the run. */
+static void leave_looking(struct machine *m)
+{
+    if (m->iommu.watcher != &m->watcher)
+        return;
+    end_looking(m);
+    if (m->run->timeline != NULL)
+        timeline_leave(m->run->timeline);
+}
+
 static void begin_measuring(struct machine *m)
 {
     count(m, &m->before);
@@ -204,11 +261,13 @@ static void begin_measuring(struct machine *m)
     m->iommu.iotlb.plant_deaf = m->run->plant_deaf;
     if (m->run->attacker)
         attacker_start(&m->attacker, m->engine.now);
+    begin_looking(m);
 }
 
 static void end_measuring(struct machine *m)
 {
     struct machine_result *r = m->result;
+    end_looking(m);
     attacker_stop(&m->attacker);
     audit_finish(&m->audit, m->engine.now);
     count(m, &r->counters);
@@ -364,6 +423,7 @@ static void build_software(struct machine *m)
 
 static void destroy(struct machine *m)
 {
+    leave_looking(m);
     if (m->replay.cpu != NULL)
         replay_free(&m->replay);
     kernel_free(&m->kernel);
