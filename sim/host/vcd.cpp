@@ -3,6 +3,8 @@
 
 #include <systemc>
 
+#include "sim/host/systemc.h"
+
 struct vcd {
     sc_core::sc_trace_file *file;
 };
@@ -10,6 +12,7 @@ struct vcd {
 extern "C" struct vcd *vcd_open(const char *base, const struct vcd_signal *signal,
                                 unsigned signals)
 {
+    CHECK(systemc_host_called());
     // That the unit has been set is nothing to tell a user.
     const auto told = sc_core::sc_report_handler::get_verbosity_level();
     sc_core::sc_report_handler::set_verbosity_level(sc_core::SC_NONE);

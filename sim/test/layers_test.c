@@ -13,7 +13,7 @@
 #include "sim/base/check.h"
 #include "sim/test/shim.h"
 
-enum { PATTERNS_MAX = 8, LINE_MAX = 512 };
+enum { PATTERNS_MAX = 12, LINE_MAX = 512 };
 
 /* What the files of a folder may include beside those of their own. */
 static const struct layer {
