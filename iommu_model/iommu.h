@@ -373,6 +373,11 @@ struct iommu_watcher {
     /* Translations that the selector says are void from now on; NULL: all, since contexts
      * or registers have changed. */
     void (*invalidated)(void *self, const struct inv_selector *selector);
+    /* A translation that its first look-up did not answer leaves; its trail, if trails are
+     * kept, is complete. */
+    void (*answered)(void *self, const struct xlate *x);
+    /* All that happens in this cycle has happened. */
+    void (*stepped)(void *self, sim_time_t now);
     void *self;
 };
 
@@ -425,6 +430,7 @@ struct iommu {
     uint32_t client_count;
     struct iommu_client client[IOMMU_CLIENTS_MAX];
 
+    struct xlate_trail *trail; /* One for each, or NULL. */
     struct xlate *xlate;
     struct xlate_held *held;         /* One for each. */
     struct xlate_list free, stalled; /* stalled: found no free walk slot */
@@ -502,6 +508,9 @@ void iommu_retire(struct iommu *m, uint32_t epoch, sim_time_t now);
 
 /* Does everything due now. */
 void iommu_step(void *self, sim_time_t now);
+
+/* From now on translations know where their cycles went, stretch by stretch. */
+void iommu_keep_trails(struct iommu *m);
 
 /* A remote memory has answered the read of this place (NULL: with an error), or has
  * carried out the oldest write of that kind. */

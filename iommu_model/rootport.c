@@ -81,6 +81,8 @@ static void slot_release(struct rootport *r, uint16_t index, sim_time_t now)
     CHECK(s->since <= now);
     if (is_transaction(s))
         count_time(r, s, now);
+    if (r->watcher != NULL)
+        r->watcher->finished(r->watcher->self, s, index);
     if (kind == PORT_READ)
         r->reads_out--;
     else
@@ -162,6 +164,8 @@ static void rootport_submit(void *self, const struct port_request *request, sim_
     const sim_time_t arrives = r->up_free + r->config.latency_ns * TIME_NS;
     *dma_ring_push(&r->up)   = (struct dma_timed){ arrives, index };
     *r->due                  = time_min(*r->due, arrives);
+    if (r->watcher != NULL)
+        r->watcher->submitted(r->watcher->self, s, index);
 }
 
 static struct dma_ring *next_response(struct rootport *r, sim_time_t *due)
@@ -421,6 +425,8 @@ static void take_translations(struct rootport *r, sim_time_t now)
     sim_time_t next = TIME_NEVER;
     while (r->iommu != NULL && (a = iommu_take(r->iommu, r->client, now, &next)) != NULL) {
         struct dma_slot *s = &r->slot[a->id];
+        if (r->watcher != NULL)
+            r->watcher->translated(r->watcher->self, s, a->id, a);
         account_translation(r, s, a, now);
         s->pa       = a->pa;
         s->entry    = entry_of(s, a);

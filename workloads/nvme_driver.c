@@ -270,6 +270,9 @@ static void write_sqe(struct nvme_queue *q, const struct nvme_sqe *sqe)
         cpu_write64(cpu, slot + 8 * i, word[i]);
     q->sq_tail = (q->sq_tail + 1) % q->sq.entries;
     mmio_write32(q->driver->registers, doorbell(q->driver, q->id, false), q->sq_tail);
+    const struct driver_watcher *w = q->driver->watcher;
+    if (w != NULL)
+        w->submitted(w->self, q->id, sqe->cid, cpu->id, cpu->time);
     lock_release(cpu, &q->sq_lock);
 }
 
@@ -373,6 +376,9 @@ static bool take_cqe(struct nvme_queue *q, struct nvme_cqe *cqe)
         q->cq_head = 0;
         q->phase ^= 1;
     }
+    const struct driver_watcher *w = q->driver->watcher;
+    if (w != NULL)
+        w->found(w->self, q->id, cqe->cid, cpu->id, cpu->time);
     return true;
 }
 

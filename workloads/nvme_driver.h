@@ -123,6 +123,16 @@ struct nvme_limits {
     unsigned long boundary_mask; /* virt_boundary_mask: a gap below it ends a request. */
 };
 
+/* For who draws a timeline. It must not change anything. */
+struct driver_watcher {
+    /* A command's doorbell is on its way to the controller; */
+    void (*submitted)(void *self, uint32_t queue, uint16_t cid, unsigned cpu,
+                      sim_time_t now);
+    /* the driver has found its completion. */
+    void (*found)(void *self, uint32_t queue, uint16_t cid, unsigned cpu, sim_time_t now);
+    void *self;
+};
+
 struct nvme_driver {
     struct device *dev;
     struct mmio_window *registers;
@@ -138,6 +148,7 @@ struct nvme_driver {
     struct nvme_queue admin;
     struct nvme_queue queue[NVME_DRIVER_CPUS];
     unsigned queues;
+    const struct driver_watcher *watcher; /* NULL: nobody watches. */
 };
 
 /* Brings the controller up, with a queue for each of the kernel's CPUs; on CPU 0. nth tells

@@ -55,6 +55,7 @@ struct machine {
     unsigned drives;
     struct machine_counters before;
     struct machine_drive drive_before[MACHINE_DRIVES_MAX];
+    struct iommu_watcher watcher; /* For timeline and waves. */
     bool failed, finished;
     struct error error;
 };
@@ -364,6 +365,63 @@ static struct machine_drive drive_so_far(const struct machine *m, unsigned i)
     return r;
 }
 
+/* ---- Who looks on
+ * ---------------------------------------------------------------------------------------
+ */
+
+static void answered(void *self, const struct xlate *x)
+{
+    const struct machine *m = self;
+    if (m->run->timeline != NULL)
+        timeline_answered(m->run->timeline, x);
+}
+
+static void stepped(void *self, sim_time_t now)
+{
+    const struct machine *m = self;
+    if (m->run->timeline != NULL)
+        timeline_stepped(m->run->timeline, now);
+    if (m->run->waves != NULL)
+        waves_stepped(m->run->waves, now);
+}
+
+static void begin_looking(struct machine *m)
+{
+    struct drive *d          = &m->drive[0];
+    const struct scope scope = { &m->engine, m->cpu,   m->run->cpus, &m->iommu,
+                                 &d->port,   &d->nvme, &d->driver,   &m->audit };
+    char name[128];
+    if (m->run->timeline == NULL && m->run->waves == NULL)
+        return;
+    snprintf(name, sizeof name, "%s, %s, %s", m->config->preset, m->run->policy->name,
+             blk_api_name[m->run->api]);
+    m->watcher =
+        (struct iommu_watcher){ .answered = answered, .stepped = stepped, .self = m };
+    m->iommu.watcher = &m->watcher;
+    if (m->run->timeline != NULL)
+        timeline_begin(m->run->timeline, name, &scope, m->engine.now);
+    if (m->run->waves != NULL)
+        waves_begin(m->run->waves, &scope, m->engine.now);
+}
+
+static void end_looking(struct machine *m)
+{
+    if (m->run->timeline != NULL)
+        timeline_end(m->run->timeline, m->engine.now);
+    if (m->run->waves != NULL)
+        waves_end(m->run->waves, m->engine.now);
+}
+
+/* Whatever became of the run. */
+static void leave_looking(struct machine *m)
+{
+    if (m->iommu.watcher != &m->watcher)
+        return;
+    end_looking(m);
+    if (m->run->timeline != NULL)
+        timeline_leave(m->run->timeline);
+}
+
 static void begin_measuring(struct machine *m)
 {
     count(m, &m->before);
@@ -379,6 +437,7 @@ static void begin_measuring(struct machine *m)
     if (m->run->attacker)
         attacker_start(&m->attacker, m->engine.now);
     begin_series(m);
+    begin_looking(m);
 }
 
 static void measure_drive(struct machine *m, unsigned i)
@@ -401,6 +460,7 @@ static void measure_drive(struct machine *m, unsigned i)
 static void end_measuring(struct machine *m)
 {
     struct machine_result *r = m->result;
+    end_looking(m);
     attacker_stop(&m->attacker);
     end_series(m);
     audit_finish(&m->audit, m->engine.now);
@@ -614,6 +674,7 @@ static void build_software(struct machine *m)
 
 static void destroy(struct machine *m)
 {
+    leave_looking(m);
     for (unsigned i = 0; i < m->drives; i++)
         if (m->replay[i].cpu != NULL)
             replay_free(&m->replay[i]);
@@ -819,6 +880,9 @@ enum machine_outcome machine_run(const struct config *config, const struct machi
             run->policy->name);
     else if (!look_for_accesses(m, error))
         outcome = MACHINE_TRACE;
+    else if ((run->timeline != NULL || run->waves != NULL) && (m->drives > 1 || m->exercises))
+        error_set(error, "--timeline, --vcd: expected one NVMe drive, got %s",
+                  m->exercises ? "a trace of bare accesses" : "replay.devices with several");
     else if (m->backend != NULL)
         outcome = build_and_run(m, host, error);
     else

@@ -18,6 +18,7 @@
 #include "sim/app/config.h"
 #include "sim/app/series.h"
 #include "sim/base/barrier.h"
+#include "sim/scope/waves.h"
 
 /* What to run. */
 struct machine_run {
@@ -35,6 +36,8 @@ struct machine_run {
     const volatile sig_atomic_t *interrupted;
     void (*progress)(void *self, uint64_t records);
     void *progress_self;
+    struct timeline *timeline; /* Draws the replay; NULL: nobody does. */
+    struct waves *waves;       /* Writes the IOMMU's signals; NULL: nobody does. */
     void (*finding)(void *self, const char *text); /* Of linux.dma_debug; may be NULL. */
     void *finding_self;
 };

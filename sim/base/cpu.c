@@ -82,8 +82,10 @@ static void pass_time(struct cpu *cpu, sim_time_t t, enum cpu_owner owner)
     if (t <= cpu->time)
         return;
     const uint64_t cycles = (t - cpu->time + period - 1) / period;
+    cpu_tell_owned(cpu, cpu->owner);
     cpu->time += cycles * period;
     cpu->cycles[cpu->phase][owner] += cycles;
+    cpu_tell_owned(cpu, owner);
 }
 
 static int next_vector(const struct cpu *cpu)

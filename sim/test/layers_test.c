@@ -13,7 +13,7 @@
 #include "sim/base/check.h"
 #include "sim/test/shim.h"
 
-enum { PATTERNS_MAX = 8, LINE_MAX = 512 };
+enum { PATTERNS_MAX = 12, LINE_MAX = 512 };
 
 /* What the files of a folder may include beside those of their own. */
 static const struct layer {
@@ -31,10 +31,11 @@ static const struct layer {
     { "sim/linux",
       { "sim/base/*", "sim/host/direct.h", "iommu_model/*_spec.h", "dma_api/*",
         "traces/source.h" } },
+    { "sim/scope", { "sim/base/*", "sim/host/vcd.h", "iommu_model/*", "workloads/*" } },
     { "sim/tlm", { "sim/base/*", "iommu_model/*", "sim/app/preset.h" } },
     { "sim/app",
       { "sim/base/*", "sim/host/*", "iommu_model/*", "traces/*", "dma_api/*", "workloads/*",
-        "sim/rtl/*", "sim/linux/*" } },
+        "sim/rtl/*", "sim/linux/*", "sim/scope/*" } },
     { "sim/test", { "*" } },
     { "sim/bench", { "*" } },
     { "sim/docs", { "*" } },
