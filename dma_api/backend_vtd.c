@@ -44,6 +44,7 @@ struct vtd_driver {
     phys_addr_t context[CONTEXT_TABLES]; /* By bus; scalable: two of each. */
     struct device *devices;              /* That are attached. */
     struct lock lock;                    /* Of the queue. */
+    struct lock register_lock;           /* Of GCMD. */
     uint32_t head, tail, room;
     uint8_t domain_used[DOMAIN_IDS / 8];
 };
@@ -235,8 +236,13 @@ static int submit(struct vtd_driver *v, const struct vtd_descriptor *d, uint32_t
     struct cpu *cpu            = cpu_this();
     const enum cpu_owner owner = cpu_own(cpu, OWNER_inval_submit);
     int error                  = -EAGAIN;
-    while (error == -EAGAIN)
+    for (uint32_t i = 0; error == -EAGAIN && i < v->kernel->config.inval_attempts; i++)
         error = submit_once(v, d, count);
+    if (error == -EAGAIN)
+        kernel_panic(v->kernel,
+                     "a device TLB has not answered in time whenever an invalidation was "
+                     "made, %u times (linux.inval_attempts); Linux would go on for ever",
+                     v->kernel->config.inval_attempts);
     cpu_own(cpu, owner);
     return error;
 }
@@ -816,13 +822,22 @@ static bool vtd_posted_done(void *state, uint64_t ticket)
     return true;
 }
 
+/* iommu_flush_write_buffer: one CPU at a time, until the unit says that it is done. */
+static void flush_write_buffer(struct vtd_driver *v)
+{
+    struct cpu *cpu = cpu_this();
+    lock_take_as(cpu, &v->register_lock, OWNER_inval_lock);
+    command(v, v->command, VTD_G_WBF);
+    lock_release(cpu, &v->register_lock);
+}
+
 static void vtd_map_sync(void *state, struct dma_domain *d, uint64_t first, uint64_t last)
 {
     struct vtd_driver *v = state;
     if (caching_mode(v) && !first_stage(v)) /* Absent entries may be cached. */
         flush(v, d, first, last, false, false);
     else if (v->cap & VTD_CAP_RWBF)
-        command(v, v->command, VTD_G_WBF);
+        flush_write_buffer(v);
 }
 
 const struct backend backend_vtd = {

@@ -440,3 +440,64 @@ TEST_CASE(backend_vtd, an_illegal_descriptor_is_refused_and_the_queue_goes_on)
 {
     kernel_rig_once(RIG_VTD, illegal);
 }
+
+/* ---- A device's TLB --------------------------------------------------------------------
+ */
+
+/* The device is slow to answer, and then it is not; it has the page before that. */
+static void late_device(struct kernel_rig *r, void *state)
+{
+    uint64_t pa;
+    (void)state;
+    const dma_addr_t a = dma_map_phys(&r->device, 0x40000000, 4096, DMA_TO_DEVICE, 0);
+    EXPECT(kernel_rig_reach(r, a, PT_READ, &pa));
+    EXPECT(kernel_rig_reach(r, a, PT_READ, &pa));
+    EXPECT_EQUAL(pa, 0x40000000);
+    EXPECT_EQUAL(r->tlb_hits, 1);
+    const uint64_t before = r->kernel.stats.submission;
+    const sim_time_t from = cpu_this()->time;
+    r->answer_after       = 12 * TIME_US; /* The first and the second are given up. */
+    r->answers_faster     = 9 * TIME_US;
+    dma_unmap_phys(&r->device, a, 4096, DMA_TO_DEVICE, 0);
+    EXPECT_EQUAL(r->kernel.stats.submission - before, 2);
+    EXPECT(r->iommu.stats.device_late >= 1);
+    EXPECT(cpu_this()->time - from > 5 * TIME_US);
+    EXPECT_EQUAL(r->kernel.stats.warning, 0);
+    EXPECT(!kernel_rig_reach(r, a, PT_READ, &pa));
+}
+
+TEST_CASE(backend_vtd, a_device_that_answers_late_is_asked_again_until_it_answers)
+{
+    for (unsigned scalable = 0; scalable < 2; scalable++) {
+        struct kernel_rig *r               = kernel_rig_new(RIG_VTD);
+        r->ats                             = true;
+        r->vtd.scalable                    = scalable;
+        r->settings.invq.device_timeout_us = 5;
+        kernel_rig_run(r, late_device, NULL);
+        kernel_rig_free(r);
+    }
+}
+
+/* The driver gives up: nothing goes on, and it is said why. */
+static void always_late(struct kernel_rig *r, void *state)
+{
+    uint64_t pa;
+    (void)state;
+    const dma_addr_t a = dma_map_phys(&r->device, 0x40000000, 4096, DMA_TO_DEVICE, 0);
+    EXPECT(kernel_rig_reach(r, a, PT_READ, &pa));
+    r->answer_after = 12 * TIME_US;
+    dma_unmap_phys(&r->device, a, 4096, DMA_TO_DEVICE, 0);
+    EXPECT(!"nobody comes back from a panic");
+}
+
+TEST_CASE(backend_vtd, a_device_that_always_answers_late_ends_the_run)
+{
+    struct kernel_rig *r               = kernel_rig_new(RIG_VTD);
+    r->ats                             = true;
+    r->panics                          = true;
+    r->linux_config.inval_attempts     = 7;
+    r->settings.invq.device_timeout_us = 5;
+    kernel_rig_run(r, always_late, NULL);
+    EXPECT_HAS(r->panic.text, "7 times (linux.inval_attempts)");
+    kernel_rig_free(r);
+}

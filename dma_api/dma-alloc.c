@@ -298,6 +298,10 @@ static struct sg_table *iommu_alloc(struct device *dev, uint64_t bytes, unsigned
         attrs & DMA_ATTR_ALLOC_SINGLE_PAGES ? PAGE_SIZE : dev->domain->table.leaf_sizes;
     if (n == NULL)
         return NULL;
+    if (domain_attach_deferred(dev) != 0) {
+        kernel_host_free(k, n);
+        return NULL;
+    }
     n->chunk = kernel_host_try(k, bytes >> PAGE_SHIFT, sizeof *n->chunk);
     if (n->chunk != NULL && chunks_get(k, n, sizes, bytes >> PAGE_SHIFT)
         && map_chunks(dev, n, bytes))

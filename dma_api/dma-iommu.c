@@ -63,8 +63,8 @@ static bool policy_serves(const struct dma_domain *d, uint64_t bytes)
     return d->policy->serves != NULL && d->policy->serves(d->policy_state, bytes);
 }
 
-/* What both sides use at once cannot go through a policy's bounce buffers: it is mapped like
- * what does not fit into them. */
+/* What both sides use at once cannot go through a policy's bounce buffers: it is mapped
+ * like what does not fit into them. */
 static bool goes_around(const struct device *dev, unsigned long attrs)
 {
     return (attrs & (DMA_ATTR_MMIO | DMA_ATTR_REQUIRE_COHERENT)) != 0
@@ -97,6 +97,8 @@ static dma_addr_t map(struct device *dev, phys_addr_t phys, size_t size, unsigne
     const uint64_t offset = phys & domain_granule_mask(d);
     const uint64_t bytes =
         (size + offset + domain_granule_mask(d)) & ~domain_granule_mask(d);
+    if (domain_attach_deferred(dev) != 0)
+        return DMA_MAPPING_ERROR;
     if (dev->dma_parms.min_align_mask > domain_granule_mask(d)) {
         kernel_warn_once(d->kernel, "map: min_align_mask beyond the granule");
         return DMA_MAPPING_ERROR;
@@ -128,7 +130,7 @@ dma_addr_t iommu_dma_map_phys(struct device *dev, phys_addr_t phys, size_t size,
         dma_cache_barrier(dev);
     }
     dma_addr_t addr = 0;
-    if (!around && policy_serves(dev->domain, size))
+    if (!around && policy_serves(dev->domain, size) && domain_attach_deferred(dev) == 0)
         addr = map_by_policy(dev, phys, size, dma_prot(dir));
     if (addr == 0)
         addr = map(dev, phys, size, dma_prot(dir), *dev->dma_mask);
@@ -210,6 +212,8 @@ static bool try_alloc(struct device *dev, struct dma_iova_state *state, phys_add
 {
     struct kernel *k = dev->kernel;
     if (!dev->dma_iommu || k->release < LINUX_6_18 || policy_serves(dev->domain, size))
+        return false;
+    if (domain_attach_deferred(dev) != 0)
         return false;
     if (size == 0) {
         kernel_warn_once(k, "dma_iova_try_alloc: no size");

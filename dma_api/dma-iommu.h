@@ -32,7 +32,11 @@ dma_addr_t iommu_dma_map_phys(struct device *dev, phys_addr_t phys, size_t size,
                               enum dma_data_direction dir, unsigned long attrs);
 void iommu_dma_unmap_phys(struct device *dev, dma_addr_t addr, size_t size,
                           enum dma_data_direction dir, unsigned long attrs);
-/* The number of output segments, or a negative errno: -ENOMEM or -EINVAL. */
+/* Of a list's element: marks it when it is reached by bus address, which is filled in then;
+ * adds DMA_ATTR_MMIO when it is another device's behind the host bridge. 0 or -EREMOTEIO.
+ */
+int dma_sg_peer(struct device *dev, struct scatterlist *sg, unsigned long *attrs);
+/* The number of output segments, or a negative errno: -ENOMEM, -EINVAL, -EREMOTEIO. */
 int iommu_dma_map_sg(struct device *dev, struct scatterlist *sgl, int nents,
                      enum dma_data_direction dir, unsigned long attrs);
 void iommu_dma_unmap_sg(struct device *dev, struct scatterlist *sgl, int nents,

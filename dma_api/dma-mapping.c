@@ -287,22 +287,6 @@ void dma_unmap_resource(struct device *dev, dma_addr_t addr, size_t size,
 /* ---- Scatter lists
  * ------------------------------------------------------------------------------ */
 
-static int direct_map_sg(struct device *dev, struct scatterlist *sgl, int nents,
-                         unsigned long attrs)
-{
-    struct scatterlist *sg;
-    int i;
-    for_each_sg(sgl, sg, nents, i)
-    {
-        cpu_spend(cpu_this(), dev->kernel->cost.segment_cycles);
-        sg->dma_address = direct_map(dev, sg_phys(sg), sg->length, attrs);
-        sg->dma_length  = sg->length;
-        if (sg->dma_address == DMA_MAPPING_ERROR)
-            return -EIO;
-    }
-    return nents;
-}
-
 static void direct_unmap_sg(struct device *dev, struct scatterlist *sgl, int nents,
                             enum dma_data_direction dir, unsigned long attrs)
 {
@@ -310,8 +294,37 @@ static void direct_unmap_sg(struct device *dev, struct scatterlist *sgl, int nen
     int i;
     for_each_sg(sgl, sg, nents, i)
     {
-        direct_unmap(dev, sg->dma_address, sg->dma_length, dir, attrs);
+        if (!(sg->dma_flags & SG_DMA_BUS_ADDRESS))
+            direct_unmap(dev, sg->dma_address, sg->dma_length, dir, attrs);
+        sg->dma_flags &= ~SG_DMA_BUS_ADDRESS;
     }
+}
+
+static int direct_map_one(struct device *dev, struct scatterlist *sg, unsigned long attrs)
+{
+    const int error = dma_sg_peer(dev, sg, &attrs);
+    if (error != 0 || sg->dma_flags & SG_DMA_BUS_ADDRESS)
+        return error;
+    sg->dma_address = direct_map(dev, sg_phys(sg), sg->length, attrs);
+    sg->dma_length  = sg->length;
+    return sg->dma_address == DMA_MAPPING_ERROR ? -EIO : 0;
+}
+
+static int direct_map_sg(struct device *dev, struct scatterlist *sgl, int nents,
+                         enum dma_data_direction dir, unsigned long attrs)
+{
+    struct scatterlist *sg;
+    int i;
+    for_each_sg(sgl, sg, nents, i)
+    {
+        cpu_spend(cpu_this(), dev->kernel->cost.segment_cycles);
+        const int error = direct_map_one(dev, sg, attrs);
+        if (error != 0) {
+            direct_unmap_sg(dev, sgl, i, dir, attrs | DMA_ATTR_SKIP_CPU_SYNC);
+            return error;
+        }
+    }
+    return nents;
 }
 
 static int any_map_sg(struct device *dev, struct scatterlist *sgl, int nents,
@@ -320,7 +333,7 @@ static int any_map_sg(struct device *dev, struct scatterlist *sgl, int nents,
     if (refuses(dev, attrs & DMA_ATTR_REQUIRE_COHERENT))
         return -EOPNOTSUPP;
     return dev->dma_iommu ? iommu_dma_map_sg(dev, sgl, nents, dir, attrs)
-                          : direct_map_sg(dev, sgl, nents, attrs);
+                          : direct_map_sg(dev, sgl, nents, dir, attrs);
 }
 
 static int map_sg(struct device *dev, struct scatterlist *sgl, int nents,

@@ -81,17 +81,19 @@ struct device_dma_parameters {
     unsigned long segment_boundary_mask; /* 0: none */
 };
 
-/* What the DMA API knows of a device. kernel_add_device fills it; untrusted and noncoherent
- * are set after it, before a domain is attached. */
+/* What the DMA API knows of a device. kernel_add_device fills it; untrusted, noncoherent
+ * and the DMA range are set after it, before a domain is attached. */
 struct device {
     const char *name;
     struct kernel *kernel;
     uint16_t requester; /* Bus, device, function. */
     uint64_t dma_mask_bits, *dma_mask, coherent_dma_mask, bus_dma_limit;
     struct device_dma_parameters dma_parms;
-    bool dma_iommu; /* Its DMA goes through a translating domain. */
-    bool dac_first; /* 32-bit addresses ran out: it starts with the full mask. */
-    bool ats;       /* It asks for translations ahead and keeps them (PCIe ATS). */
+    uint64_t dma_range_first, dma_range_last; /* All that its bus passes on; last 0: any. */
+    bool attach_deferred; /* The IOMMU does not know it before it maps something. */
+    bool dma_iommu;       /* Its DMA goes through a translating domain. */
+    bool dac_first;       /* 32-bit addresses ran out: it starts with the full mask. */
+    bool ats;             /* It asks for translations ahead and keeps them (PCIe ATS). */
     struct dma_domain *domain;
     struct device *next_attached; /* Behind the same IOMMU; its driver's. */
     bool gone;                    /* Unplugged: nothing of it answers any more. */
@@ -280,6 +282,7 @@ static inline phys_addr_t sg_phys(const struct scatterlist *sg)
 {
     return page_to_phys(sg_page(sg)) + sg->offset;
 }
+#define SG_DMA_BUS_ADDRESS (1U << 0) /* Of a segment: it is reached past the IOMMU. */
 #define SG_DMA_SWIOTLB     (1U << 1) /* Of the first: its elements were mapped one by one. */
 #define sg_dma_address(sg) ((sg)->dma_address)
 #define sg_dma_len(sg)     ((sg)->dma_length)
@@ -294,7 +297,8 @@ unsigned int dma_map_sg_attrs(struct device *dev, struct scatterlist *sgl, int n
                               enum dma_data_direction dir, unsigned long attrs);
 void dma_unmap_sg_attrs(struct device *dev, struct scatterlist *sgl, int nents,
                         enum dma_data_direction dir, unsigned long attrs);
-/* 0, or -EINVAL, -ENOMEM, -EIO (without an IOMMU, or bounced), -EOPNOTSUPP. */
+/* 0, or -EINVAL, -ENOMEM, -EIO (without an IOMMU, or bounced), -EOPNOTSUPP, -EREMOTEIO (to
+ * the memory of another device there is no way: dma_api/pci-p2pdma.h). */
 int dma_map_sgtable(struct device *dev, struct sg_table *sgt, enum dma_data_direction dir,
                     unsigned long attrs);
 void dma_unmap_sgtable(struct device *dev, struct sg_table *sgt,

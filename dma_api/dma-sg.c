@@ -7,6 +7,7 @@
  */
 #include "dma_api/dma-bounce.h"
 #include "dma_api/dma-sync.h"
+#include "dma_api/pci-p2pdma.h"
 #include "sim/base/lg2.h"
 
 #define SG_END 2UL
@@ -58,18 +59,52 @@ static struct placed place(struct device *dev, const struct scatterlist *sg,
     return p;
 }
 
-static uint64_t bytes_of_list(struct device *dev, struct scatterlist *sgl, int nents)
+/* Marks an element that is reached by bus address; 0 or -EREMOTEIO. */
+int dma_sg_peer(struct device *dev, struct scatterlist *sg, unsigned long *attrs)
+{
+    struct pci_p2pdma_map_state state = { .windows = NULL };
+    sg->dma_flags &= ~SG_DMA_BUS_ADDRESS;
+    switch (pci_p2pdma_state(&state, dev, sg_page(sg))) {
+    case PCI_P2PDMA_MAP_BUS_ADDR:
+        sg->dma_flags |= SG_DMA_BUS_ADDRESS;
+        sg->dma_address = pci_p2pdma_bus_addr_map(&state, sg_phys(sg));
+        sg->dma_length  = sg->length;
+        return 0;
+    case PCI_P2PDMA_MAP_NOT_SUPPORTED:
+        return -EREMOTEIO;
+    case PCI_P2PDMA_MAP_THRU_HOST_BRIDGE:
+        *attrs |= DMA_ATTR_MMIO;
+        return 0;
+    default:
+        return 0;
+    }
+}
+
+static bool by_bus(const struct scatterlist *sg)
+{
+    return sg->dma_flags & SG_DMA_BUS_ADDRESS;
+}
+
+/* The addresses that the list takes; elements that are reached by bus address none. */
+static int bytes_of_list(struct device *dev, struct scatterlist *sgl, int nents,
+                         uint64_t *bytes)
 {
     struct scatterlist *sg;
-    uint64_t bytes = 0;
-    int i;
+    int i, error = 0;
+    *bytes = 0;
     for_each_sg(sgl, sg, nents, i)
     {
-        const struct placed p = place(dev, sg, bytes);
+        unsigned long attrs = 0;
         cpu_spend(cpu_this(), dev->kernel->cost.segment_cycles);
-        bytes += p.pad + p.bytes;
+        error = dma_sg_peer(dev, sg, &attrs);
+        if (error != 0)
+            return error;
+        if (by_bus(sg))
+            continue;
+        const struct placed p = place(dev, sg, *bytes);
+        *bytes += p.pad + p.bytes;
     }
-    return bytes;
+    return 0;
 }
 
 /* A physically contiguous run that grows element by element and is then mapped at once. */
@@ -94,9 +129,11 @@ static int map_list(struct device *dev, struct scatterlist *sgl, int nents, dma_
     *mapped = 0;
     for_each_sg(sgl, sg, nents, i)
     {
+        cpu_spend(cpu_this(), dev->kernel->cost.segment_cycles);
+        if (by_bus(sg))
+            continue;
         const struct placed p  = place(dev, sg, run.at + run.bytes);
         const phys_addr_t phys = sg_phys(sg) - p.offset;
-        cpu_spend(cpu_this(), dev->kernel->cost.segment_cycles);
         run.bytes += p.pad;
         if (run.bytes != 0 && run.phys + run.bytes == phys) {
             run.bytes += p.bytes;
@@ -114,6 +151,23 @@ static int map_list(struct device *dev, struct scatterlist *sgl, int nents, dma_
     return error;
 }
 
+/* A segment of its own, as long as the element. */
+static struct scatterlist *put_by_bus(struct scatterlist *out, dma_addr_t bus,
+                                      unsigned int length)
+{
+    out->dma_flags |= SG_DMA_BUS_ADDRESS;
+    out->dma_address = bus;
+    out->dma_length  = length;
+    return out;
+}
+
+static void clear(struct scatterlist *sg)
+{
+    sg->dma_flags &= ~SG_DMA_BUS_ADDRESS;
+    sg->dma_address = DMA_MAPPING_ERROR;
+    sg->dma_length  = 0;
+}
+
 /* Writes the output segments, merged where the device allows; returns how many. */
 static int finalise(struct device *dev, struct scatterlist *sgl, int nents, dma_addr_t base)
 {
@@ -125,13 +179,19 @@ static int finalise(struct device *dev, struct scatterlist *sgl, int nents, dma_
     int count       = 0, i;
     for_each_sg(sgl, sg, nents, i)
     {
+        cpu_spend(cpu_this(), dev->kernel->cost.segment_cycles);
+        if (by_bus(sg)) {
+            const dma_addr_t bus = sg->dma_address;
+            clear(sg);
+            out    = put_by_bus(count++ == 0 ? sgl : sg_next(out), bus, sg->length);
+            filled = 0;
+            continue;
+        }
         const struct placed p    = place(dev, sg, at);
         const dma_addr_t address = base + at + p.pad;
         const bool merges        = filled > 0 && p.pad == 0 && p.offset == 0
                             && (address & boundary) != 0 && longest - filled >= sg->length;
-        cpu_spend(cpu_this(), dev->kernel->cost.segment_cycles);
-        sg->dma_address = DMA_MAPPING_ERROR;
-        sg->dma_length  = 0;
+        clear(sg);
         if (!merges) {
             out              = count++ == 0 ? sgl : sg_next(out);
             out->dma_address = address + p.offset;
@@ -149,13 +209,15 @@ static int finalise(struct device *dev, struct scatterlist *sgl, int nents, dma_
 
 static int map_sg(struct device *dev, struct scatterlist *sgl, int nents, unsigned prot)
 {
-    struct dma_domain *d  = dev->domain;
-    const uint64_t bytes  = bytes_of_list(dev, sgl, nents);
+    struct dma_domain *d = dev->domain;
+    uint64_t bytes, mapped;
+    int error = bytes_of_list(dev, sgl, nents, &bytes);
+    if (error != 0 || bytes == 0)
+        return error != 0 ? error : finalise(dev, sgl, nents, 0);
     const dma_addr_t iova = dma_iova_get(dev, bytes, *dev->dma_mask);
-    uint64_t mapped;
     if (iova == 0)
         return -ENOMEM;
-    const int error = map_list(dev, sgl, nents, iova, prot, &mapped);
+    error = map_list(dev, sgl, nents, iova, prot, &mapped);
     if (error != 0) {
         struct flush_range range = { .iova = iova, .bytes = bytes };
         if (mapped > 0) {
@@ -170,11 +232,24 @@ static int map_sg(struct device *dev, struct scatterlist *sgl, int nents, unsign
     return finalise(dev, sgl, nents, iova);
 }
 
+/* The list was not mapped. */
+static void restore(struct scatterlist *sgl, int nents)
+{
+    struct scatterlist *sg;
+    int i;
+    for_each_sg(sgl, sg, nents, i)
+    {
+        clear(sg);
+    }
+}
+
 int iommu_dma_map_sg(struct device *dev, struct scatterlist *sgl, int nents,
                      enum dma_data_direction dir, unsigned long attrs)
 {
     struct scatterlist *sg;
     int i;
+    if (domain_attach_deferred(dev) != 0)
+        return -ENOMEM;
     if (dma_sg_may_bounce(dev, sgl, nents, dir))
         return dma_bounce_map_sg(dev, sgl, nents, dir, attrs);
     for_each_sg(sgl, sg, nents, i)
@@ -183,13 +258,15 @@ int iommu_dma_map_sg(struct device *dev, struct scatterlist *sgl, int nents,
             dma_cache_for_device(dev, sg_phys(sg), sg->length);
     }
     dma_cache_barrier(dev);
-    return map_sg(dev, sgl, nents, dma_prot(dir));
+    const int mapped = map_sg(dev, sgl, nents, dma_prot(dir));
+    if (mapped < 0)
+        restore(sgl, nents);
+    return mapped;
 }
 
 static void unmap_sg(struct device *dev, struct scatterlist *sgl, int nents)
 {
-    const dma_addr_t start = sgl->dma_address;
-    dma_addr_t end         = start;
+    dma_addr_t start = 0, end = 0;
     struct scatterlist *sg;
     int i;
     for_each_sg(sgl, sg, nents, i)
@@ -197,7 +274,12 @@ static void unmap_sg(struct device *dev, struct scatterlist *sgl, int nents)
         if (sg->dma_length == 0)
             break;
         cpu_spend(cpu_this(), dev->kernel->cost.segment_cycles);
-        end = sg->dma_address + sg->dma_length;
+        if (by_bus(sg)) {
+            sg->dma_flags &= ~SG_DMA_BUS_ADDRESS;
+            continue;
+        }
+        start = end == 0 ? sg->dma_address : start;
+        end   = sg->dma_address + sg->dma_length;
     }
     if (end > start)
         dma_range_unmap(dev->domain, start, end - start);

@@ -6,9 +6,12 @@
  */
 #include <string.h>
 
+#include "dma_api/iommu.h"
+#include "dma_api/pci-p2pdma.h"
 #include "sim/test/dma_oracle.h"
 #include "sim/test/kernel_rig.h"
 #include "sim/test/shim.h"
+#include "workloads/hmm_dma.h"
 
 enum { PAGE = 4096, MANY = 2 << 20, ATTEMPTS_MAX = 400 };
 #define MEM UINT64_C(0x40000000)
@@ -185,6 +188,76 @@ static int range_unlinked(struct kernel_rig *r, uint64_t *at)
     return range(r, at, false);
 }
 
+/* One element by bus address, one through the bridge, one of memory. */
+static int map_peers(struct kernel_rig *r, uint64_t *at)
+{
+    static const struct p2pdma_window windows[] = {
+        { 0xe0000000, 0xe0ffffff, PCI_P2PDMA_MAP_BUS_ADDR, 0x1000000000 },
+        { 0xe1000000, 0xe1ffffff, PCI_P2PDMA_MAP_THRU_HOST_BRIDGE, 0 },
+    };
+    static const phys_addr_t phys[] = { 0xe1000000, 0xe0000000, MEM };
+    struct scatterlist list[3];
+    struct sg_table table = { .sgl = list, .orig_nents = 3 };
+    pci_p2pdma_add_windows(&r->kernel, windows, 2);
+    sg_init_table(list, 3);
+    for (unsigned i = 0; i < 3; i++)
+        sg_set_page(&list[i], phys_to_page(phys[i]), PAGE, 0);
+    const int error = dma_map_sgtable(&r->device, &table, DMA_BIDIRECTIONAL, 0);
+    pci_p2pdma_add_windows(&r->kernel, NULL, 0);
+    if (error != 0)
+        return error;
+    *at = sg_dma_address(list);
+    dma_unmap_sgtable(&r->device, &table, DMA_BIDIRECTIONAL, 0);
+    return 0;
+}
+
+/* A domain of the caller's addresses: two leaves, of which only the second needs tables. */
+static int unmanaged(struct kernel_rig *r, uint64_t *at)
+{
+    struct device *dev = &r->device;
+    (void)at;
+    if (r->domain == NULL)
+        return 0;
+    struct iommu_domain *d = iommu_paging_domain_alloc(dev);
+    if (d == NULL)
+        return -ENOMEM;
+    const bool attached = iommu_attach_device(d, dev) == 0;
+    int error           = attached ? 0 : -ENOMEM;
+    if (attached) {
+        error = iommu_map(d, 0x200000 - PAGE, MEM + 0x200000 - PAGE, 2 * PAGE, IOMMU_READ);
+        EXPECT_EQUAL(iommu_iova_to_phys(d, 0x200000 - PAGE) == 0, error != 0);
+        if (error == 0)
+            EXPECT_EQUAL(iommu_unmap(d, 0x200000 - PAGE, 2 * PAGE), 2 * PAGE);
+        iommu_detach_device(d, dev);
+    }
+    iommu_domain_free(d);
+    return error;
+}
+
+/* Page by page, as HMM links and syncs. */
+static int hmm(struct kernel_rig *r, uint64_t *at)
+{
+    struct pci_p2pdma_map_state none = { .windows = NULL };
+    struct device *dev               = &r->device;
+    struct hmm_dma_map map;
+    dma_addr_t a = 0;
+    dma_set_mask(dev, DMA_BIT_MASK(64));
+    int error = hmm_dma_map_alloc(dev, &map, 4, PAGE);
+    if (error == -EOPNOTSUPP) /* Not coherent. */
+        return 0;
+    if (error != 0)
+        return error;
+    for (size_t i = 0; i < 4 && a != DMA_MAPPING_ERROR; i++) {
+        hmm_pfn_fault(&map, i, MEM + 2 * i * PAGE, HMM_PFN_VALID);
+        a = hmm_dma_map_pfn(dev, &map, i, &none);
+    }
+    *at = a == DMA_MAPPING_ERROR ? *at : a;
+    for (size_t i = 0; i < 4; i++)
+        hmm_dma_unmap_pfn(dev, &map, i);
+    hmm_dma_map_free(dev, &map);
+    return a == DMA_MAPPING_ERROR ? -ENOMEM : 0;
+}
+
 /* More than two magazines hold: the third may not be had, and the tree takes the rest. */
 static int churn(struct kernel_rig *r, uint64_t *at)
 {
@@ -288,7 +361,8 @@ static void fail_once(struct kernel_rig *r, void *state)
     kernel_rig_fail_at(r, 0);
     EXPECT(f->error == 0 || f->failed);
     EXPECT(f->error == 0 || f->error == -ENOMEM
-           || (f->call == map_table && f->error == f->mode->list_errno));
+           || ((f->call == map_table || f->call == map_peers)
+               && f->error == f->mode->list_errno));
     expect_nothing_mapped(r, f);
     if (settles(r)) {
         EXPECT_EQUAL(other_pages(r), before);
@@ -338,6 +412,7 @@ TEST_CASE(dma_failure, scatter_lists_at_every_allocation)
 {
     EXPECT(fail_each(map_list) > 30);
     EXPECT(fail_each(map_table) > 30);
+    EXPECT(fail_each(map_peers) > 30);
 }
 
 TEST_CASE(dma_failure, memory_for_devices_at_every_allocation)
@@ -352,6 +427,12 @@ TEST_CASE(dma_failure, the_iova_api_at_every_allocation)
 {
     EXPECT(fail_each(range_destroyed) > 40);
     EXPECT(fail_each(range_unlinked) > 40);
+}
+
+TEST_CASE(dma_failure, domains_of_the_callers_addresses_and_hmm_at_every_allocation)
+{
+    EXPECT(fail_each(unmanaged) > 30);
+    EXPECT(fail_each(hmm) > 30);
 }
 
 /* Every single one of 258 maps and unmaps would take long: every 7th place. */

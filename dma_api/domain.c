@@ -109,6 +109,21 @@ static const struct flush_policy *policy_with_memory(struct kernel *k,
     return &flush_strict;
 }
 
+/* Without a state of its own it finds its configuration in its place. */
+static void begin_policy(struct dma_domain *d, const void *config)
+{
+    const struct flush_policy *policy = d->policy;
+    const bool keeps_config =
+        policy->state_bytes == 0 && policy->params != NULL && config != NULL;
+    const size_t bytes = keeps_config ? policy->params->bytes : policy->state_bytes;
+    if (bytes > 0)
+        d->policy_state = kernel_host_alloc(d->kernel, 1, bytes);
+    if (keeps_config)
+        memcpy(d->policy_state, config, bytes);
+    if (policy->init != NULL)
+        policy->init(d, d->policy_state, config);
+}
+
 struct dma_domain *domain_new(struct kernel *k, const struct backend *backend,
                               void *backend_state, const struct flush_policy *policy,
                               const void *policy_config)
@@ -149,10 +164,7 @@ struct dma_domain *domain_new(struct kernel *k, const struct backend *backend,
     d->rules              = flush_policy_rules(policy, policy_config, k->policy);
     d->batch              = batch_new(d, &d->rules);
     d->table.keeps_tables = d->rules.keep_tables;
-    if (policy->state_bytes > 0)
-        d->policy_state = kernel_host_alloc(k, 1, policy->state_bytes);
-    if (policy->init != NULL)
-        policy->init(d, d->policy_state, policy_config);
+    begin_policy(d, policy_config);
     return d;
 }
 
@@ -169,25 +181,68 @@ void domain_free(struct dma_domain *d)
     kernel_host_free(d->kernel, d);
 }
 
+/*
+ * iommu_dma_init_domain: the allocator must be what the domain's tables are now, and the
+ * device's bus must pass something on that they can map. The first device's bus also says
+ * what is never handed out.
+ */
+static int init_addresses(struct dma_domain *d, const struct device *dev)
+{
+    const unsigned lg2 = d->table.format->page_lg2;
+    if (dev->dma_range_last != 0 && dev->dma_range_first > d->aperture_last) {
+        kernel_warn(d->kernel, "attach: the DMA range lies outside of the IOMMU's reach");
+        return -EFAULT;
+    }
+    if (d->iova.granule_lg2 != lg2) {
+        kernel_warn(d->kernel, "attach: the addresses were set up for another granule");
+        return -EFAULT;
+    }
+    const bool first = !d->ranged;
+    d->ranged        = true;
+    if (dev->dma_range_last == 0 || !first)
+        return 0;
+    if (dev->dma_range_first >> lg2 != 0)
+        iova_reserve(&d->iova, 0, (dev->dma_range_first >> lg2) - 1);
+    if (dev->dma_range_last < d->aperture_last)
+        iova_reserve(&d->iova, (dev->dma_range_last >> lg2) + 1, d->aperture_last >> lg2);
+    return 0;
+}
+
 bool domain_attach(struct dma_domain *d, struct device *dev)
 {
     CHECK(dev->domain == NULL);
     CHECK(d->devices < DOMAIN_DEVICES_MAX);
-    if (!is_safe_for(d, dev) || !d->backend->attach(d->backend_state, d, dev))
+    const bool defers = d->kernel->config.kdump && !d->unmanaged;
+    if (!is_safe_for(d, dev) || (!defers && !d->backend->attach(d->backend_state, d, dev)))
         return false;
     if (may_bounce(d, dev))
         swiotlb_user_add(d->kernel);
     d->device[d->devices++] = dev;
     dev->domain             = d;
-    dev->dma_iommu          = true;
+    dev->attach_deferred    = defers;
+    /* As Linux: where that fails, the device translates, and its driver is not told. */
+    dev->dma_iommu = init_addresses(d, dev) == 0;
     return true;
+}
+
+int domain_attach_deferred(struct device *dev)
+{
+    struct dma_domain *d = dev->domain;
+    if (!dev->attach_deferred)
+        return 0;
+    if (!d->backend->attach(d->backend_state, d, dev))
+        return -ENOMEM;
+    dev->attach_deferred = false;
+    return 0;
 }
 
 void domain_detach(struct dma_domain *d, struct device *dev)
 {
     unsigned kept = 0;
     CHECK(dev->domain == d);
-    d->backend->detach(d->backend_state, d, dev);
+    if (!dev->attach_deferred)
+        d->backend->detach(d->backend_state, d, dev);
+    dev->attach_deferred = false;
     if (may_bounce(d, dev))
         swiotlb_user_remove(d->kernel);
     for (unsigned i = 0; i < d->devices; i++)

@@ -28,6 +28,7 @@ struct dma_domain {
     struct iova_domain iova;
     uint64_t aperture_last;
     struct lock tag_lock; /* Held over a flush, as Linux's cache_lock. */
+    bool ranged;          /* What the first device's bus does not pass on is reserved. */
     bool unmanaged;       /* Its addresses are the caller's (dma_api/iommu.h). */
     struct device *device[DOMAIN_DEVICES_MAX];
     unsigned devices;
@@ -61,6 +62,10 @@ void domain_free(struct dma_domain *d);
  * something stale. */
 bool domain_attach(struct dma_domain *d, struct device *dev);
 void domain_detach(struct dma_domain *d, struct device *dev);
+
+/* Of a crash kernel (linux.kdump): before a device's first mapping, tells the IOMMU of it.
+ * 0, or -ENOMEM when there is no room for it in the hardware. */
+int domain_attach_deferred(struct device *dev);
 
 /* Identity: the device's DMA addresses are physical. False also for an untrusted device. */
 bool domain_attach_identity(const struct backend *backend, void *backend_state,

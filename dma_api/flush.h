@@ -71,7 +71,7 @@ struct flush_policy {
      * unmap like any other. */
     bool as_linux;
     const struct param_table *params; /* NULL: none. The prefix is the policy's name. */
-    size_t state_bytes;
+    size_t state_bytes; /* 0: what the verbs get as state is the domain's configuration. */
 
     /* Where on the axes it stands; NULL: in the corner of strict. */
     void (*rules)(const void *config, struct flush_rules *rules);

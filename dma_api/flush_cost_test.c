@@ -70,7 +70,7 @@ static void run(const char *policy, const char *key, const char *value,
     r->cost.call_cycles        = (uint32_t)price(0);
     r->cost.unmap_range_cycles = (uint32_t)price(1);
     r->cost.table_level_cycles = (uint32_t)price(2);
-    r->cost.entry_cycles       = (uint32_t)price(3);
+    r->cost.unmap_entry_cycles = (uint32_t)price(3);
     r->fake_flush_cycles       = price(4);
     r->cost.flush_queue_cycles = (uint32_t)price(5);
     kernel_rig_run(r, body, NULL);

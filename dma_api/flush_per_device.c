@@ -35,20 +35,9 @@ static void per_device_rules(const void *config, struct flush_rules *r)
     r->timeout_ps                     = c->timeout_us * TIME_US;
 }
 
-struct per_device {
-    bool suspicious;
-};
-
-static void per_device_init(struct dma_domain *d, void *state, const void *config)
+static bool hostile(const struct dma_domain *d, const struct per_device_config *c)
 {
-    struct per_device *s = state;
-    (void)d;
-    s->suspicious = ((const struct per_device_config *)config)->suspicious;
-}
-
-static bool hostile(const struct dma_domain *d, const struct per_device *s)
-{
-    bool any = s->suspicious;
+    bool any = c->suspicious;
     for (unsigned i = 0; i < d->devices; i++)
         any |= d->device[i]->untrusted;
     return any;
@@ -63,14 +52,12 @@ static void per_device_unmap(struct dma_domain *d, void *state, struct flush_ran
 }
 
 const struct flush_policy flush_per_device = {
-    .name        = "per-device",
-    .summary     = "Strict for untrusted devices, a flush queue for the others",
-    .source      = "Linux forces untrusted devices strict; per-device lazy (catalogue 41)",
-    .promise     = PROMISE_BOUNDED_TIME,
-    .translates  = true,
-    .params      = &per_device_param_table,
-    .state_bytes = sizeof(struct per_device),
-    .rules       = per_device_rules,
-    .init        = per_device_init,
-    .unmap       = per_device_unmap,
+    .name       = "per-device",
+    .summary    = "Strict for untrusted devices, a flush queue for the others",
+    .source     = "Linux forces untrusted devices strict; per-device lazy (catalogue 41)",
+    .promise    = PROMISE_BOUNDED_TIME,
+    .translates = true,
+    .params     = &per_device_param_table,
+    .rules      = per_device_rules,
+    .unmap      = per_device_unmap,
 };

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dma_api/kernel.h"
 
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -106,6 +108,21 @@ void kernel_remove_device(struct device *dev)
 {
     if (dma_debug_on(dev))
         dma_debug_release(dev);
+}
+
+void kernel_panic(struct kernel *k, const char *format, ...)
+{
+    struct cpu *cpu = cpu_this();
+    va_list args;
+    va_start(args, format);
+    vsnprintf(k->panic.text, sizeof k->panic.text, format, args);
+    va_end(args);
+    k->panicked          = true;
+    cpu->engine->stopped = true;
+    for (;;) { /* Nobody will ever resume it. */
+        cpu->engine->due[cpu->place] = TIME_NEVER;
+        cpu_yield(cpu);
+    }
 }
 
 /* ---- Pages

@@ -85,12 +85,28 @@ static struct pt_item item_at(struct pagetable *t, phys_addr_t entry, unsigned l
     return t->format->decode(word, level);
 }
 
-/* An entry that is about to be written: its line is taken for writing, once. */
-static struct pt_item item_to_change(struct pagetable *t, phys_addr_t entry, unsigned level)
+/*
+ * The line of entries that a call is working on. A core writes a run of entries out of its
+ * store buffer: the line is paid for when it is taken, and each entry for itself.
+ */
+struct held_line {
+    uint64_t number;
+};
+enum { LINE_LG2 = 6 };
+static const struct held_line no_line = { UINT64_MAX };
+
+/* Before the entry is written. */
+static void hold(struct pagetable *t, phys_addr_t entry, struct held_line *held)
 {
-    struct cpu *cpu = cpu_this();
-    cpu_store(cpu, memory_line(t->kernel->memory, entry));
-    cpu_spend(cpu, t->kernel->cost.entry_cycles);
+    if (held->number == entry >> LINE_LG2)
+        return;
+    cpu_store(cpu_this(), memory_line(t->kernel->memory, entry));
+    held->number = entry >> LINE_LG2;
+}
+
+/* What an entry holds, for nothing: whoever looks has paid or will pay for its line. */
+static struct pt_item peek(const struct pagetable *t, phys_addr_t entry, unsigned level)
+{
     return t->format->decode(memory_read64(t->kernel->memory, entry), level);
 }
 
@@ -227,9 +243,11 @@ static int find_table(struct pagetable *t, uint64_t iova, unsigned level,
 }
 
 static int write_leaf(struct pagetable *t, phys_addr_t entry, unsigned level, uint64_t word,
-                      struct table_list *freed)
+                      struct held_line *held, struct table_list *freed)
 {
-    const struct pt_item item = item_to_change(t, entry, level);
+    hold(t, entry, held);
+    cpu_spend(cpu_this(), t->kernel->cost.map_entry_cycles);
+    const struct pt_item item = peek(t, entry, level);
     if (item.kind == PT_TABLE && has_no_leaf(t, item.pa, level - 1))
         collect(t, item.pa, level - 1, freed); /* A large leaf replaces empty tables. */
     else if (item.kind != PT_ABSENT)
@@ -245,6 +263,7 @@ static int map_in_table(struct pagetable *t, uint64_t iova, phys_addr_t phys,
 {
     const unsigned level   = pt_leaf_level(t->format, page_lg2);
     const unsigned natural = pt_span_lg2(t->format, level);
+    struct held_line held  = no_line;
     phys_addr_t table      = 0;
     int error              = find_table(t, iova, level, &table);
     const uint64_t room =
@@ -258,7 +277,7 @@ static int map_in_table(struct pagetable *t, uint64_t iova, phys_addr_t phys,
             t->format->encode_leaf(phys, level, page_lg2, (uint8_t)(prot | t->leaf_prot));
         for (uint64_t copy = 0; copy >> (page_lg2 - natural) == 0 && error == 0; copy++)
             error = write_leaf(t, entry_at(t, table, level, iova + (copy << natural)),
-                               level, word, freed);
+                               level, word, &held, freed);
         if (error != 0)
             break;
         iova += UINT64_C(1) << page_lg2;
@@ -315,6 +334,7 @@ struct unmap {
     uint64_t next, last; /* What is left to do, inclusive. */
     bool stuck;          /* A hole, or the inside of a leaf. */
     unsigned leaf_lg2;   /* The smallest entries so far that held a leaf; or 0. */
+    struct held_line held;
     struct table_list *freed;
 };
 
@@ -328,8 +348,8 @@ static void clear_leaf(struct unmap *u, phys_addr_t table, unsigned level,
     }
     for (uint64_t copy = 0; copy >> (leaf->page_lg2 - natural) == 0; copy++) {
         const phys_addr_t entry = entry_at(u->t, table, level, u->next + (copy << natural));
-        if (copy > 0 || level > 0)
-            item_to_change(u->t, entry, level);
+        hold(u->t, entry, &u->held);
+        cpu_spend(cpu_this(), u->t->kernel->cost.unmap_entry_cycles);
         memory_write64(u->t->kernel->memory, entry, 0);
     }
     u->next += UINT64_C(1) << leaf->page_lg2;
@@ -343,17 +363,30 @@ static bool covers(const struct unmap *u, uint64_t start, unsigned span_lg2)
     return first == start && (first | mask_lg2(span_lg2)) <= u->last;
 }
 
+/* An entry that will be cleared is taken for writing at once, any other is read. */
+static struct pt_item examine(struct unmap *u, phys_addr_t entry, unsigned level)
+{
+    struct cpu *cpu = cpu_this();
+    if (u->held.number != entry >> LINE_LG2)
+        cpu_sync(cpu); /* Another CPU may be about to change it. */
+    const struct pt_item item = peek(u->t, entry, level);
+    if (item.kind == PT_LEAF)
+        hold(u->t, entry, &u->held);
+    else if (u->held.number != entry >> LINE_LG2)
+        cpu_load(cpu, memory_line(u->t->kernel->memory, entry));
+    return item;
+}
+
 /* Works through one table until its end or that of the range; depth is bounded by level. */
 static void unmap_table(struct unmap *u, phys_addr_t table, unsigned level)
 {
     const unsigned span = pt_span_lg2(u->t->format, level);
     const uint64_t end  = u->next | mask_lg2(pt_span_lg2(u->t->format, level + 1));
     while (!u->stuck && u->next <= u->last && u->next <= end) {
-        const phys_addr_t entry = entry_at(u->t, table, level, u->next);
-        const struct pt_item item =
-            level == 0 ? item_to_change(u->t, entry, level) : item_at(u->t, entry, level);
-        const uint64_t start = u->next;
-        const bool whole     = covers(u, start, span);
+        const phys_addr_t entry   = entry_at(u->t, table, level, u->next);
+        const struct pt_item item = examine(u, entry, level);
+        const uint64_t start      = u->next;
+        const bool whole          = covers(u, start, span);
         if (item.kind == PT_LEAF) {
             clear_leaf(u, table, level, &item);
         } else if (item.kind == PT_TABLE) {
@@ -375,7 +408,7 @@ uint64_t pagetable_unmap(struct pagetable *t, uint64_t iova, uint64_t bytes,
                          struct table_list *freed, unsigned *leaf_lg2)
 {
     CHECK(bytes > 0);
-    struct unmap u = { t, iova, iova + bytes - 1, false, 0, freed };
+    struct unmap u = { t, iova, iova + bytes - 1, false, 0, no_line, freed };
     cpu_spend(cpu_this(), t->kernel->cost.unmap_range_cycles);
     if ((iova + bytes - 1) >> pt_input_lg2(t->format, t->levels) == 0)
         unmap_table(&u, t->root, t->levels - 1);

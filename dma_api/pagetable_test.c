@@ -252,8 +252,9 @@ static void price_entries_only(struct kernel_rig *r)
 {
     memset(&r->cpu_config, 0, sizeof r->cpu_config);
     memset(&r->cost, 0, sizeof r->cost);
-    r->cpu_config.period_ps = 1;
-    r->cost.entry_cycles    = 1;
+    r->cpu_config.period_ps    = 1;
+    r->cost.map_entry_cycles   = 1;
+    r->cost.unmap_entry_cycles = 1;
 }
 
 static void run_random_ops(unsigned levels, uint64_t base)
@@ -281,6 +282,73 @@ TEST_CASE(pagetable, random_maps_and_unmaps_are_those_of_a_naive_map_with_4_leve
 TEST_CASE(pagetable, random_maps_and_unmaps_are_those_of_a_naive_map_with_5_levels)
 {
     run_random_ops(5, (UINT64_C(1) << 48) - 2 * PAGE1G);
+}
+
+/* ---- The price of a run ---------------------------------------------------------------
+ */
+
+/* Lines of entries between two of them, both included. */
+static uint64_t lines_of(uint64_t first, uint64_t count)
+{
+    return ((first + count - 1) >> 3) - (first >> 3) + 1;
+}
+
+/*
+ * Runs of every length up to five lines from every place in a line, beside others of the
+ * same table: a cycle for each access to a line, of which the way down takes some.
+ */
+static void lines_are_paid_once(struct kernel_rig *r, unsigned page_lg2, unsigned down)
+{
+    const uint64_t base = UINT64_C(1) << 36;
+    begin(r, 4, ALL);
+    EXPECT_EQUAL(map(base, base, UINT64_C(1) << page_lg2), 0); /* All tables are there. */
+    for (uint64_t first = 8; first < 16; first++)
+        for (uint64_t count = 1; count <= 40; count++) {
+            const uint64_t iova = base + (first << page_lg2), bytes = count << page_lg2;
+            uint64_t from = r->cpu[0].time;
+            unsigned tables;
+            EXPECT_EQUAL(map(iova, iova, bytes), 0);
+            EXPECT_EQUAL(r->cpu[0].time - from, down + lines_of(first, count));
+            from = r->cpu[0].time;
+            EXPECT_EQUAL(unmap(r, iova, bytes, &tables), bytes);
+            EXPECT_EQUAL(r->cpu[0].time - from, down + lines_of(first, count));
+            EXPECT_EQUAL(tables, 0);
+        }
+    pagetable_free(&t);
+}
+
+static void small_lines(struct kernel_rig *r, void *state)
+{
+    (void)state;
+    lines_are_paid_once(r, K4, 3);
+}
+
+static void large_lines(struct kernel_rig *r, void *state)
+{
+    (void)state;
+    lines_are_paid_once(r, M2, 2);
+}
+
+static void price_lines(kernel_program *program)
+{
+    struct kernel_rig *r = kernel_rig_new(RIG_DIRECT);
+    memset(&r->cpu_config, 0, sizeof r->cpu_config);
+    memset(&r->cost, 0, sizeof r->cost);
+    r->cpu_config.period_ps   = 1;
+    r->cpu_config.hit_cycles  = 1;
+    r->cpu_config.cold_cycles = 1;
+    kernel_rig_run(r, program, NULL);
+    kernel_rig_free(r);
+}
+
+TEST_CASE(pagetable, a_run_of_small_leaves_pays_for_each_line_once)
+{
+    price_lines(small_lines);
+}
+
+TEST_CASE(pagetable, a_run_of_large_leaves_pays_for_each_line_once)
+{
+    price_lines(large_lines);
 }
 
 /* ---- Known cases -----------------------------------------------------------------------

@@ -104,6 +104,11 @@ struct iommu_arch {
     void (*event)(struct iommu *m, enum arch_event event,
                   const struct iommu_request *request, const struct xlate_context *context);
 
+    /* Whether a device that asks for a translation and meets this cause is answered with
+     * Completer Abort (what the tables say is broken) instead of Unsupported Request (it is
+     * not to ask). NULL: never. */
+    bool (*aborts)(uint16_t cause);
+
     void (*record)(struct iommu *m, const struct iommu_fault *fault, cycle_t now);
 
     /* What a command says; no effect. */

@@ -98,7 +98,9 @@ static enum arch_verdict riscv_admit(struct iommu *m, const struct iommu_request
     if (mode == RISCV_DDTP_OFF)
         return refuse_request(r, RISCV_ALL_DISALLOWED);
     if (mode == RISCV_DDTP_BARE)
-        return ARCH_BYPASS;
+        return q->type == PORT_UNTRANSLATED
+                   ? ARCH_BYPASS
+                   : refuse_request(r, RISCV_TYPE_DISALLOWED);
     if (q->requester >> riscv_device_lg2(mode - RISCV_DDTP_BARE, v->extended) != 0)
         return refuse_request(r, RISCV_TYPE_DISALLOWED);
     return ARCH_GO;
@@ -312,11 +314,16 @@ static enum context_verdict riscv_context_next(struct iommu *m, struct context_w
  * ------------------------------------------
  */
 
+/* Without ATS in the capabilities no context can let a device have a TLB (EN_ATS). */
 static enum process_verdict riscv_process(struct iommu *m, const struct iommu_request *q,
                                           const struct xlate_context *device,
                                           struct iommu_response *r, uint32_t *process)
 {
     (void)m;
+    if (q->type != PORT_UNTRANSLATED) {
+        r->cause = RISCV_TYPE_DISALLOWED;
+        return PROCESS_FAULT;
+    }
     if (!q->has_pasid && !(device->attributes & RISCV_TC_DPE))
         return PROCESS_NONE;
     if (device->process_levels == 0) /* The directory is Bare. */
@@ -342,7 +349,8 @@ static enum arch_verdict riscv_check(struct iommu *m, const struct iommu_request
 {
     uint64_t ignored;
     (void)m;
-    if (q->has_pasid && !(c->attributes & RISCV_TC_PDTV))
+    if (q->type != PORT_UNTRANSLATED
+        || (q->has_pasid && !(c->attributes & RISCV_TC_PDTV)))
         return refuse_request(r, RISCV_TYPE_DISALLOWED);
     if (riscv_supervisor(q) && (c->attributes & RISCV_FROM_PROCESS)
         && !(c->attributes & RISCV_ALLOWS_SUPERVISOR))
@@ -465,18 +473,34 @@ static bool riscv_redirected(const uint64_t *words, struct pt_item *item, uint16
  * -------------------------------------------------------------------------
  */
 
+/* What comes before the refusal of every request of ATS. */
+static bool riscv_aborts(uint16_t cause)
+{
+    return cause == RISCV_DDT_ACCESS_FAULT || cause == RISCV_DDT_MISCONFIGURED;
+}
+
 static bool is_guest_fault(uint16_t cause)
 {
     return cause >= RISCV_FETCH_GUEST_PAGE_FAULT && cause <= RISCV_WRITE_GUEST_PAGE_FAULT;
 }
 
+/* Translated requests are as far behind untranslated ones as their kinds are. */
+static uint64_t transaction_type(const struct iommu_fault *f)
+{
+    const uint8_t access = riscv_access(f->access, f->has_pasid);
+    const uint64_t kind  = access & PT_WRITE     ? RISCV_TTYP_WRITE
+                           : access & PT_EXECUTE ? RISCV_TTYP_FETCH
+                                                 : RISCV_TTYP_READ;
+    if (f->type == PORT_TRANSLATION)
+        return RISCV_TTYP_TRANSLATION;
+    return f->type == PORT_TRANSLATED
+               ? kind + RISCV_TTYP_TRANSLATED_FETCH - RISCV_TTYP_FETCH
+               : kind;
+}
+
 /* A guest page fault without a walk is the request's own address's. */
 static void riscv_record(struct iommu *m, const struct iommu_fault *f, cycle_t now)
 {
-    const uint8_t access = riscv_access(f->access, f->has_pasid);
-    const uint64_t ttyp  = access & PT_WRITE     ? RISCV_TTYP_WRITE
-                           : access & PT_EXECUTE ? RISCV_TTYP_FETCH
-                                                 : RISCV_TTYP_READ;
     const uint64_t guest = !is_guest_fault(f->cause) ? 0
                            : f->has_guest            ? f->guest & ~UINT64_C(3)
                                                      : f->iova & ~UINT64_C(3);
@@ -486,7 +510,7 @@ static void riscv_record(struct iommu *m, const struct iommu_fault *f, cycle_t n
         bits_put(f->cause, 11, 0) | bits_put(f->has_pasid ? f->pasid : 0, 31, 12)
             | (f->has_pasid ? RISCV_FAULT_PV : 0)
             | (f->has_pasid && f->privileged ? RISCV_FAULT_PRIV : 0)
-            | bits_put(ttyp, 39, 34) | bits_put(f->requester, 63, 40),
+            | bits_put(transaction_type(f), 39, 34) | bits_put(f->requester, 63, 40),
         0, f->iova, guest | how
     };
     faultq_push(m, record, now);
@@ -525,6 +549,7 @@ const struct iommu_arch arch_riscv = {
     .redirects     = riscv_redirects,
     .redirected    = riscv_redirected,
     .event         = riscv_event,
+    .aborts        = riscv_aborts,
     .record        = riscv_record,
     .decode        = riscv_decode,
     .illegal       = riscv_illegal,

@@ -360,12 +360,21 @@ enum arch_verdict vtd_refuse_request(struct iommu_response *r, enum vtd_fault ca
     return ARCH_FAULT;
 }
 
+/* Requests that are interrupts (3.14): they pass, as interrupts are not remapped. */
+static bool is_interrupt(const struct iommu_request *q)
+{
+    return !q->has_pasid && q->iova >= VTD_MSI_FIRST && q->iova <= VTD_MSI_LAST
+           && (q->access & PT_WRITE) && q->type == PORT_UNTRANSLATED;
+}
+
 static enum arch_verdict vtd_admit(struct iommu *m, const struct iommu_request *q,
                                    struct iommu_response *r)
 {
     const struct vtd *v = vtd_front(m);
     if (!(v->status & VTD_G_TE))
         return q->type == PORT_TRANSLATION ? ARCH_REFUSED : ARCH_BYPASS;
+    if (is_interrupt(q))
+        return ARCH_BYPASS;
     switch (vtd_rtaddr_mode(v->root_loaded)) {
     case VTD_TTM_LEGACY:
         return q->has_pasid ? vtd_refuse_request(r, VTD_SRTA_PASID) : ARCH_GO;
@@ -491,6 +500,37 @@ static uint16_t vtd_cause(const struct iommu *m, const struct iommu_request *req
                                       : VTD_FAULT_READ_NOT_ALLOWED;
 }
 
+/* Tables that cannot be read or say what they must not. */
+static bool vtd_aborts(uint16_t cause)
+{
+    switch (cause) {
+    case VTD_FAULT_TABLE_ACCESS:
+    case VTD_FAULT_ROOT_ACCESS:
+    case VTD_FAULT_CONTEXT_ACCESS:
+    case VTD_FAULT_CONTEXT_INVALID:
+    case VTD_FAULT_ROOT_RESERVED:
+    case VTD_FAULT_CONTEXT_RESERVED:
+    case VTD_FAULT_ENTRY_RESERVED:
+    case VTD_SRT_ACCESS:
+    case VTD_SRT_RESERVED:
+    case VTD_SCT_ACCESS:
+    case VTD_SCT_RESERVED:
+    case VTD_SCT_INVALID:
+    case VTD_SPD_ACCESS:
+    case VTD_SPD_RESERVED:
+    case VTD_SPT_ACCESS:
+    case VTD_SPT_RESERVED:
+    case VTD_SPT_INVALID:
+    case VTD_SFS_ACCESS:
+    case VTD_SFS_RESERVED:
+    case VTD_SSS_ACCESS:
+    case VTD_SSS_RESERVED:
+        return true;
+    default:
+        return false;
+    }
+}
+
 /* AT of a fault recording register: as in a transaction's header. */
 static uint64_t address_type(uint8_t type)
 {
@@ -588,6 +628,7 @@ const struct iommu_arch arch_vtd = {
     .missing       = vtd_missing,
     .updates       = vtd_updates,
     .serves        = vtd_serves,
+    .aborts        = vtd_aborts,
     .record        = vtd_record,
     .decode        = vtd_decode,
     .illegal       = vtd_illegal,

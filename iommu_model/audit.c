@@ -67,6 +67,7 @@ static void expose(struct audit *a, struct ledger_note *n, sim_time_t since)
     a->stats.page_exposed++;
     a->exposed_now++;
     a->exposed_most = a->exposed_now > a->exposed_most ? a->exposed_now : a->exposed_most;
+    a->exposed_peak = a->exposed_now > a->exposed_peak ? a->exposed_now : a->exposed_peak;
 }
 
 /* The exposure so far goes into the figures, and no further. */
@@ -483,6 +484,7 @@ static void pooled(void *self, uint32_t space_number, uint64_t iova, uint64_t by
         ledger_give_back(&a->ledger, space, first, last - first + 1, 0);
         a->pool_now += ledger_pool_add(&a->ledger, space, first, last);
         a->pool_most = a->pool_now > a->pool_most ? a->pool_now : a->pool_most;
+        a->pool_peak = a->pool_now > a->pool_peak ? a->pool_now : a->pool_peak;
         return;
     }
     a->pool_now -= ledger_pool_remove(&a->ledger, space, first, last);

@@ -118,6 +118,7 @@ struct audit {
     uint64_t exposed_now, exposed_most; /* Of them, those that are measured. */
     uint64_t partial_now, pool_now;     /* Pages lent in part; pages of pools. */
     uint64_t pool_most;
+    uint64_t exposed_peak, pool_peak; /* The most since whoever looks set them to now's. */
     sim_time_t summed; /* Up to here their time is in the statistics. */
     /* By the CPU that gave back: a policy may keep a queue of each. */
     uint64_t unmaps[ENGINE_CPUS_MAX], given_bytes[ENGINE_CPUS_MAX];

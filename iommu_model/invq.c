@@ -32,9 +32,30 @@ static void fetch(struct iommu *m, cycle_t presented)
                q->fetched * q->entry_bytes / 8, presented);
 }
 
+/* From the one that is carried out, or would be next, to the tail. */
+static uint32_t commands_queued(const struct invq *q)
+{
+    const bool none_yet  = q->state == INVQ_IDLE || q->state == INVQ_FETCHING;
+    const uint32_t first = none_yet ? q->head : q->current;
+    return q->entries == 0 ? 0 : (q->tail - first) & (q->entries - 1);
+}
+
+void invq_measure(struct iommu *m, cycle_t now)
+{
+    struct invq *q = &m->invq;
+    if (now > q->queued_since) { /* The time up to now belongs to the old length. */
+        m->stats.queued_cycles += q->queued * (now - q->queued_since);
+        q->queued_since = now;
+    }
+    q->queued = commands_queued(q);
+    if (q->queued > q->queued_most)
+        q->queued_most = q->queued;
+}
+
 void invq_kick(struct iommu *m, cycle_t now)
 {
     const struct invq *q = &m->invq;
+    invq_measure(m, now);
     if (q->enabled && !q->halted && !q->timed_out && q->state == INVQ_IDLE
         && q->head != q->tail)
         fetch(m, cycle_max(now + m->config.invq.start_cycles, q->ready_at));
@@ -72,6 +93,7 @@ static void complete(struct iommu *m, const struct iommu_command *c, cycle_t now
     q->next++;
     q->current = (q->current + 1) & (q->entries - 1);
     m->stats.command++;
+    invq_measure(m, now);
     m->arch->completed(m, c, now);
 }
 
@@ -351,6 +373,7 @@ static void execute(struct iommu *m, cycle_t now)
         q->head   = q->current; /* It stands at the head, for software to see. */
         m->stats.command++;
         m->stats.command_other++;
+        invq_measure(m, now);
         m->arch->illegal(m, &c, now);
         return;
     case COMMAND_IOTLB:

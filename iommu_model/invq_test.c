@@ -88,6 +88,22 @@ TEST_CASE(invq, a_wait_alone_costs_fetch_execution_and_the_write)
     rig_stop(&rig);
 }
 
+/* Two commands: both are in the queue until the first is done, then one. */
+TEST_CASE(invq, its_length_is_summed_from_the_tails_move_to_the_end_of_each_command)
+{
+    start_plain();
+    queue_page(0x1000, 0);
+    rig.iommu.invq.queued_most = 0;
+    const uint64_t before      = rig.iommu.stats.queued_cycles;
+    wait_cycles();
+    EXPECT_EQUAL(rig.iommu.stats.queued_cycles - before, 2 * (S() + L + E()) + E());
+    EXPECT_EQUAL(rig.iommu.invq.queued_most, 2);
+    EXPECT_EQUAL(rig.iommu.invq.queued, 0);
+    invq_measure(&rig.iommu, 1000000000); /* Nothing is in it: nothing is added. */
+    EXPECT_EQUAL(rig.iommu.stats.queued_cycles - before, 2 * (S() + L + E()) + E());
+    rig_stop(&rig);
+}
+
 TEST_CASE(invq, each_latency_moves_the_status_by_its_cycles)
 {
     cycle_t took[4];

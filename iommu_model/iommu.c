@@ -131,9 +131,28 @@ void iommu_init(struct iommu *m, const struct iommu_settings *config, struct eng
     m->arch->init(m);
 }
 
+void iommu_keep_trails(struct iommu *m)
+{
+    if (m->trail != NULL)
+        return;
+    m->trail = calloc(m->config.iommu.inflight, sizeof *m->trail);
+    CHECK(m->trail != NULL);
+    for (uint32_t i = 0; i < m->config.iommu.inflight; i++)
+        if (m->xlate[i].step == XLATE_IDLE) /* Others would be known by half. */
+            m->xlate[i].trail = &m->trail[i];
+}
+
+static void free_trails(struct iommu *m)
+{
+    for (uint32_t i = 0; m->trail != NULL && i < m->config.iommu.inflight; i++)
+        free(m->trail[i].stretch);
+    free(m->trail);
+}
+
 void iommu_free(struct iommu *m)
 {
     m->arch->free(m);
+    free_trails(m);
     write_ring_free(&m->invq.writes);
     walkcache_free(&m->walkcache);
     iotlb_free(&m->iotlb);
@@ -288,6 +307,8 @@ void iommu_step(void *self, sim_time_t time)
     if (wheel_any(&m->wheel))
         run_wheel(m, now);
     publish_due(m);
+    if (m->watcher != NULL && m->watcher->stepped != NULL)
+        m->watcher->stepped(m->watcher->self, time);
 }
 
 /* ---- Memory that is elsewhere

@@ -110,6 +110,7 @@
     S(command_wait,         command,     "commands", "Waits and fences")                            \
     S(command_device,       command,     "commands", "Invalidations of device TLBs")                \
     S(command_other,        command,     "commands", "Others and illegal ones")                     \
+    S(queued_cycles,        queued_cycles, "command cycles", "Commands in the queue, from the tail's move to their end, summed") \
     S(drain_cycles,         drain_cycles, "cycles",  "Waits spent on earlier DMA")                  \
     S(device_wait_cycles,   device_wait_cycles, "cycles", "Waits spent on devices' answers")        \
     S(device_full_cycles,   device_full_cycles, "cycles", "Commands spent on a device that has no room") \
@@ -288,6 +289,9 @@ struct invq {
     bool timed_out; /* A device has not answered: nothing is fetched until it is cleared. */
     struct invq_sent sent[ATS_ITAGS];
     uint32_t sent_count;
+    /* Watched only: nothing is decided by it. */
+    uint32_t queued, queued_most; /* Commands not yet carried out; the most since it was 0ed. */
+    cycle_t queued_since;         /* Up to here they are in the statistics. */
 };
 
 enum command_kind {
@@ -369,6 +373,11 @@ struct iommu_watcher {
     /* Translations that the selector says are void from now on; NULL: all, since contexts
      * or registers have changed. */
     void (*invalidated)(void *self, const struct inv_selector *selector);
+    /* A translation that its first look-up did not answer leaves; its trail, if trails are
+     * kept, is complete. */
+    void (*answered)(void *self, const struct xlate *x);
+    /* All that happens in this cycle has happened. */
+    void (*stepped)(void *self, sim_time_t now);
     void *self;
 };
 
@@ -421,6 +430,7 @@ struct iommu {
     uint32_t client_count;
     struct iommu_client client[IOMMU_CLIENTS_MAX];
 
+    struct xlate_trail *trail; /* One for each, or NULL. */
     struct xlate *xlate;
     struct xlate_held *held;         /* One for each. */
     struct xlate_list free, stalled; /* stalled: found no free walk slot */
@@ -449,6 +459,8 @@ struct iommu {
 
     /* Messages the IOMMU sends by itself (fault events); NULL: nobody listens. */
     void (*interrupt)(void *self, uint64_t address, uint32_t data, sim_time_t now);
+    /* An interrupt line has changed its level; NULL: there are no lines. */
+    void (*wire)(void *self, unsigned vector, bool high, sim_time_t now);
     void *interrupt_self;
     const struct iommu_watcher *watcher; /* NULL: nobody watches. */
     const struct iommu_referee *referee; /* NULL: nobody follows stale translations. */
@@ -496,6 +508,9 @@ void iommu_retire(struct iommu *m, uint32_t epoch, sim_time_t now);
 
 /* Does everything due now. */
 void iommu_step(void *self, sim_time_t now);
+
+/* From now on translations know where their cycles went, stretch by stretch. */
+void iommu_keep_trails(struct iommu *m);
 
 /* A remote memory has answered the read of this place (NULL: with an error), or has
  * carried out the oldest write of that kind. */
@@ -617,6 +632,9 @@ void walker_refetch(struct iommu *m, cycle_t now);
 /* The tail has moved, or the queue was switched on, or an error was cleared. */
 void invq_kick(struct iommu *m, cycle_t now);
 void invq_run(struct iommu *m, cycle_t now);
+/* Brings the statistics of the queue's length up to now: where it changes, and before they
+ * are read. */
+void invq_measure(struct iommu *m, cycle_t now);
 /* Whether translations are invalidated in this cycle, behind its walks. */
 bool invq_invalidates(struct iommu *m, cycle_t now);
 void invq_write_done(struct iommu *m, cycle_t now);

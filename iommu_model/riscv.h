@@ -26,6 +26,7 @@ struct riscv {
         uint64_t address;
         uint32_t data, control;
     } msi[RISCV_MSI_VECTORS];
+    uint32_t wires_high;       /* Bit i: vector i's interrupt line. */
     uint32_t messages_pending; /* Bit i: vector i is masked and has one to send. */
     /* The cycle counter is cycles_at when it last changed, at cycle cycles_since. */
     uint64_t cycles_at;

@@ -12,21 +12,42 @@ static unsigned vector_of(const struct riscv *v, enum riscv_interrupt which)
     return (unsigned)(v->icvec >> 4 * which & 0xf);
 }
 
-/* By message to where the vector's entry says, once it is not masked; by wire to address 0.
- */
+/* To where the vector's entry says, once it is not masked. */
 static void send(struct iommu *m, unsigned vector, cycle_t now)
 {
     struct riscv *v = riscv_front(m);
-    const bool wire = v->fctl & RISCV_FCTL_WSI;
-    if (!wire && (v->msi[vector].control & 1)) {
+    if (v->msi[vector].control & 1) {
         v->messages_pending |= UINT32_C(1) << vector;
         return;
     }
     v->messages_pending &= ~(UINT32_C(1) << vector);
     if (m->interrupt != NULL)
-        m->interrupt(m->interrupt_self, wire ? 0 : v->msi[vector].address,
-                     wire ? vector : v->msi[vector].data,
+        m->interrupt(m->interrupt_self, v->msi[vector].address, v->msi[vector].data,
                      cycle_time(now, m->config.iommu.period_ps));
+}
+
+/* A vector's line is high while an interrupt of that vector pends and fctl.WSI is set. */
+static uint32_t wires_wanted(const struct riscv *v)
+{
+    uint32_t wires = 0;
+    if (!(v->fctl & RISCV_FCTL_WSI))
+        return 0;
+    for (unsigned i = RISCV_CIP; i <= RISCV_PIP; i++)
+        if (v->ipsr >> i & 1)
+            wires |= UINT32_C(1) << vector_of(v, (enum riscv_interrupt)i);
+    return wires;
+}
+
+static void drive_wires(struct iommu *m, cycle_t now)
+{
+    struct riscv *v        = riscv_front(m);
+    const uint32_t wanted  = wires_wanted(v);
+    const uint32_t changed = wanted ^ v->wires_high;
+    v->wires_high          = wanted;
+    for (unsigned i = 0; i < RISCV_MSI_VECTORS && m->wire != NULL; i++)
+        if (changed >> i & 1)
+            m->wire(m->interrupt_self, i, wanted >> i & 1,
+                    cycle_time(now, m->config.iommu.period_ps));
 }
 
 void riscv_interrupt(struct iommu *m, enum riscv_interrupt which, cycle_t now)
@@ -36,7 +57,10 @@ void riscv_interrupt(struct iommu *m, enum riscv_interrupt which, cycle_t now)
     if (v->ipsr & bit)
         return;
     v->ipsr |= bit;
-    send(m, vector_of(v, which), now);
+    if (v->fctl & RISCV_FCTL_WSI)
+        drive_wires(m, now);
+    else
+        send(m, vector_of(v, which), now);
 }
 
 /* Bits of cqcsr that stop the queue, and all that interrupt. */
@@ -58,6 +82,7 @@ static void write_ipsr(struct iommu *m, uint32_t value, cycle_t now)
 {
     riscv_front(m)->ipsr &= ~value;
     raise_causes(m, now);
+    drive_wires(m, now); /* One whose cause lasts has not moved. */
 }
 
 /* ---- The queues (5.6 to 5.16)
@@ -227,6 +252,7 @@ static void write_word(struct iommu *m, uint32_t offset, uint32_t value, cycle_t
     switch (offset) {
     case RISCV_FCTL:
         v->fctl = v->config->wired_interrupts ? value & RISCV_FCTL_WSI : 0;
+        drive_wires(m, now);
         return;
     case RISCV_CQT:
         write_tail(m, value, now);
@@ -276,6 +302,7 @@ void riscv_write(struct iommu *m, uint32_t offset, uint64_t value, unsigned byte
         return;
     case RISCV_ICVEC:
         v->icvec = merged(v->icvec, offset, value, bytes) & 0xffff;
+        drive_wires(m, now);
         return;
     default:
         write_word(m, offset, (uint32_t)value, now);

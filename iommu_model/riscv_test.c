@@ -4,6 +4,8 @@
 #include "sim/test/riscv_rig.h"
 #include "sim/test/shim.h"
 
+#include <string.h>
+
 static struct riscv_rig rig;
 
 static struct {
@@ -238,6 +240,75 @@ TEST_CASE(riscv_interrupts, a_masked_vector_sends_when_it_is_unmasked)
     set(RISCV_MSI_CFG + 12, 1, 4);
     set(RISCV_MSI_CFG + 12, 0, 4);
     EXPECT_EQUAL(message.count, 1);
+    end();
+}
+
+static struct {
+    uint32_t high;
+    unsigned moves;
+} wires;
+
+static void move(void *self, unsigned vector, bool high, sim_time_t now)
+{
+    (void)self;
+    (void)now;
+    EXPECT_EQUAL(wires.high >> vector & 1, !high); /* Only changes are told. */
+    wires.high = (wires.high & ~(UINT32_C(1) << vector)) | (uint32_t)high << vector;
+    wires.moves++;
+}
+
+TEST_CASE(riscv_interrupts, a_wire_is_high_while_its_interrupt_pends)
+{
+    begin();
+    memset(&wires, 0, sizeof wires);
+    rig.iommu.wire = move;
+    set(RISCV_ICVEC, 3 << 4 * RISCV_FIP, 8);
+    set(RISCV_FQCSR, RISCV_QUEUE_ENABLE | RISCV_QUEUE_IE, 4);
+    fault(1);
+    EXPECT_EQUAL(wires.moves, 0); /* A message has gone. */
+    EXPECT_EQUAL(message.count, 1);
+    set(RISCV_FCTL, RISCV_FCTL_WSI, 4);
+    EXPECT_EQUAL(wires.high, 1 << 3);
+    fault(1);
+    EXPECT_EQUAL(wires.moves, 1);
+    set(RISCV_IPSR, 1 << RISCV_CIP, 4); /* Another's. */
+    EXPECT_EQUAL(wires.high, 1 << 3);
+    set(RISCV_ICVEC, 5 << 4 * RISCV_FIP, 8);
+    EXPECT_EQUAL(wires.high, 1 << 5);
+    set(RISCV_IPSR, 1 << RISCV_FIP, 4);
+    EXPECT_EQUAL(wires.high, 0);
+    fault(1);
+    EXPECT_EQUAL(wires.high, 1 << 5);
+    set(RISCV_FCTL, 0, 4);
+    EXPECT_EQUAL(wires.high, 0);
+    EXPECT_EQUAL(message.count, 1);
+    end();
+}
+
+TEST_CASE(riscv_interrupts, a_wire_stays_high_when_its_cause_lasts_and_two_may_share_one)
+{
+    begin();
+    memset(&wires, 0, sizeof wires);
+    rig.iommu.wire = move;
+    set(RISCV_FCTL, RISCV_FCTL_WSI, 4);
+    riscv_rig_queue(&rig, (struct riscv_command){ 0 });
+    set(RISCV_CQCSR, RISCV_QUEUE_ENABLE | RISCV_QUEUE_IE, 4);
+    set(RISCV_FQCSR, RISCV_QUEUE_ENABLE | RISCV_QUEUE_IE, 4);
+    riscv_rig_ring(&rig);
+    riscv_rig_settle(&rig);
+    fault(1);
+    EXPECT_EQUAL(wires.high, 1);
+    set(RISCV_IPSR, 1 << RISCV_CIP | 1 << RISCV_FIP, 4); /* The command still stands. */
+    EXPECT_EQUAL(reg(RISCV_IPSR), 1 << RISCV_CIP);
+    EXPECT_EQUAL(wires.moves, 1);
+    fault(1);
+    set(RISCV_CQT, 0, 4);
+    set(RISCV_CQCSR, RISCV_QUEUE_ENABLE | RISCV_QUEUE_IE | RISCV_CQ_CMD_ILL, 4);
+    set(RISCV_IPSR, 1 << RISCV_CIP, 4);
+    EXPECT_EQUAL(wires.high, 1); /* The fault's. */
+    set(RISCV_IPSR, 1 << RISCV_FIP, 4);
+    EXPECT_EQUAL(wires.high, 0);
+    EXPECT_EQUAL(wires.moves, 2);
     end();
 }
 

@@ -48,9 +48,10 @@ static uint16_t slot_take(struct rootport *r)
     return index;
 }
 
-static void tell_device(struct rootport *r, sim_time_t now)
+/* There will be something to take, which needs no step of the port. */
+static void tell_device(struct rootport *r, sim_time_t at)
 {
-    *r->port.device_due = time_min(*r->port.device_due, now);
+    *r->port.device_due = time_min(*r->port.device_due, at);
 }
 
 /* Not a translation request, nor an answer to an invalidation. */
@@ -80,6 +81,8 @@ static void slot_release(struct rootport *r, uint16_t index, sim_time_t now)
     CHECK(s->since <= now);
     if (is_transaction(s))
         count_time(r, s, now);
+    if (r->watcher != NULL)
+        r->watcher->finished(r->watcher->self, s, index);
     if (kind == PORT_READ)
         r->reads_out--;
     else
@@ -161,6 +164,8 @@ static void rootport_submit(void *self, const struct port_request *request, sim_
     const sim_time_t arrives = r->up_free + r->config.latency_ns * TIME_NS;
     *dma_ring_push(&r->up)   = (struct dma_timed){ arrives, index };
     *r->due                  = time_min(*r->due, arrives);
+    if (r->watcher != NULL)
+        r->watcher->submitted(r->watcher->self, s, index);
 }
 
 static struct dma_ring *next_response(struct rootport *r, sim_time_t *due)
@@ -179,7 +184,7 @@ static bool rootport_take(void *self, struct port_response *response, sim_time_t
     sim_time_t due;
     struct dma_ring *ring = next_response(r, &due);
     if (due > now) {
-        *r->due = time_min(*r->due, due);
+        tell_device(r, due);
         return false;
     }
     const uint16_t index     = dma_ring_front(ring)->slot;
@@ -205,7 +210,7 @@ static bool send_message(void *self, const struct port_invalidation *i, sim_time
     r->down_free             = time_max(now, r->down_free) + wire_ps(r, ATS_ENTRY_BYTES);
     const sim_time_t arrives = r->down_free + r->config.latency_ns * TIME_NS;
     *message_ring_push(&r->messages) = (struct dma_message){ arrives, *i };
-    *r->due                          = time_min(*r->due, arrives);
+    tell_device(r, arrives);
     return true;
 }
 
@@ -221,7 +226,7 @@ static bool rootport_take_invalidation(void *self, struct port_invalidation *i,
     struct rootport *r    = self;
     const sim_time_t next = next_message(r);
     if (next > now) {
-        *r->due = time_min(*r->due, next);
+        tell_device(r, next);
         return false;
     }
     *i = message_ring_front(&r->messages)->invalidation;
@@ -420,6 +425,8 @@ static void take_translations(struct rootport *r, sim_time_t now)
     sim_time_t next = TIME_NEVER;
     while (r->iommu != NULL && (a = iommu_take(r->iommu, r->client, now, &next)) != NULL) {
         struct dma_slot *s = &r->slot[a->id];
+        if (r->watcher != NULL)
+            r->watcher->translated(r->watcher->self, s, a->id, a);
         account_translation(r, s, a, now);
         s->pa       = a->pa;
         s->entry    = entry_of(s, a);
@@ -497,11 +504,7 @@ static void rootport_step(void *self, sim_time_t now)
         carried_out(r, index, now);
     }
     next_response(r, &response);
-    response = time_min(response, next_message(r));
-    if (response <= now)
-        tell_device(r, now);
-    else
-        *r->due = time_min(*r->due, response);
+    tell_device(r, time_max(now, time_min(response, next_message(r))));
     *r->due = time_min(*r->due, later_than(&r->up, now));
     *r->due = time_min(*r->due, later_than(&r->memory_done, now));
 }

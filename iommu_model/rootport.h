@@ -118,6 +118,18 @@ struct dma_message {
 #define RING_ITEM struct dma_message
 #include "sim/base/ring.h"
 
+/* For who draws a timeline: told of each transaction by the index of its slot, which is its
+ * own until finished returns. It must not change anything. */
+struct rootport_watcher {
+    void (*submitted)(void *self, const struct dma_slot *slot, uint32_t index);
+    /* The IOMMU has answered; slot is as it was before that. */
+    void (*translated)(void *self, const struct dma_slot *slot, uint32_t index,
+                       const struct iommu_response *answer);
+    /* All parts of its time are known: they follow each other from submitted to since. */
+    void (*finished)(void *self, const struct dma_slot *slot, uint32_t index);
+    void *self;
+};
+
 struct rootport {
     struct link_config config;
     struct port port;    /* For the device. */
@@ -158,6 +170,7 @@ struct rootport {
      * cares. */
     void (*used)(void *self, const struct dma_slot *slot, sim_time_t now);
     void *used_self;
+    const struct rootport_watcher *watcher; /* NULL: nobody watches. */
 };
 
 /* A block of engine. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "iommu_model/xlate.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "iommu_model/arch.h"
@@ -9,6 +10,23 @@
 #define TEXT(name, text) text,
 const char *const xlate_part_name[XLATE_PART_COUNT] = { XLATE_PARTS(NAME) };
 const char *const xlate_part_text[XLATE_PART_COUNT] = { XLATE_PARTS(TEXT) };
+
+/* Stretches of the same part that follow each other are one. */
+void xlate_trail_add(struct xlate_trail *t, enum xlate_part part, uint32_t cycles)
+{
+    if (cycles == 0)
+        return;
+    if (t->count > 0 && t->stretch[t->count - 1].part == part) {
+        t->stretch[t->count - 1].cycles += cycles;
+        return;
+    }
+    if (t->count == t->room) {
+        t->room    = t->room == 0 ? 16 : 2 * t->room;
+        t->stretch = realloc(t->stretch, t->room * sizeof *t->stretch);
+        CHECK(t->stretch != NULL);
+    }
+    t->stretch[t->count++] = (struct xlate_stretch){ part, cycles };
+}
 
 void xlate_list_push(struct iommu *m, struct xlate_list *list, uint16_t x)
 {
@@ -190,6 +208,8 @@ static void respond(struct iommu *m, uint16_t index, cycle_t now)
     struct iommu_client *c = &m->client[x->client];
     xlate_account(x, XLATE_PART_pipeline, now);
     *response_ring_push(&c->late) = x->response;
+    if (x->trail != NULL && m->watcher != NULL && m->watcher->answered != NULL)
+        m->watcher->answered(m->watcher->self, x);
     deliver(m, c, &x->response);
     if (m->config.iommu.turnaround_cycles == 0) {
         become_free(m, index, now);
@@ -466,6 +486,10 @@ static uint16_t settle_in(struct iommu *m, const struct iommu_queued *q,
     x->since    = q->accepted;
     x->quiet = x->asked = x->walking = x->recontext = x->refused = x->offered = false;
     x->holds                                                                  = false;
+    if (x->trail != NULL) {
+        x->trail->count = 0;
+        xlate_trail_add(x->trail, XLATE_PART_queue, r->part[XLATE_PART_queue]);
+    }
     xlate_account(x, XLATE_PART_pipeline, now);
     return index;
 }

@@ -86,6 +86,16 @@ struct xlate_held {
     struct xlate_context device, process;
 };
 
+/* Where the cycles of a translation went, one stretch behind the other. Kept only for who
+ * draws a timeline (iommu_keep_trails). */
+struct xlate_trail {
+    uint32_t count, room;
+    struct xlate_stretch {
+        enum xlate_part part;
+        uint32_t cycles;
+    } * stretch;
+};
+
 /* A translation that could not be answered at its first look-up. */
 struct xlate {
     struct iommu_request request;
@@ -93,6 +103,7 @@ struct xlate {
     struct xlate_context context;   /* Once it has missed the IOTLB, */
     uint32_t contexts_dropped;      /* and that often before. */
     struct xlate_held *held;        /* Its place outside of here; rarely used. */
+    struct xlate_trail *trail;      /* NULL: nobody wants it. */
     cycle_t since; /* The cycles from here on are not on any part's account yet. */
     uint16_t next; /* In whichever list it waits. */
     uint8_t step, client;
@@ -106,10 +117,14 @@ struct xlate {
     bool offered; /* It looks up again because a walk slot was free. */
 };
 
+void xlate_trail_add(struct xlate_trail *trail, enum xlate_part part, uint32_t cycles);
+
 /* Puts the cycles up to now on a part's account. */
 static inline void xlate_account(struct xlate *x, enum xlate_part part, cycle_t now)
 {
     CHECK(now >= x->since);
+    if (x->trail != NULL)
+        xlate_trail_add(x->trail, part, (uint32_t)(now - x->since));
     x->response.part[part] += (uint32_t)(now - x->since);
     x->since = now;
 }

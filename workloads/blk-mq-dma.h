@@ -17,7 +17,7 @@
 #ifndef WORKLOADS_BLK_MQ_DMA_H
 #define WORKLOADS_BLK_MQ_DMA_H
 
-#include "workloads/p2pdma.h"
+#include "dma_api/pci-p2pdma.h"
 
 typedef uint8_t blk_status_t;
 enum {

@@ -12,7 +12,7 @@
 #ifndef WORKLOADS_HMM_DMA_H
 #define WORKLOADS_HMM_DMA_H
 
-#include "workloads/p2pdma.h"
+#include "dma_api/pci-p2pdma.h"
 
 /* An entry of the list of pages: page frame number, and these. */
 #define HMM_PFN_VALID      (1UL << 63)

@@ -29,6 +29,8 @@ void nvme_command_finish(struct nvme_ctrl *n, struct nvme_command *c)
     CHECK(!c->done);
     CHECK(is_quiet(c));
     c->done = true;
+    if (n->watcher != NULL)
+        n->watcher->done(n->watcher->self, c);
     if (n->identify_now == c)
         n->identify_now = NULL;
     nvme_cq_enqueue(n, c);
@@ -184,6 +186,8 @@ void nvme_command_start(struct nvme_ctrl *n, struct nvme_command *c, sim_time_t 
     uint16_t status  = NVME_INVALID_FIELD;
     n->stats.command++;
     (*counter)++;
+    if (n->watcher != NULL)
+        n->watcher->begun(n->watcher->self, c, now);
     c->sgl = (c->sqe.flags & NVME_FLAGS_PSDT) != 0;
     if (flags_allowed(n, c))
         status = run(n, c, now);

@@ -54,6 +54,7 @@ void nvme_tx_submit(struct nvme_ctrl *n, struct nvme_tx *tx, uint64_t iova, uint
         .requester = n->requester,
         .kind      = read ? PORT_READ : PORT_WRITE,
         .data      = data,
+        .flow      = n->watcher != NULL ? n->watcher->submitting(n->watcher->self, tx) : 0,
     };
     CHECK(tx->busy);
     tx->bytes = bytes;

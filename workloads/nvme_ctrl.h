@@ -159,6 +159,23 @@ enum nvme_state {
     NVME_STATE_RESETTING, /* Waits for the responses that are still on their way. */
 };
 
+/* For who draws a timeline: what becomes of each command. It must not change anything. */
+struct nvme_watcher {
+    /* A doorbell has brought so many entries of a submission queue. */
+    void (*rung)(void *self, uint16_t queue, uint32_t entries, sim_time_t now);
+    /* The next so many of them are being fetched, */
+    void (*fetching)(void *self, uint16_t queue, uint32_t entries, sim_time_t now);
+    /* and the next one is here: command has its place. */
+    void (*arrived)(void *self, const struct nvme_command *command, sim_time_t now);
+    /* It begins, has done all it had to, and tells so. */
+    void (*begun)(void *self, const struct nvme_command *command, sim_time_t now);
+    void (*done)(void *self, const struct nvme_command *command);
+    void (*completing)(void *self, const struct nvme_command *command, sim_time_t now);
+    /* A transaction is about to be submitted: what its request's flow shall be. */
+    uint32_t (*submitting)(void *self, const struct nvme_tx *tx);
+    void *self;
+};
+
 struct nvme_ctrl {
     struct nvme_config config;
     struct nvme_stats stats;
@@ -214,9 +231,11 @@ struct nvme_ctrl {
     uint32_t identify_writes;          /* In flight from the buffer. */
     uint8_t identify_buffer[NVME_IDENTIFY_BYTES];
 
-    /* Told where the data lies that the controller moves for the host; NULL: nobody cares. */
+    /* Told where the data lies that the controller moves for the host; NULL: nobody cares.
+     */
     void (*data_moved)(void *self, uint64_t iova, uint32_t bytes);
     void *data_moved_self;
+    const struct nvme_watcher *watcher; /* NULL: nobody watches. */
 };
 
 /*

@@ -212,14 +212,24 @@ static void count_mapping(struct nvme_queue *q, const struct blk_mapping *m)
     q->stats.address_bytes += blk_address_bytes(m);
 }
 
+static void free_room(struct nvme_request *r)
+{
+    kernel_host_free(r->queue->driver->kernel, r->mapping.range);
+    kernel_host_free(r->queue->driver->kernel, r->mapping.sgl);
+    kernel_host_free(r->queue->driver->kernel, r->mapping.run);
+}
+
+/* For the segments of this request: most have few. */
 static void make_room(struct nvme_request *r)
 {
-    if (r->mapping.range != NULL)
+    if (r->io.segments <= r->room)
         return;
     struct kernel *k = r->queue->driver->kernel;
-    r->mapping.range = kernel_host_alloc(k, NVME_SGL_MAX, sizeof *r->mapping.range);
-    r->mapping.sgl   = kernel_host_alloc(k, NVME_SGL_MAX, sizeof *r->mapping.sgl);
-    r->mapping.run   = kernel_host_alloc(k, NVME_SGL_MAX, sizeof *r->mapping.run);
+    free_room(r);
+    r->room          = UINT32_C(1) << lg2_ceil(r->io.segments);
+    r->mapping.range = kernel_host_alloc(k, r->room, sizeof *r->mapping.range);
+    r->mapping.sgl   = kernel_host_alloc(k, r->room, sizeof *r->mapping.sgl);
+    r->mapping.run   = kernel_host_alloc(k, r->room, sizeof *r->mapping.run);
 }
 
 static int map_data(struct nvme_request *r, struct nvme_sqe *sqe)
@@ -260,14 +270,22 @@ static void write_sqe(struct nvme_queue *q, const struct nvme_sqe *sqe)
         cpu_write64(cpu, slot + 8 * i, word[i]);
     q->sq_tail = (q->sq_tail + 1) % q->sq.entries;
     mmio_write32(q->driver->registers, doorbell(q->driver, q->id, false), q->sq_tail);
+    const struct driver_watcher *w = q->driver->watcher;
+    if (w != NULL)
+        w->submitted(w->self, q->id, sqe->cid, cpu->id, cpu->time);
     lock_release(cpu, &q->sq_lock);
 }
 
 static struct nvme_request *take_request(struct nvme_queue *q)
 {
     struct nvme_request *r = q->free;
-    if (r != NULL)
+    if (r != NULL) {
         q->free = r->next;
+    } else if (q->requests_used < q->requests) {
+        r        = &q->request[q->requests_used];
+        r->queue = q;
+        r->cid   = (uint16_t)q->requests_used++;
+    }
     return r;
 }
 
@@ -329,7 +347,7 @@ static void count_done(struct nvme_queue *q, const struct nvme_io *io, uint16_t 
 static void complete(struct nvme_queue *q, uint16_t cid, uint16_t status)
 {
     struct nvme_driver *d = q->driver;
-    CHECK(cid < q->requests);
+    CHECK(cid < q->requests_used);
     struct nvme_request *r = &q->request[cid];
     cpu_spend(cpu_this(), d->config.complete_cycles);
     if (r->io.segments > 0) {
@@ -358,6 +376,9 @@ static bool take_cqe(struct nvme_queue *q, struct nvme_cqe *cqe)
         q->cq_head = 0;
         q->phase ^= 1;
     }
+    const struct driver_watcher *w = q->driver->watcher;
+    if (w != NULL)
+        w->found(w->self, q->id, cqe->cid, cpu->id, cpu->time);
     return true;
 }
 
@@ -413,11 +434,6 @@ static void requests_alloc(struct nvme_queue *q)
 {
     q->requests = q->sq.entries - 1; /* A full queue keeps one slot empty. */
     q->request  = kernel_host_alloc(q->driver->kernel, q->requests, sizeof *q->request);
-    for (uint32_t i = q->requests; i-- > 0;) {
-        q->request[i].queue = q;
-        q->request[i].cid   = (uint16_t)i;
-        give_request(&q->request[i]);
-    }
     struct device *dev = q->driver->dev;
     q->small_pool      = dma_pool_create("prp list 256", dev, NVME_SMALL_BYTES, 256, 0);
     q->page_pool       = dma_pool_create("prp list page", dev, PAGE_SIZE, PAGE_SIZE, 0);
@@ -617,11 +633,8 @@ static void delete_queue(struct nvme_driver *d, struct nvme_queue *q)
     struct nvme_sqe cq = { .opcode = NVME_ADMIN_DELETE_CQ, .cdw = { q->id } };
     CHECK(admin(d, &sq) == NVME_SUCCESS);
     CHECK(admin(d, &cq) == NVME_SUCCESS);
-    for (uint32_t i = 0; i < q->requests; i++) {
-        kernel_host_free(d->kernel, q->request[i].mapping.range);
-        kernel_host_free(d->kernel, q->request[i].mapping.sgl);
-        kernel_host_free(d->kernel, q->request[i].mapping.run);
-    }
+    for (uint32_t i = 0; i < q->requests_used; i++)
+        free_room(&q->request[i]);
     kernel_host_free(d->kernel, q->request);
     dma_pool_destroy(q->small_pool);
     dma_pool_destroy(q->page_pool);

@@ -92,6 +92,7 @@ struct nvme_request {
     struct nvme_request *next; /* In the free list. */
     struct nvme_io io;
     struct blk_mapping mapping;
+    uint32_t room; /* Segments that the mapping has memory for. */
     struct nvme_list_page list[NVME_LISTS_MAX];
     uint32_t lists;
     bool small_list;
@@ -110,7 +111,7 @@ struct nvme_queue {
     struct nvme_ring sq, cq;
     struct lock sq_lock;
     struct nvme_request *request, *free;
-    uint32_t requests;
+    uint32_t requests, requests_used; /* The first so many have been in use. */
     struct dma_pool *small_pool, *page_pool;
     struct driver_stats stats;
 };
@@ -120,6 +121,16 @@ struct nvme_limits {
     uint32_t max_bytes;    /* max_hw_sectors_kb */
     uint32_t max_segments; /* Runs that do not touch; a page of descriptors at most. */
     unsigned long boundary_mask; /* virt_boundary_mask: a gap below it ends a request. */
+};
+
+/* For who draws a timeline. It must not change anything. */
+struct driver_watcher {
+    /* A command's doorbell is on its way to the controller; */
+    void (*submitted)(void *self, uint32_t queue, uint16_t cid, unsigned cpu,
+                      sim_time_t now);
+    /* the driver has found its completion. */
+    void (*found)(void *self, uint32_t queue, uint16_t cid, unsigned cpu, sim_time_t now);
+    void *self;
 };
 
 struct nvme_driver {
@@ -137,6 +148,7 @@ struct nvme_driver {
     struct nvme_queue admin;
     struct nvme_queue queue[NVME_DRIVER_CPUS];
     unsigned queues;
+    const struct driver_watcher *watcher; /* NULL: nobody watches. */
 };
 
 /* Brings the controller up, with a queue for each of the kernel's CPUs; on CPU 0. nth tells

@@ -96,12 +96,15 @@ static void cq_take_turn(struct nvme_ctrl *n, struct nvme_cq *cq)
 }
 
 /* More entries, and not more than the queue has room for. */
-static bool sq_ring(struct nvme_ctrl *n, struct nvme_sq *sq, uint32_t tail)
+static bool sq_ring(struct nvme_ctrl *n, struct nvme_sq *sq, uint32_t tail, sim_time_t now)
 {
     if (!sq->valid || sq->deleter != NULL || tail >= sq->entries || tail == sq->tail)
         return false;
     if (distance(sq->head, tail, sq->entries) < distance(sq->head, sq->tail, sq->entries))
         return false;
+    if (n->watcher != NULL)
+        n->watcher->rung(n->watcher->self, sq->id, distance(sq->tail, tail, sq->entries),
+                         now);
     sq->tail = tail;
     sq_take_turn(n, sq);
     return true;
@@ -125,8 +128,8 @@ void nvme_doorbell_write(struct nvme_ctrl *n, uint32_t index, uint32_t value,
     const uint32_t id = index / 2;
     bool accepted     = false;
     if (n->state == NVME_STATE_READY && id <= n->config.queues)
-        accepted =
-            index % 2 == 0 ? sq_ring(n, &n->sq[id], value) : cq_ring(n, &n->cq[id], value);
+        accepted = index % 2 == 0 ? sq_ring(n, &n->sq[id], value, now)
+                                  : cq_ring(n, &n->cq[id], value);
     n->stats.doorbell++;
     n->stats.doorbell_accepted += accepted;
     n->stats.doorbell_ignored += !accepted;
@@ -199,6 +202,8 @@ void nvme_fetch_send(struct nvme_ctrl *n, sim_time_t now)
     }
     n->stats.transaction_fetch++;
     n->stats.entry_fetched += f->count;
+    if (n->watcher != NULL)
+        n->watcher->fetching(n->watcher->self, sq->id, f->count, now);
     nvme_tx_submit(n, tx, iova, f->count << NVME_SQE_LG2, f->entry, now);
 }
 
@@ -213,6 +218,8 @@ static void decode_begin(struct nvme_ctrl *n, struct nvme_sq *sq,
     c->sqe                 = *entry;
     c->start_at            = begin + n->config.decode_ns * TIME_NS;
     nvme_command_fifo_push(&n->decode, c);
+    if (n->watcher != NULL)
+        n->watcher->arrived(n->watcher->self, c, now);
 }
 
 /* Reads may be answered in any order; entries are consumed in theirs, so that the head that
@@ -291,6 +298,9 @@ void nvme_cq_send(struct nvme_ctrl *n, sim_time_t now)
     CHECK(c->done);
     CHECK(!cq_full(cq));
     tx->own.cqe = entry_of(c);
+    tx->command = c; /* Only until it is submitted: then the command is gone. */
+    if (n->watcher != NULL)
+        n->watcher->completing(n->watcher->self, c, now);
     n->stats.transaction_completion++;
     n->stats.completion++;
     n->stats.completion_succeeded += c->status == NVME_SUCCESS;

@@ -13,6 +13,7 @@
 #ifndef WORKLOADS_RDMA_SPEC_H
 #define WORKLOADS_RDMA_SPEC_H
 
+#include <assert.h>
 #include <stdint.h>
 
 /* ---- Registers ------------------------------------------------------------------------
@@ -145,7 +146,7 @@ struct rdma_wqe {
         uint8_t data[RDMA_WQE_BYTES - 32];
     };
 };
-_Static_assert(sizeof(struct rdma_wqe) == RDMA_WQE_BYTES, "an entry has no holes");
+static_assert(sizeof(struct rdma_wqe) == RDMA_WQE_BYTES, "an entry has no holes");
 
 /* ---- Completions and events -----------------------------------------------------------
  */
@@ -177,7 +178,7 @@ struct rdma_cqe {
     uint32_t spare2;
     uint32_t owner; /* 1 in the first round through the ring, 0 in the next, ... */
 };
-_Static_assert(sizeof(struct rdma_cqe) == RDMA_CQE_BYTES, "an entry has no holes");
+static_assert(sizeof(struct rdma_cqe) == RDMA_CQE_BYTES, "an entry has no holes");
 
 enum rdma_event { RDMA_EVENT_COMPLETION = 1, RDMA_EVENT_PAGE_FAULT, RDMA_EVENT_QP_ERROR };
 
@@ -188,7 +189,7 @@ struct rdma_eqe {
     uint64_t spare[3];
     uint32_t spare2, owner;
 };
-_Static_assert(sizeof(struct rdma_eqe) == RDMA_EQE_BYTES, "an entry has no holes");
+static_assert(sizeof(struct rdma_eqe) == RDMA_EQE_BYTES, "an entry has no holes");
 
 /* ---- Memory protection and translation -------------------------------------------------
  */
@@ -222,7 +223,7 @@ struct rdma_mpt {
     uint32_t qp;           /* Window: the only queue pair that may use it. */
     uint64_t spare2[2];
 };
-_Static_assert(sizeof(struct rdma_mpt) == RDMA_MPT_BYTES, "an entry has no holes");
+static_assert(sizeof(struct rdma_mpt) == RDMA_MPT_BYTES, "an entry has no holes");
 
 #define RDMA_MTT_PRESENT UINT64_C(1)
 #define RDMA_MTT_WRITE   UINT64_C(2)

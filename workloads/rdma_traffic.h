@@ -29,24 +29,16 @@ bool rdma_traffic_next(struct gen_stream *s, struct trace_record *record, enum t
 bool rdma_traffic_check(const struct gen_config *config, const void *own,
                         struct error *error);
 
-/* A generator of that, in its own file. */
-#define RDMA_TRAFFIC(label, operation, text, first_bytes, first_qps, own_depth)            \
-    static const struct param_def params[] = { TRAFFIC_PARAMS(PARAM_ROW, first_bytes,      \
-                                                              first_qps) PARAM_END };      \
-    static const struct param_table table  = { "gen:" #label, text, params,                \
+/* What such a generator's file needs; PARAM_OWNER is struct traffic_config. */
+#define RDMA_TRAFFIC(label, operation, text, first_bytes, own_depth)                       \
+    static const struct param_def params[] = { TRAFFIC_PARAMS(PARAM_ROW, first_bytes, 1)   \
+                                                   PARAM_END };                            \
+    static const struct param_table table  = { "gen:" label, text, params,                 \
                                                sizeof(struct traffic_config), NULL };      \
     static bool next(struct gen_stream *s, struct trace_record *record)                    \
     {                                                                                      \
         return rdma_traffic_next(s, record, operation, own_depth);                         \
-    }                                                                                      \
-    const struct generator gen_##label = {                                                 \
-        .name    = #label,                                                                 \
-        .summary = text,                                                                   \
-        .params  = &table,                                                                 \
-        .next    = next,                                                                   \
-        .check   = rdma_traffic_check,                                                     \
     }
-
 /* Of traffic among ranks, each a device of the trace. */
 /* clang-format off */
 #define RANKS_PARAMS(P)                                                                             \

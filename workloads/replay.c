@@ -60,10 +60,6 @@ static void init_cpu(struct replay *r, unsigned i, struct cpu *cpu,
     replay_ring_init(&c->waiting, r->config.window);
     c->flight = calloc(FLIGHTS, sizeof *c->flight);
     CHECK(c->flight != NULL);
-    for (uint32_t f = FLIGHTS; f-- > 0;) {
-        c->flight[f] = (struct replay_flight){ .owner = c, .next = c->free };
-        c->free      = &c->flight[f];
-    }
 }
 
 void replay_init(struct replay *r, const struct replay_config *config,
@@ -91,7 +87,7 @@ void replay_free(struct replay *r)
 {
     for (unsigned i = 0; i < r->cpus; i++) {
         struct replay_cpu *c = &r->cpu[i];
-        for (uint32_t k = 0; k < r->config.window; k++)
+        for (uint32_t k = 0; k < r->config.window && k < c->waiting.tail; k++)
             free(c->waiting.item[k].segment);
         replay_ring_free(&c->waiting);
         free(c->flight);
@@ -421,11 +417,23 @@ static uint64_t lba_on(const struct nvme_driver *d, const struct trace_record *r
     return blocks < d->blocks ? record->lba % (d->blocks - blocks) : 0;
 }
 
-static void issue(struct replay_cpu *c, const struct replay_record *k)
+/* Those that were never of use are not touched: most CPUs have few under way. */
+static struct replay_flight *take_flight(struct replay_cpu *c)
 {
     struct replay_flight *f = c->free;
-    CHECK(f != NULL);
-    c->free   = f->next;
+    if (f != NULL) {
+        c->free = f->next;
+        return f;
+    }
+    CHECK(c->flights < FLIGHTS);
+    f        = &c->flight[c->flights++];
+    f->owner = c;
+    return f;
+}
+
+static void issue(struct replay_cpu *c, const struct replay_record *k)
+{
+    struct replay_flight *f = take_flight(c);
     f->began  = c->replay->mode == REPLAY_open ? c->due : c->cpu->time;
     f->failed = false;
     f->pieces = 1; /* Held until the last piece is submitted. */

@@ -91,6 +91,7 @@ struct replay_cpu {
     sim_time_t due;             /* Of the next record, when that is known and lies ahead. */
     uint32_t outstanding;
     struct replay_flight *flight, *free;
+    uint32_t flights; /* Of them, those that have been in use. */
     struct placement placement;
     struct bare bare;
     struct blk_segment segment[TRACE_SEGMENTS_MAX];

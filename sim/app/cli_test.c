@@ -114,6 +114,10 @@ TEST_CASE(cli, unknown_keys_and_impossible_parameters_are_named)
     expect_refusal("replay " SINGLE " --set linux.release=5.4", 2, "6.12|6.18|7.3");
     expect_refusal("replay " SINGLE " --cpus 3 --set nvme.queues=2", 2,
                    "nvme.queues: expected at least 3, one for each CPU (--cpus), got 2");
+    /* A device that is always too slow: Linux would ask it for ever. */
+    expect_refusal("replay " SINGLE " --preset vtd-ats --policy strict --api streaming "
+                   "--set invq.device_timeout_us=1 --set atc.answer_ns=5000",
+                   2, "1000 times (linux.inval_attempts); Linux would go on for ever");
     expect_refusal("replay " SINGLE " --set linux.release=6.12 --api iova", 2,
                    "no IOVA API");
     expect_refusal("replay " SINGLE " --set linux.untrusted=1 --policy strict,lazy", 2,

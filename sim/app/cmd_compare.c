@@ -10,14 +10,18 @@
 
 #include "sim/app/cmd.h"
 #include "sim/app/compare.h"
+#include "sim/app/comparison.h"
 #include "sim/app/option.h"
 #include "sim/app/output.h"
+#include "sim/app/report.h"
 #include "sim/app/sources.h"
 
 /* What the command line said. */
 struct compare_call {
     char *preset, *api, *policies, *sort, *csv, *plot, *progress_mode;
     char *cpus_text, *limit_text, *seed_text, *processes_text;
+    struct report_files files;
+    struct comparison_trace trace[REPLAY_SOURCES_MAX];
     int attacker;
     enum metric_id by;
     struct config config;
@@ -161,6 +165,16 @@ static bool check_outputs(struct compare_call *c)
     return try_output(c, "--csv", c->csv) && try_output(c, "--plot", c->plot);
 }
 
+/* For the result; only if there is to be one, as the whole file has to be read. */
+static bool describe_trace(struct compare_call *c, unsigned index,
+                           const struct trace_reader *reader)
+{
+    struct comparison_trace *t = &c->trace[index];
+    *t                         = (struct comparison_trace){ .path   = c->path[index],
+                                                            .format = trace_about(reader)->format };
+    return c->files.files == 0 || file_sha256(t->path, t->sha256, &c->error);
+}
+
 /* Opened here only to find mistakes, and how many CPUs there are, before the work. */
 static bool look_at_traces(struct compare_call *c)
 {
@@ -169,7 +183,8 @@ static bool look_at_traces(struct compare_call *c)
     c->status                                       = EXIT_INPUT;
     for (unsigned i = 0; fine && i < c->setup.paths; i++)
         fine = sources_open(&source[i].reader, c->path[i], NULL, &c->config,
-                            c->setup.run.seed, &c->error);
+                            c->setup.run.seed, &c->error)
+               && describe_trace(c, i, source[i].reader);
     if (fine && c->setup.run.cpus == 0)
         fine = sources_cpus(source, c->setup.paths, &c->setup.run.cpus, &c->error);
     fine = fine && sources_rdma(source, c->setup.paths, &c->setup.run.rdma, &c->error);
@@ -265,6 +280,38 @@ static void judge(struct compare_call *c)
     }
 }
 
+/* Those that ran, in the order in which they were asked for. */
+static bool write_results(struct compare_call *c)
+{
+    struct comparison all = { .config  = &c->config,
+                              .configs = 1,
+                              .traces  = c->setup.paths };
+    struct result result;
+    if (c->files.files == 0)
+        return true;
+    all.run = calloc(c->jobs, sizeof *all.run);
+    CHECK(all.run != NULL);
+    for (unsigned i = 0; i < c->jobs; i++)
+        if (c->job[i].outcome == MACHINE_RAN)
+            all.run[all.runs++] = c->job[i].result;
+    for (unsigned i = 0; i < c->setup.paths; i++) {
+        all.trace[i]         = c->trace[i];
+        all.trace[i].records = all.run[0].source_records[i];
+    }
+    const bool done = result_adopt(&result, comparison_document(&all), "result", &c->error);
+    const bool written = done && report_files_write(&c->files, &result, &c->error);
+    if (done)
+        result_free(&result);
+    free(all.run);
+    return written;
+}
+
+static bool to_stdout(const struct compare_call *c)
+{
+    return (c->csv != NULL && strcmp(c->csv, "-") == 0)
+           || report_files_to_stdout(&c->files);
+}
+
 static void report(struct compare_call *c)
 {
     struct compare_job *order[COMPARE_JOBS_MAX];
@@ -272,10 +319,10 @@ static void report(struct compare_call *c)
         order[i] = &c->job[i];
     compare_mark_best(c->job, c->jobs);
     compare_sort(order, c->jobs, c->by);
-    if (c->csv == NULL || strcmp(c->csv, "-") != 0)
+    if (!to_stdout(c))
         compare_table(order, c->jobs, stdout, isatty(STDOUT_FILENO));
     if (!write_file(c, c->csv, write_csv, order)
-        || !write_file(c, c->plot, write_plot, order))
+        || !write_file(c, c->plot, write_plot, order) || !write_results(c))
         c->status = EXIT_USAGE;
 }
 
@@ -307,6 +354,7 @@ static void compare(struct compare_call *c, const char **path, const char *const
 static void release(struct compare_call *c)
 {
     config_free(&c->config);
+    report_files_free(&c->files);
     free(c->job);
     char *const text[] = { c->preset,        c->api,       c->policies,      c->sort,
                            c->csv,           c->plot,      c->cpus_text,     c->limit_text,
@@ -315,7 +363,24 @@ static void release(struct compare_call *c)
         free(text[i]);
 }
 
-enum { OPTION_SET = 1 };
+enum { OPTION_SET = 1, OPTION_FILES };
+
+/* The values of --set; files are added where they are named. */
+static int parse_options(struct compare_call *c, poptContext context, char **text,
+                         const char **set, unsigned *sets, bool *fine)
+{
+    int option;
+    while ((option = poptGetNextOpt(context)) > 0) {
+        if (option == OPTION_SET) {
+            set[(*sets)++] = *text;
+            continue;
+        }
+        *fine = *fine
+                && report_files_option(&c->files, option - OPTION_FILES, *text, &c->error);
+        free(*text);
+    }
+    return option;
+}
 
 static int compare_run_command(int argc, const char **argv)
 {
@@ -323,7 +388,7 @@ static int compare_run_command(int argc, const char **argv)
     const char **set       = calloc((size_t)argc, sizeof *set);
     char *assignment       = NULL;
     unsigned sets          = 0;
-    int option;
+    bool fine              = true;
     CHECK(c != NULL);
     CHECK(set != NULL);
     const struct poptOption options[] = {
@@ -337,6 +402,7 @@ static int compare_run_command(int argc, const char **argv)
           "Add a hostile device (parameters attacker.*)", NULL },
         { "csv", 0, POPT_ARG_STRING, &c->csv, 0,
           "Write every metric there; - is standard output", "FILE" },
+        REPORT_FILES_OPTIONS(&assignment, OPTION_FILES),
         { "plot", 0, POPT_ARG_STRING, &c->plot, 0,
           "Draw cycles against what a device can reach", "FILE.svg" },
         { "preset", 0, POPT_ARG_STRING, &c->preset, 0, "Machine (default vtd-server)",
@@ -357,12 +423,11 @@ static int compare_run_command(int argc, const char **argv)
     };
     poptContext context = poptGetContext("iovasim compare", argc, argv, options, 0);
     poptSetOtherOptionHelp(context, "[OPTION...] TRACE...");
-    while ((option = poptGetNextOpt(context)) > 0)
-        set[sets++] = assignment;
+    const int option = parse_options(c, context, &assignment, set, &sets, &fine);
+    c->status        = EXIT_USAGE;
     if (option < -1) {
         error_set(&c->error, "%s: %s", poptBadOption(context, 0), poptStrerror(option));
-        c->status = EXIT_USAGE;
-    } else {
+    } else if (fine) {
         compare(c, poptGetArgs(context), set, sets);
     }
     const int status =

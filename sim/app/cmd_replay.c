@@ -8,29 +8,18 @@
 #include <unistd.h>
 
 #include "sim/app/cmd.h"
+#include "sim/app/drawing.h"
 #include "sim/app/experiment.h"
 #include "sim/app/report.h"
-#include "sim/app/text.h"
 
-enum { OPTION_SET = 1, OPTION_FORMAT, OPTION_JSON };
+enum { OPTION_SET = 1, OPTION_FILES };
 
 struct replay_call {
     struct experiment *experiment;
     struct report_files files;
+    struct drawing drawing;
     bool wrong; /* A file that cannot be written: experiment->error says why. */
 };
-
-/* --json FILE is --format json=FILE. */
-static bool add_file(struct replay_call *c, int option, const char *text)
-{
-    struct error *error = &c->experiment->error;
-    if (option == OPTION_JSON && text[0] == '\0')
-        return error_set(error, "--json: expected a file, or - for standard output");
-    char *assignment = text_make("%s%s", option == OPTION_JSON ? "json=" : "", text);
-    const bool added = report_files_add(&c->files, assignment, error);
-    free(assignment);
-    return added;
-}
 
 static bool write_files(struct replay_call *c)
 {
@@ -46,11 +35,20 @@ static bool write_files(struct replay_call *c)
     return written;
 }
 
+static bool run(struct replay_call *c)
+{
+    struct experiment *e = c->experiment;
+    const bool ran       = drawing_begin(&c->drawing, e) && experiment_run(e);
+    const bool drawn     = drawing_finish(&c->drawing, ran, &e->error);
+    if (ran && !drawn)
+        e->status = EXIT_USAGE;
+    return drawn;
+}
+
 static bool replay(struct replay_call *c)
 {
     struct experiment *e = c->experiment;
-    if (!experiment_parse(e) || !experiment_open(e) || !experiment_run(e)
-        || !write_files(c))
+    if (!experiment_parse(e) || !experiment_open(e) || !run(c) || !write_files(c))
         return false;
     e->status = EXIT_FINE;
     if (!report_files_to_stdout(&c->files))
@@ -67,7 +65,9 @@ static int parse_options(struct replay_call *c, poptContext context, char **text
         if (option == OPTION_SET) {
             set[e->sets++] = *text;
         } else {
-            c->wrong = c->wrong || !add_file(c, option, *text);
+            c->wrong =
+                c->wrong
+                || !report_files_option(&c->files, option - OPTION_FILES, *text, &e->error);
             free(*text);
         }
     }
@@ -77,8 +77,12 @@ static int parse_options(struct replay_call *c, poptContext context, char **text
 static void release(struct replay_call *c, const char **set)
 {
     const struct experiment_words w = c->experiment->words;
-    const char *const text[]        = { w.preset, w.api,  w.policy,    w.cpus,    w.limit,
-                                        w.seed,   w.host, w.run_ahead, w.progress };
+    const char *const text[]        = { w.preset,       w.api,
+                                        w.policy,       w.cpus,
+                                        w.limit,        w.seed,
+                                        w.host,         w.run_ahead,
+                                        w.progress,     c->drawing.timeline,
+                                        c->drawing.vcd, c->drawing.window_text };
     for (unsigned i = 0; i < c->experiment->sets; i++)
         free((char *)set[i]);
     free(set);
@@ -113,10 +117,13 @@ static int replay_run_command(int argc, const char **argv)
           "Simulated CPUs, 1 to 64 (default: as recorded)", "N" },
         { "limit", 0, POPT_ARG_STRING, &w->limit, 0,
           "Records to replay, at least 1 (default: all)", "N" },
-        { "json", 0, POPT_ARG_STRING, &text, OPTION_JSON,
-          "Write the result there; - is standard output", "FILE" },
-        { "format", 0, POPT_ARG_STRING, &text, OPTION_FORMAT,
-          "Write a report there (`iovasim export` lists them)", "NAME=FILE" },
+        REPORT_FILES_OPTIONS(&text, OPTION_FILES),
+        { "timeline", 0, POPT_ARG_STRING, &c.drawing.timeline, 0,
+          "Draw the runs there, for ui.perfetto.dev", "FILE" },
+        { "vcd", 0, POPT_ARG_STRING, &c.drawing.vcd, 0,
+          "Write the IOMMU's signals of one run there, for GTKWave", "FILE" },
+        { "timeline-window", 0, POPT_ARG_STRING, &c.drawing.window_text, 0,
+          "What of the replay both show (default 200us)", "[FROM+]LENGTH|all" },
         { "seed", 0, POPT_ARG_STRING, &w->seed, 0, "Seed of everything random (default 0)",
           "N" },
         { "progress", 0, POPT_ARG_STRING, &w->progress, 0,

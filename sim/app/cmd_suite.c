@@ -253,7 +253,8 @@ static int suite(struct suite_call *c, const char *path)
         fine = error_set(&c->error, "--progress: expected auto, always or never, got '%s'",
                          mode);
     if (fine && c->files.files == 0)
-        fine = error_set(&c->error, "suite: expected --json FILE or --format NAME=FILE");
+        fine = error_set(&c->error,
+                         "suite: expected --json FILE, --html FILE or --format NAME=FILE");
     fine = fine && load_suite(&s, &c->error) && run_suite(c, &s);
     free_suite(&s);
     return fine ? EXIT_FINE : command_fail(s.status, "%s", c->error.text);
@@ -261,15 +262,7 @@ static int suite(struct suite_call *c, const char *path)
 
 /* ---- The command line ---- */
 
-enum { OPTION_FORMAT = 1, OPTION_JSON };
-
-static bool add_file(struct suite_call *c, int option, const char *text)
-{
-    char *assignment = text_make("%s%s", option == OPTION_JSON ? "json=" : "", text);
-    const bool added = report_files_add(&c->files, assignment, &c->error);
-    free(assignment);
-    return added;
-}
+enum { OPTION_FILES = 1 };
 
 static int with_arguments(struct suite_call *c, const char **argument)
 {
@@ -287,10 +280,7 @@ static int suite_run_command(int argc, const char **argv)
     bool fine           = true;
     int option;
     const struct poptOption options[] = {
-        { "json", 0, POPT_ARG_STRING, &text, OPTION_JSON,
-          "Write the result there; - is standard output", "FILE" },
-        { "format", 0, POPT_ARG_STRING, &text, OPTION_FORMAT,
-          "Write a report there (`iovasim export` lists them)", "NAME=FILE" },
+        REPORT_FILES_OPTIONS(&text, OPTION_FILES),
         { "jobs", 'j', POPT_ARG_STRING, &c.jobs_text, 0,
           "Cases at a time (default: one on each core)", "N" },
         { "progress", 0, POPT_ARG_STRING, &c.progress_mode, 0,
@@ -300,7 +290,7 @@ static int suite_run_command(int argc, const char **argv)
     poptContext context = poptGetContext("iovasim suite", argc, argv, options, 0);
     poptSetOtherOptionHelp(context, "run SUITE.yaml [OPTION...]");
     while ((option = poptGetNextOpt(context)) > 0) {
-        fine = fine && add_file(&c, option, text);
+        fine = fine && report_files_option(&c.files, option - OPTION_FILES, text, &c.error);
         free(text);
     }
     int status;

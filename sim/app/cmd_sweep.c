@@ -11,11 +11,15 @@
 #include "sim/app/cmd.h"
 #include "sim/app/option.h"
 #include "sim/app/pool.h"
+#include "sim/app/slurm.h"
 #include "sim/app/sweep_db.h"
 #include "sim/app/text.h"
 
 struct sweep_call {
-    char *db_path, *jobs_text, *progress_mode;
+    char *db_path, *jobs_text, *progress_mode, *executor, *slurm_options;
+    char *task_list, *task_folder, *task_count; /* In a task of a job array. */
+    const char *spec;
+    unsigned *task_point, task_points; /* Its points. */
     int list;
     uint64_t jobs;
     struct sweep sweep;
@@ -124,6 +128,89 @@ static bool done(void *self, unsigned point, const char *text, struct error *err
     return taken;
 }
 
+/* ---- On a cluster ---- */
+
+static bool taken(void *self, unsigned point, const char *text, struct error *error)
+{
+    struct sweep_call *c = self;
+    if (!done(c, point, text, error))
+        return false;
+    c->done[point] = true;
+    return true;
+}
+
+static bool run_on_slurm(struct sweep_call *c, const char *db)
+{
+    char *where = realpath(db, NULL), *spec = realpath(c->spec, NULL);
+    CHECK(where != NULL);
+    CHECK(spec != NULL);
+    char *folder       = text_make("%s.slurm", where);
+    struct slurm slurm = { .folder  = folder,
+                           .spec    = spec,
+                           .options = c->slurm_options != NULL ? c->slurm_options : "",
+                           .points  = c->sweep.points,
+                           .done    = c->done,
+                           .self    = c,
+                           .taken   = taken,
+                           .stop    = command_interrupted };
+    c->progress.unit   = "points";
+    progress_begin(&c->progress, c->sweep.name, 1, 1, c->sweep.points - c->before);
+    const enum slurm_outcome outcome = slurm_run(&slurm, &c->error);
+    progress_end(&c->progress);
+    free(folder);
+    free(spec);
+    free(where);
+    if (outcome != SLURM_STOPPED)
+        return outcome == SLURM_DONE;
+    c->status = EXIT_STOPPED;
+    return error_set(&c->error, "interrupted; the same command goes on with what is left");
+}
+
+static bool next_of_task(void *self, unsigned *point)
+{
+    struct sweep_call *c = self;
+    if (c->at >= c->task_points)
+        return false;
+    *point = c->task_point[c->at++];
+    return true;
+}
+
+static bool done_in_task(void *self, unsigned point, const char *text, struct error *error)
+{
+    const struct sweep_call *c = self;
+    return slurm_task_answer(c->task_folder, point, text, error);
+}
+
+/* A task of the array: its points, one result file for each. */
+static bool run_task(struct sweep_call *c)
+{
+    uint64_t tasks         = 0;
+    const struct pool pool = { .workers = 1,
+                               .self    = c,
+                               .work    = work,
+                               .next    = next_of_task,
+                               .done    = done_in_task,
+                               .stop    = command_interrupted };
+    if (c->task_folder == NULL || c->task_count == NULL)
+        return error_set(&c->error,
+                         "--slurm-task: expected --slurm-folder and --slurm-tasks");
+    if (!option_number("--slurm-tasks", c->task_count, 1, SLURM_TASKS_MAX, &tasks,
+                       &c->error)
+        || !slurm_task_points(c->task_list, (unsigned)tasks, c->task_folder, &c->task_point,
+                              &c->task_points, &c->error))
+        return false;
+    for (unsigned i = 0; i < c->task_points; i++)
+        if (c->task_point[i] >= c->sweep.points)
+            return error_set(&c->error, "%s: the sweep has no point %u", c->task_list,
+                             c->task_point[i]);
+    const enum pool_outcome outcome = pool_run(&pool, &c->error);
+    free(c->task_point);
+    if (outcome == POOL_STOPPED)
+        c->status = EXIT_STOPPED;
+    return outcome == POOL_DONE
+           || (outcome == POOL_STOPPED && error_set(&c->error, "interrupted"));
+}
+
 static bool run_points(struct sweep_call *c)
 {
     const struct pool pool = {
@@ -153,7 +240,8 @@ static bool sweep(struct sweep_call *c)
     if (fine) {
         for (unsigned i = 0; i < c->sweep.points; i++)
             c->before += c->done[i];
-        fine = run_points(c);
+        const bool slurm = c->executor != NULL && strcmp(c->executor, "slurm") == 0;
+        fine             = slurm ? run_on_slurm(c, path) : run_points(c);
         sweep_db_close(&c->db);
     }
     if (fine)
@@ -178,15 +266,23 @@ static int load_and_sweep(struct sweep_call *c, const char **argument)
     c->status        = EXIT_USAGE;
     if (argument == NULL || argument[0] == NULL || argument[1] != NULL)
         return command_fail(EXIT_USAGE, "sweep: expected one SPEC.yaml");
+    if (c->executor != NULL && strcmp(c->executor, "local") != 0
+        && strcmp(c->executor, "slurm") != 0)
+        return command_fail(EXIT_USAGE, "--executor: expected local or slurm, got '%s'",
+                            c->executor);
+    c->spec = argument[0];
     if (!progress_init(&c->progress, mode))
         return command_fail(EXIT_USAGE,
                             "--progress: expected auto, always or never, got '%s'", mode);
     if (!option_number("--jobs", c->jobs_text, 1, 256, &c->jobs, &c->error)
         || !sweep_load(&c->sweep, argument[0], &c->error))
         return command_fail(EXIT_USAGE, "%s", c->error.text);
-    const int status = c->list    ? list_points(&c->sweep)
-                       : sweep(c) ? EXIT_FINE
-                                  : command_fail(c->status, "%s", c->error.text);
+    const bool task = c->task_list != NULL;
+    const int status =
+        c->list ? list_points(&c->sweep)
+        : task  ? (run_task(c) ? EXIT_FINE : command_fail(c->status, "%s", c->error.text))
+        : sweep(c) ? EXIT_FINE
+                   : command_fail(c->status, "%s", c->error.text);
     sweep_free(&c->sweep);
     return status;
 }
@@ -199,6 +295,16 @@ static int sweep_run_command(int argc, const char **argv)
           "The database (default: the sweep's name with .db)", "FILE" },
         { "jobs", 'j', POPT_ARG_STRING, &c.jobs_text, 0,
           "Points at a time (default: one on each core)", "N" },
+        { "executor", 0, POPT_ARG_STRING, &c.executor, 0,
+          "local (default), or slurm: a job array of a Slurm cluster", "NAME" },
+        { "slurm-options", 0, POPT_ARG_STRING, &c.slurm_options, 0,
+          "More for sbatch, as in \"--partition=long\"", "TEXT" },
+        { "slurm-task", 0, POPT_ARG_STRING | POPT_ARGFLAG_DOC_HIDDEN, &c.task_list, 0, NULL,
+          NULL },
+        { "slurm-folder", 0, POPT_ARG_STRING | POPT_ARGFLAG_DOC_HIDDEN, &c.task_folder, 0,
+          NULL, NULL },
+        { "slurm-tasks", 0, POPT_ARG_STRING | POPT_ARGFLAG_DOC_HIDDEN, &c.task_count, 0,
+          NULL, NULL },
         { "list", 0, POPT_ARG_NONE, &c.list, 0, "Print the points and run nothing", NULL },
         { "progress", 0, POPT_ARG_STRING, &c.progress_mode, 0,
           "auto (on a terminal), always or never", "WHEN" },
@@ -214,6 +320,11 @@ static int sweep_run_command(int argc, const char **argv)
     free(c.db_path);
     free(c.jobs_text);
     free(c.progress_mode);
+    free(c.executor);
+    free(c.slurm_options);
+    free(c.task_list);
+    free(c.task_folder);
+    free(c.task_count);
     poptFreeContext(context);
     return status;
 }

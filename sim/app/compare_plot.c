@@ -33,7 +33,8 @@ struct plot {
     double decades_first, decades; /* Powers of ten of the axis of reach. */
     double cycles_most, cycles_step;
     struct point point[COMPARE_JOBS_MAX];
-    unsigned points;
+    const struct point *front[COMPARE_JOBS_MAX]; /* The best of them, by reach. */
+    unsigned points, fronts;
     struct box {
         double left, top, right, bottom;
     } taken[2 * COMPARE_JOBS_MAX];
@@ -155,8 +156,22 @@ static void frame(const struct plot *p)
 /* ---- Points and names
  * -------------------------------------------------------------------- */
 
+/* Whether the line from a to the right, to c, passes through the box. */
+static bool crosses(const struct point *a, const struct point *c, const struct box *b)
+{
+    const double from = fmax(a->x, b->left), to = fmin(c->x, b->right);
+    if (from > to)
+        return false;
+    const double slope = c->x > a->x ? (c->y - a->y) / (c->x - a->x) : 0.0;
+    const double y1 = a->y + slope * (from - a->x), y2 = a->y + slope * (to - a->x);
+    return fmin(y1, y2) < b->bottom && fmax(y1, y2) > b->top;
+}
+
 static bool is_free(const struct plot *p, const struct box *b)
 {
+    for (unsigned i = 1; i < p->fronts; i++)
+        if (crosses(p->front[i - 1], p->front[i], b))
+            return false;
     for (unsigned i = 0; i < p->taken_count; i++) {
         const struct box *t = &p->taken[i];
         if (b->left < t->right && t->left < b->right && b->top < t->bottom
@@ -222,13 +237,15 @@ static const struct point *next_best(const struct plot *p, double reach)
     return best;
 }
 
-static void front(const struct plot *p)
+static void front(struct plot *p)
 {
     const struct point *pt = next_best(p, -1.0);
     fputs("<polyline fill=\"none\" stroke=\"#2f6db5\" stroke-width=\"1.5\" points=\"",
           p->out);
-    for (; pt != NULL; pt = next_best(p, compare_reach(pt->job)))
+    for (; pt != NULL; pt = next_best(p, compare_reach(pt->job))) {
+        p->front[p->fronts++] = pt;
         fprintf(p->out, "%.1f,%.1f ", pt->x, pt->y);
+    }
     fputs("\"/>\n", p->out);
 }
 

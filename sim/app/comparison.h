@@ -30,6 +30,9 @@ struct comparison {
 /* The same document for the same comparison, always; to be released with json_decref. */
 json_t *comparison_document(const struct comparison *report);
 
+/* Every resolved parameter, as in the document. */
+json_t *comparison_config(const struct config *c);
+
 /* Tables of at most 80 columns; colour: with emphasis for a terminal. */
 void comparison_table(const struct comparison *report, FILE *out, bool colour);
 

@@ -25,7 +25,7 @@ static json_t *value_of(const struct param_def *def, const void *values)
     return count(param_number(def, values));
 }
 
-static json_t *config_json(const struct config *c)
+json_t *comparison_config(const struct config *c)
 {
     json_t *all = json_object();
     const struct param_table *table;
@@ -44,7 +44,7 @@ static json_t *configs_json(const struct comparison *report)
 {
     json_t *all = json_array();
     for (unsigned i = 0; i < report->configs; i++)
-        json_array_append_new(all, config_json(&report->config[i]));
+        json_array_append_new(all, comparison_config(&report->config[i]));
     return all;
 }
 
@@ -180,6 +180,22 @@ static json_t *drives_json(const struct machine_result *r)
     return all;
 }
 
+/* A column for each figure, a place for each window. */
+static json_t *series_json(const struct series *s)
+{
+    json_t *o = json_object(), *end = json_array();
+    for (unsigned w = 0; w < s->windows; w++)
+        json_array_append_new(end, count(s->window[w].end - s->began));
+    json_object_set_new(o, "end_ps", end);
+    for (unsigned c = 0; c < SERIES_COLUMN_COUNT; c++) {
+        json_t *column = json_array();
+        for (unsigned w = 0; w < s->windows; w++)
+            json_array_append_new(column, count(s->window[w].value[c]));
+        json_object_set_new(o, series_def[c].name, column);
+    }
+    return o;
+}
+
 static json_t *run_json(const struct machine_result *r)
 {
     static const char *const device[]    = { "nvme", "dma", NULL };
@@ -217,6 +233,7 @@ static json_t *run_json(const struct machine_result *r)
     json_object_set_new(hardware, "cycles", xlate_json(&r->counters));
     json_object_set_new(o, "iommu", hardware);
     json_object_set_new(o, "histograms", histograms_json(r));
+    json_object_set_new(o, "series", series_json(&r->series));
     return o;
 }
 
@@ -226,7 +243,7 @@ json_t *comparison_document(const struct comparison *report)
     json_object_set_new(o, "schema", json_string("iovasim.result/1"));
     json_object_set_new(o, "tool",
                         json_pack("{ssss}", "name", "iovasim", "version", IOVASIM_VERSION));
-    json_object_set_new(o, "config", config_json(report->config));
+    json_object_set_new(o, "config", comparison_config(report->config));
     if (report->configs > 1)
         json_object_set_new(o, "configs", configs_json(report));
     json_object_set_new(o, "trace", trace_json(&report->trace[0]));

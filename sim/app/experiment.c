@@ -274,7 +274,7 @@ static void note_records(struct experiment *c, const struct machine_result *resu
         c->comparison.trace[i].records = result->source_records[i];
 }
 
-static unsigned runs(const struct experiment *c)
+unsigned experiment_runs(const struct experiment *c)
 {
     return c->presets * c->policy_count * c->api_count;
 }
@@ -293,6 +293,8 @@ static bool run_one(struct experiment *c, const struct sim_host *host,
          .run_ahead   = c->words.run_ahead == NULL || strcmp(c->words.run_ahead, "on") == 0,
          .attacker    = word_is(c->words.attacker, "on"),
          .rdma        = c->rdma,
+         .timeline    = c->timeline,
+         .waves       = c->waves,
          .source      = c->source,
          .sources     = c->comparison.traces,
          .interrupted = &interrupt_seen,
@@ -308,7 +310,7 @@ static bool run_one(struct experiment *c, const struct sim_host *host,
             return false;
         }
     snprintf(what, sizeof what, "%s, %s", policy->name, blk_api_name[api]);
-    progress_begin(&c->progress, what, c->comparison.runs + 1, runs(c),
+    progress_begin(&c->progress, what, c->comparison.runs + 1, experiment_runs(c),
                    c->limit != UINT64_MAX ? c->limit : c->records);
     const enum machine_outcome outcome = machine_run(config, &run, host, result, &c->error);
     progress_end(&c->progress);
@@ -336,7 +338,7 @@ static void run_all(void *arg, const struct sim_host *host)
 
 bool experiment_run(struct experiment *c)
 {
-    c->comparison.run = calloc(runs(c), sizeof *c->comparison.run);
+    c->comparison.run = calloc(experiment_runs(c), sizeof *c->comparison.run);
     CHECK(c->comparison.run != NULL);
     if (c->words.host != NULL && strcmp(c->words.host, "direct") == 0) {
         struct direct_host *h = direct_host_new();

@@ -48,9 +48,11 @@ struct experiment {
     struct comparison comparison;
     struct replay_source source[REPLAY_SOURCES_MAX];
     struct progress progress;
-    struct findings findings; /* Shown on standard error. */
-    struct error error;       /* When one of the calls below returns false; */
-    int status;               /* and the exit status then. */
+    struct timeline *timeline; /* Draws every run; NULL: none. The caller's. */
+    struct waves *waves;       /* The same, of one run. */
+    struct findings findings;  /* Shown on standard error. */
+    struct error error;        /* When one of the calls below returns false; */
+    int status;                /* and the exit status then. */
 };
 
 struct experiment *experiment_new(void);
@@ -61,6 +63,9 @@ bool experiment_parse(struct experiment *e);
 
 /* Opens the traces and looks at their beginnings. */
 bool experiment_open(struct experiment *e);
+
+/* How many runs there are going to be. */
+unsigned experiment_runs(const struct experiment *e);
 
 /* Runs all, one after the other. */
 bool experiment_run(struct experiment *e);

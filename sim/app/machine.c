@@ -44,6 +44,7 @@ struct machine {
     struct device exerciser_device;
     struct dma_domain *exerciser_domain;
     struct audit audit;
+    sim_time_t *sample_due; /* When the next window of the series ends. */
     struct cpu cpu[ENGINE_CPUS_MAX];
     struct cpu *cpus[ENGINE_CPUS_MAX];
     struct barrier barrier;
@@ -56,6 +57,7 @@ struct machine {
     unsigned drives;
     struct machine_counters before;
     struct machine_drive drive_before[MACHINE_DRIVES_MAX];
+    struct iommu_watcher watcher; /* For timeline and waves. */
     bool failed, finished;
     struct error error;
 };
@@ -152,8 +154,15 @@ static void count_drive(const struct machine *m, unsigned i, struct machine_coun
         add(&driver_stat_table, &c->driver, &d->driver.queue[q].stats);
 }
 
-static void count(const struct machine *m, struct machine_counters *c)
+static void measure_queue(struct machine *m)
 {
+    const uint64_t period_ps = m->config->iommu.period_ps;
+    invq_measure(&m->iommu, cycle_at_or_after(m->engine.now, period_ps));
+}
+
+static void count(struct machine *m, struct machine_counters *c)
+{
+    measure_queue(m);
     memset(c, 0, sizeof *c);
     c->kernel    = m->kernel.stats;
     c->iommu     = m->iommu.stats;
@@ -177,6 +186,66 @@ static void count(const struct machine *m, struct machine_counters *c)
     }
     for (unsigned i = 0; i < m->run->cpus; i++)
         cpu_account(&m->cpu[i], m->engine.now, c->cycles);
+}
+
+/* ---- Over time
+ * ---------------------------------------------------------------------------------- */
+
+static void look(struct machine *m, uint64_t value[SERIES_COLUMN_COUNT])
+{
+    const struct iommu_stats *s = &m->iommu.stats;
+    measure_queue(m);
+    value[SERIES_ID_record] = value[SERIES_ID_dma_bytes] = value[SERIES_ID_translate_ps] =
+        0;
+    for (unsigned i = 0; i < m->drives; i++) {
+        const struct dma_stats *dma = &m->drive[i].port.stats;
+        value[SERIES_ID_record] += m->replay[i].stats.record;
+        value[SERIES_ID_dma_bytes] += dma->read_bytes + dma->write_bytes;
+        value[SERIES_ID_translate_ps] += dma->translate_ps;
+    }
+    value[SERIES_ID_translation]             = s->translation;
+    value[SERIES_ID_iotlb_lookup]            = m->iommu.iotlb.stats.lookup;
+    value[SERIES_ID_iotlb_lookup_hit]        = m->iommu.iotlb.stats.lookup_hit;
+    value[SERIES_ID_walk]                    = s->walk;
+    value[SERIES_ID_walk_read]               = m->iommu.memport.stats.read_walk;
+    value[SERIES_ID_walkcache_lookup]        = m->iommu.walkcache.stats.lookup;
+    value[SERIES_ID_walkcache_lookup_missed] = m->iommu.walkcache.stats.lookup_missed;
+    value[SERIES_ID_invalidation]            = s->command - s->command_wait;
+    value[SERIES_ID_queued_cycles]           = s->queued_cycles;
+    value[SERIES_ID_queued_most]             = m->iommu.invq.queued_most;
+    value[SERIES_ID_exposed_most]            = m->audit.exposed_peak;
+    value[SERIES_ID_pool_most]               = m->audit.pool_peak;
+    m->iommu.invq.queued_most                = m->iommu.invq.queued;
+    m->audit.exposed_peak                    = m->audit.exposed_now;
+    m->audit.pool_peak                       = m->audit.pool_now;
+}
+
+/* It looks, and nothing else: what it is due for moves nobody. */
+static void sample(void *self, sim_time_t now)
+{
+    struct machine *m = self;
+    uint64_t value[SERIES_COLUMN_COUNT];
+    look(m, value);
+    series_sample(&m->result->series, now, value);
+    *m->sample_due = series_due(&m->result->series);
+}
+
+static void begin_series(struct machine *m)
+{
+    uint64_t value[SERIES_COLUMN_COUNT];
+    look(m, value);
+    series_begin(&m->result->series, m->engine.now, value);
+    *m->sample_due = series_due(&m->result->series);
+}
+
+/* The last window is what is left. */
+static void end_series(struct machine *m)
+{
+    const struct series *s = &m->result->series;
+    const sim_time_t last  = s->windows == 0 ? s->began : s->window[s->windows - 1].end;
+    if (m->engine.now > last)
+        sample(m, m->engine.now);
+    *m->sample_due = TIME_NEVER;
 }
 
 /* ---- The programs
@@ -321,6 +390,63 @@ static struct machine_drive drive_so_far(const struct machine *m, unsigned i)
     return r;
 }
 
+/* ---- Who looks on
+ * ---------------------------------------------------------------------------------------
+ */
+
+static void answered(void *self, const struct xlate *x)
+{
+    const struct machine *m = self;
+    if (m->run->timeline != NULL)
+        timeline_answered(m->run->timeline, x);
+}
+
+static void stepped(void *self, sim_time_t now)
+{
+    const struct machine *m = self;
+    if (m->run->timeline != NULL)
+        timeline_stepped(m->run->timeline, now);
+    if (m->run->waves != NULL)
+        waves_stepped(m->run->waves, now);
+}
+
+static void begin_looking(struct machine *m)
+{
+    struct drive *d          = &m->drive[0];
+    const struct scope scope = { &m->engine, m->cpu,   m->run->cpus, &m->iommu,
+                                 &d->port,   &d->nvme, &d->driver,   &m->audit };
+    char name[128];
+    if (m->run->timeline == NULL && m->run->waves == NULL)
+        return;
+    snprintf(name, sizeof name, "%s, %s, %s", m->config->preset, m->run->policy->name,
+             blk_api_name[m->run->api]);
+    m->watcher =
+        (struct iommu_watcher){ .answered = answered, .stepped = stepped, .self = m };
+    m->iommu.watcher = &m->watcher;
+    if (m->run->timeline != NULL)
+        timeline_begin(m->run->timeline, name, &scope, m->engine.now);
+    if (m->run->waves != NULL)
+        waves_begin(m->run->waves, &scope, m->engine.now);
+}
+
+static void end_looking(struct machine *m)
+{
+    if (m->run->timeline != NULL)
+        timeline_end(m->run->timeline, m->engine.now);
+    if (m->run->waves != NULL)
+        waves_end(m->run->waves, m->engine.now);
+}
+
+/* Whatever became of the run. */
+static void leave_looking(struct machine *m)
+{
+    if (m->iommu.watcher != &m->watcher)
+        return;
+    end_looking(m);
+    if (m->run->timeline != NULL)
+        timeline_leave(m->run->timeline);
+}
+
 static void begin_measuring(struct machine *m)
 {
     count(m, &m->before);
@@ -335,6 +461,8 @@ static void begin_measuring(struct machine *m)
     m->iommu.iotlb.plant_deaf = m->run->plant_deaf;
     if (m->run->attacker)
         attacker_start(&m->attacker, m->engine.now);
+    begin_series(m);
+    begin_looking(m);
 }
 
 static void measure_drive(struct machine *m, unsigned i)
@@ -357,7 +485,9 @@ static void measure_drive(struct machine *m, unsigned i)
 static void end_measuring(struct machine *m)
 {
     struct machine_result *r = m->result;
+    end_looking(m);
     attacker_stop(&m->attacker);
+    end_series(m);
     audit_finish(&m->audit, m->engine.now);
     count(m, &r->counters);
     machine_subtract(&r->counters, &m->before);
@@ -548,10 +678,11 @@ static void build_hardware(struct machine *m)
         build_drive(m, i);
     if (m->exercises)
         build_exerciser(m);
-    if (!m->run->attacker)
-        return;
-    build_attacker(m);
-    extension_watch(&m->extension, &m->attacker_port);
+    if (m->run->attacker) {
+        build_attacker(m);
+        extension_watch(&m->extension, &m->attacker_port);
+    }
+    m->sample_due = engine_add_block(&m->engine, "series", sample, m); /* Behind all. */
 }
 
 static void build_software(struct machine *m)
@@ -574,6 +705,7 @@ static void build_software(struct machine *m)
 
 static void destroy(struct machine *m)
 {
+    leave_looking(m);
     for (unsigned i = 0; i < m->drives; i++)
         if (m->replay[i].cpu != NULL)
             replay_free(&m->replay[i]);
@@ -704,6 +836,10 @@ static bool check(struct machine *m, struct error *error)
 
 static enum machine_outcome judge(struct machine *m, struct error *error)
 {
+    if (m->kernel.panicked) {
+        *error = m->kernel.panic;
+        return MACHINE_REFUSED;
+    }
     if (m->engine.stopped)
         return MACHINE_STOPPED;
     if (m->failed) {
@@ -788,6 +924,12 @@ enum machine_outcome machine_run(const struct config *config, const struct machi
             run->policy->name);
     else if (!look_for_accesses(m, error))
         outcome = MACHINE_TRACE;
+    else if ((run->timeline != NULL || run->waves != NULL)
+             && (m->drives > 1 || m->exercises || run->rdma))
+        error_set(error, "--timeline, --vcd: expected one NVMe drive, got %s",
+                  m->exercises ? "a trace of bare accesses"
+                  : run->rdma  ? "RDMA work"
+                               : "replay.devices with several");
     else if (m->backend != NULL)
         outcome = run->rdma ? fabric_run(config, run, host, result, error)
                             : build_and_run(m, host, error);

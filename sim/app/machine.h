@@ -16,7 +16,9 @@
 #include "dma_api/domain.h"
 #include "iommu_model/audit.h"
 #include "sim/app/config.h"
+#include "sim/app/series.h"
 #include "sim/base/barrier.h"
+#include "sim/scope/waves.h"
 
 /* What to run. */
 struct machine_run {
@@ -35,6 +37,8 @@ struct machine_run {
     const volatile sig_atomic_t *interrupted;
     void (*progress)(void *self, uint64_t records);
     void *progress_self;
+    struct timeline *timeline; /* Draws the replay; NULL: nobody does. */
+    struct waves *waves;       /* Writes the IOMMU's signals; NULL: nobody does. */
     void (*finding)(void *self, const char *text); /* Of linux.dma_debug; may be NULL. */
     void *finding_self;
 };
@@ -91,7 +95,8 @@ struct machine_result {
     uint64_t exposure_ps_max, exposed_pages_most, pool_pages_most;
     unsigned drives;
     struct machine_drive drive[MACHINE_DRIVES_MAX];
-    struct error broken; /* The first broken invariant of a negative control. */
+    struct error broken;  /* The first broken invariant of a negative control. */
+    struct series series; /* Of the replay. */
     struct histogram io_latency_ns, dma_read_ps, dma_write_ps, exposure_ns, attack_ns;
 };
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "sim/app/output.h"
+#include "sim/app/text.h"
 #include "sim/base/check.h"
 
 const struct report_format *report_find(const char *name, struct error *error)
@@ -57,6 +58,21 @@ bool report_files_add(struct report_files *files, const char *assignment,
     CHECK(files->file[files->files].path != NULL);
     files->files++;
     return true;
+}
+
+bool report_files_option(struct report_files *files, int option, const char *text,
+                         struct error *error)
+{
+    static const char *const name[] = { "json", "html" };
+    if (option == REPORT_OPTION_FORMAT)
+        return report_files_add(files, text, error);
+    if (text[0] == '\0')
+        return error_set(error, "--%s: expected a file, or - for standard output",
+                         name[option]);
+    char *assignment = text_make("%s=%s", name[option], text);
+    const bool added = report_files_add(files, assignment, error);
+    free(assignment);
+    return added;
 }
 
 bool report_files_write(const struct report_files *files, const struct result *result,

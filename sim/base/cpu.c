@@ -42,7 +42,6 @@ void cpu_init(struct cpu *cpu, unsigned id, struct engine *engine, struct memory
     cpu->config  = config;
     cpu->memory  = memory;
     cpu->id      = id;
-    cpu->place   = engine_add_cpu(engine, cpu);
     cpu->started = cycle_at_or_after(engine->now, config->period_ps) * config->period_ps;
     cpu->time    = cpu->started;
     cpu->owner   = OWNER_driver;
@@ -51,9 +50,9 @@ void cpu_init(struct cpu *cpu, unsigned id, struct engine *engine, struct memory
     cpu->program_arg = arg;
     char name[16];
     /* Of all that there are: several hosts may each have a CPU 0. */
-    snprintf(name, sizeof name, "cpu%u", cpu->place - engine->block_count);
-    cpu->coroutine          = engine->host->spawn(engine->host->self, name, cpu_entry, cpu);
-    engine->due[cpu->place] = cpu->time;
+    snprintf(name, sizeof name, "cpu%u", engine->cpu_count);
+    cpu->coroutine = engine->host->spawn(engine->host->self, name, cpu_entry, cpu);
+    cpu->place     = engine_add_cpu(engine, cpu, cpu->time);
 }
 
 void cpu_resume(struct cpu *cpu)
@@ -74,8 +73,7 @@ void cpu_yield(struct cpu *cpu)
 /* Everything due before this CPU's local time happens first. */
 static void catch_up(struct cpu *cpu)
 {
-    cpu->engine->due[cpu->place] = cpu->time;
-    engine_wait_turn(cpu->engine, cpu->place);
+    engine_wait_turn(cpu->engine, cpu->time);
 }
 
 /* Moves local time to t, or the next edge after it, on somebody's account. */
@@ -85,8 +83,10 @@ static void pass_time(struct cpu *cpu, sim_time_t t, enum cpu_owner owner)
     if (t <= cpu->time)
         return;
     const uint64_t cycles = (t - cpu->time + period - 1) / period;
+    cpu_tell_owned(cpu, cpu->owner);
     cpu->time += cycles * period;
     cpu->cycles[cpu->phase][owner] += cycles;
+    cpu_tell_owned(cpu, owner);
 }
 
 static int next_vector(const struct cpu *cpu)
@@ -237,9 +237,8 @@ void cpu_wait(struct cpu *cpu, sim_time_t until)
     }
     if (cpu->timer != NULL)
         until = time_min(until, cpu->timer->due);
-    cpu->waiting                 = true;
-    cpu->engine->due[cpu->place] = until;
-    engine_wait_turn(cpu->engine, cpu->place);
+    cpu->waiting = true;
+    engine_wait_turn(cpu->engine, until);
     cpu->waiting = false;
     pass_time(cpu, cpu->engine->now, OWNER_idle);
     cpu_spend(cpu, cpu->config->wake_cycles);
@@ -247,11 +246,17 @@ void cpu_wait(struct cpu *cpu, sim_time_t until)
     cpu->kicked = false;
 }
 
+/* A wait, if there is one, is over at that time at the latest. */
+static void end_wait(struct cpu *cpu, sim_time_t at)
+{
+    if (cpu->waiting && engine_cpu_due(cpu->engine, cpu->place) > at)
+        engine_set_cpu_due(cpu->engine, cpu->place, at);
+}
+
 void cpu_wake(struct cpu *cpu, sim_time_t now)
 {
     cpu->kicked = true;
-    if (cpu->waiting && cpu->engine->due[cpu->place] > now)
-        cpu->engine->due[cpu->place] = now;
+    end_wait(cpu, now);
 }
 
 void cpu_stall_until(struct cpu *cpu, sim_time_t until)
@@ -263,8 +268,8 @@ void cpu_stall_until(struct cpu *cpu, sim_time_t until)
 void cpu_spin_until_handed(struct cpu *cpu)
 {
     CHECK(cpu->irq_off > 0);
-    cpu->spinning = true; /* The due slot stays empty: only the holder can fill it. */
-    engine_wait_turn(cpu->engine, cpu->place);
+    cpu->spinning = true;
+    engine_wait_turn(cpu->engine, TIME_NEVER); /* Only the holder knows. */
     CHECK(!cpu->spinning);
     pass_time(cpu, cpu->engine->now, cpu->owner);
 }
@@ -272,8 +277,8 @@ void cpu_spin_until_handed(struct cpu *cpu)
 void cpu_hand_over(struct cpu *cpu, sim_time_t at)
 {
     CHECK(cpu->spinning);
-    cpu->spinning                = false;
-    cpu->engine->due[cpu->place] = at;
+    cpu->spinning = false;
+    engine_set_cpu_due(cpu->engine, cpu->place, at);
 }
 
 /* ---- Interrupts and timers ----------------------------------------------------------- */
@@ -289,8 +294,7 @@ void cpu_interrupt(struct cpu *cpu, unsigned vector, sim_time_t now)
 {
     CHECK(vector < CPU_VECTORS);
     cpu->pending[vector / 64] |= UINT64_C(1) << (vector % 64);
-    if (cpu->waiting && cpu->engine->due[cpu->place] > now)
-        cpu->engine->due[cpu->place] = now;
+    end_wait(cpu, now);
 }
 
 void cpu_timer_arm(struct cpu *cpu, struct cpu_timer *timer, sim_time_t due)
@@ -303,8 +307,7 @@ void cpu_timer_arm(struct cpu *cpu, struct cpu_timer *timer, sim_time_t due)
     timer->cpu  = cpu;
     timer->next = *link;
     *link       = timer;
-    if (cpu->waiting && cpu->engine->due[cpu->place] > due)
-        cpu->engine->due[cpu->place] = due;
+    end_wait(cpu, due);
 }
 
 bool cpu_timer_cancel(struct cpu_timer *timer)

@@ -69,6 +69,14 @@ struct cpu_tenure {
     enum cpu_phase phase;
 };
 
+/* For who draws a timeline: told whose a CPU's time was until then, stretch by stretch; two
+ * that follow each other may be the same owner's. It must not change anything. */
+struct cpu_watcher {
+    void (*owned)(void *self, unsigned cpu, sim_time_t until, enum cpu_owner owner,
+                  enum cpu_phase phase);
+    void *self;
+};
+
 struct cpu;
 struct cpu_timer {
     void (*fire)(void *arg); /* Runs on the CPU it was armed on, as an interrupt would. */
@@ -103,6 +111,7 @@ struct cpu {
     struct cpu *lock_next;   /* The CPU behind this one in a lock's queue. */
     void *coroutine;
     void *software; /* Whatever runs here may leave a pointer to itself. */
+    const struct cpu_watcher *watcher; /* NULL: nobody watches. */
     void (*program)(void *arg);
     void *program_arg;
 };
@@ -128,8 +137,15 @@ static inline void cpu_spend(struct cpu *cpu, uint64_t cycles)
 /* Lets the world catch up with this CPU, then takes interrupts and timers that are due. */
 void cpu_sync(struct cpu *cpu);
 
+static inline void cpu_tell_owned(const struct cpu *cpu, enum cpu_owner owner)
+{
+    if (cpu->watcher != NULL)
+        cpu->watcher->owned(cpu->watcher->self, cpu->id, cpu->time, owner, cpu->phase);
+}
+
 static inline void cpu_tenure_ends(struct cpu *cpu)
 {
+    cpu_tell_owned(cpu, cpu->owner);
     struct cpu_tenure *t = &cpu->tenure[cpu->tenures++ % CPU_TENURES];
     t->until             = cpu->time;
     t->owner             = cpu->owner;

@@ -35,7 +35,7 @@ struct sim_host {
     void (*advance_to)(void *self, sim_time_t now);
 };
 
-enum { ENGINE_BLOCKS_MAX = 64, ENGINE_CPUS_MAX = 64 };
+enum { ENGINE_BLOCKS_MAX = 64, ENGINE_CPUS_MAX = 64, ENGINE_NO_CPU = ENGINE_CPUS_MAX };
 
 struct cpu;
 
@@ -47,13 +47,18 @@ struct engine {
     const volatile sig_atomic_t *interrupted; /* NULL, or set when the run is to stop. */
     bool stopped;
     unsigned block_count, cpu_count, until_poll;
-    sim_time_t due[ENGINE_BLOCKS_MAX + ENGINE_CPUS_MAX]; /* Blocks first, then CPUs. */
+    sim_time_t due[ENGINE_BLOCKS_MAX]; /* Of the blocks, which write them. */
     struct {
         void (*step)(void *self, sim_time_t now);
         void *self;
         const char *name;
     } block[ENGINE_BLOCKS_MAX];
     struct cpu *cpu[ENGINE_CPUS_MAX];
+    unsigned running; /* The CPU whose coroutine runs, or ENGINE_NO_CPU. */
+    sim_time_t running_due;
+    sim_time_t cpu_due[ENGINE_CPUS_MAX]; /* Of the others. */
+    unsigned leaves;                 /* A tournament of cpu_due: of each pair, the one */
+    uint8_t winner[ENGINE_CPUS_MAX]; /* that goes first; winner[1] before all. */
 };
 
 void engine_init(struct engine *e, const struct sim_host *host, bool run_ahead);
@@ -67,17 +72,31 @@ void engine_free(struct engine *e);
 sim_time_t *engine_add_block(struct engine *e, const char *name,
                              void (*step)(void *self, sim_time_t now), void *self);
 
-/* Used by cpu_init: gives cpu the next place. */
-unsigned engine_add_cpu(struct engine *e, struct cpu *cpu);
+/* ---- For cpu.c only ---- */
+
+/* Gives cpu the next place; it is due at first. */
+unsigned engine_add_cpu(struct engine *e, struct cpu *cpu, sim_time_t due);
+
+/* When the CPU at this place wants to go on. */
+static inline sim_time_t engine_cpu_due(const struct engine *e, unsigned place)
+{
+    return place == e->running ? e->running_due : e->cpu_due[place];
+}
+
+/* Changes it. Between these calls the order of the other CPUs is known without a look at
+ * each of them. */
+void engine_set_cpu_due(struct engine *e, unsigned place, sim_time_t due);
+
+/*
+ * Called on the coroutine of a CPU: returns when it is due (TIME_NEVER: somebody else says
+ * when) and everything before that in the order has happened.
+ */
+void engine_wait_turn(struct engine *e, sim_time_t due);
+
+/* ---- For who has built a machine ---- */
 
 /* Runs until nothing is due any more or the run was interrupted (e->stopped). */
 void engine_run(struct engine *e);
-
-/*
- * Called on the coroutine of the CPU at this place, whose due slot says when it wants to go
- * on: returns when that time has come and everything before it in the order has happened.
- */
-void engine_wait_turn(struct engine *e, unsigned place);
 
 #ifdef __cplusplus
 }

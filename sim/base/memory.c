@@ -9,7 +9,14 @@
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
               "simulated memory is little-endian");
 
-enum { RADIX = 1 << MEM_RADIX_LG2 };
+enum { RADIX = 1 << MEM_RADIX_LG2, CHUNK_FIRST = 16, CHUNK_MOST = 4096 };
+
+/* Pages that the host is asked for at once: of a large piece it clears what is touched. */
+struct mem_chunk {
+    struct mem_chunk *older;
+    uint32_t used, pages;
+    struct mem_page page[];
+};
 
 void memory_init(struct memory *m)
 {
@@ -21,13 +28,14 @@ void memory_free(struct memory *m)
 {
     for (size_t i = 0; i < sizeof m->root / sizeof m->root[0]; i++) {
         void **middle = m->root[i];
-        for (size_t j = 0; middle != NULL && j < RADIX; j++) {
-            void **leaf = middle[j];
-            for (size_t k = 0; leaf != NULL && k < RADIX; k++)
-                free(leaf[k]);
-            free(leaf);
-        }
+        for (size_t j = 0; middle != NULL && j < RADIX; j++)
+            free(middle[j]);
         free(middle);
+    }
+    while (m->chunk != NULL) {
+        struct mem_chunk *older = m->chunk->older;
+        free(m->chunk);
+        m->chunk = older;
     }
     memory_init(m);
 }
@@ -39,6 +47,22 @@ static void *grow(void **slot, size_t bytes)
         CHECK(*slot != NULL); /* Out of host memory. */
     }
     return *slot;
+}
+
+static struct mem_page *new_page(struct memory *m)
+{
+    struct mem_chunk *c = m->chunk;
+    if (c == NULL || c->used == c->pages) {
+        const uint32_t more = c == NULL ? CHUNK_FIRST : 2 * c->pages;
+        const uint32_t n    = more < CHUNK_MOST ? more : CHUNK_MOST;
+        c                   = calloc(1, sizeof *c + n * sizeof(struct mem_page));
+        CHECK(c != NULL);
+        c->older = m->chunk;
+        c->pages = n;
+        m->chunk = c;
+    }
+    m->pages++;
+    return &c->page[c->used++];
 }
 
 static struct mem_page *remember(struct memory *m, uint64_t number, struct mem_page *page)
@@ -69,9 +93,9 @@ struct mem_page *memory_page_make(struct memory *m, uint64_t pa)
     void **middle = grow(&m->root[number >> (2 * MEM_RADIX_LG2)], RADIX * sizeof(void *));
     void **leaf =
         grow(&middle[(number >> MEM_RADIX_LG2) & (RADIX - 1)], RADIX * sizeof(void *));
-    page = grow(&leaf[number & (RADIX - 1)], sizeof(struct mem_page));
-    m->pages++;
-    return remember(m, number, page);
+    void **slot = &leaf[number & (RADIX - 1)];
+    *slot       = new_page(m);
+    return remember(m, number, *slot);
 }
 
 static uint64_t *word_of(struct mem_page *page, uint64_t pa)

@@ -41,7 +41,8 @@ struct memory {
     void *root[1 << (MEM_PA_LG2 - MEM_PAGE_LG2 - 2 * MEM_RADIX_LG2)];
     uint64_t pages; /* That exist on the host. */
     uint64_t last_number;
-    struct mem_page *last; /* The page found last: most accesses stay in one. */
+    struct mem_page *last;   /* The page found last: most accesses stay in one. */
+    struct mem_chunk *chunk; /* Where new pages come from, before it older ones. */
 };
 
 void memory_init(struct memory *m);

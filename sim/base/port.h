@@ -60,6 +60,7 @@ struct port_request {
     uint32_t pasid;
     uint32_t itags;      /* PORT_INVALIDATED: bit i: the invalidation tagged i is done; */
     uint8_t completions; /* so many completions come for each of them. */
+    uint32_t flow;       /* For who draws a timeline; no hardware looks at it. 0: none. */
     struct port_origin origin;
     /* What is written, or where what is read goes; the device's own memory, valid until the
      * response. NULL: payload that nobody looks at, only its time is modelled. */

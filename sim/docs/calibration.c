@@ -4,6 +4,7 @@
 
 #include "sim/app/config.h"
 #include "sim/docs/docs.h"
+#include "sim/test/prices.h"
 
 /* ---- The IOMMU
  * ------------------------------------------------------------------------------------- */
@@ -90,11 +91,10 @@ static void put_calls(FILE *out, const json_t *strict)
         "\nPublished for the page tables of today alone: 55 and 69 ns to map and unmap one "
         "page at\n4.7 GHz (the series that brought Linux's generic page tables).\n\n",
         out);
-    heading(out, "owner", "cycles");
-    row(out, "`pt_map`", 55 * 4.7, docs_owner_per_io(strict, "pt_map"),
-        "fitted with `cost.map_range_cycles`");
-    row(out, "`pt_unmap`", 69 * 4.7, docs_owner_per_io(strict, "pt_unmap"),
-        "fitted with `cost.unmap_range_cycles`");
+    const struct price page = price_of_range("vtdss", 4, 12, 1);
+    heading(out, "call", "cycles");
+    row(out, "map", 55 * 4.7, page.map, "fitted with `cost.map_range_cycles`");
+    row(out, "unmap", 69 * 4.7, page.unmap, "fitted with `cost.unmap_range_cycles`");
 }
 
 static double added_us(const json_t *run, const json_t *base)

@@ -18,6 +18,7 @@
 #include "sim/app/machine.h"
 #include "sim/app/preset.h"
 #include "sim/docs/docs.h"
+#include "sim/tlm/settings.h"
 #include "traces/export.h"
 #include "traces/import.h"
 #include "traces/unpack.h"
@@ -57,6 +58,16 @@ static void parameter_row(FILE *out, const struct param_table *table,
     fputs(" |\n", out);
 }
 
+static void parameter_table(FILE *out, const struct param_table *table)
+{
+    fprintf(out,
+            "\n## %s\n\n%s.\n\n| key | default | range | unit | meaning | source |\n"
+            "| --- | --- | --- | --- | --- | --- |\n",
+            table->prefix, table->text);
+    for (const struct param_def *def = table->def; def->name != NULL; def++)
+        parameter_row(out, table, def);
+}
+
 static void page_parameters(FILE *out, const struct docs *docs)
 {
     const struct param_table *table;
@@ -65,16 +76,13 @@ static void page_parameters(FILE *out, const struct docs *docs)
     fputs("# Parameters\n\n", out);
     docs_notice(out);
     fputs("Every one can be set with `--set KEY=VALUE`. The defaults describe the preset\n"
-          "`vtd-server`.\n",
+          "`vtd-server`. Those of [the TLM-2.0 module](tlm.md) are set with "
+          "`iovasim::Iommu::set`;\n"
+          "`tlm.*` are its own alone.\n",
           out);
-    for (unsigned i = 0; (table = config_table(NULL, i, &values)) != NULL; i++) {
-        fprintf(out,
-                "\n## %s\n\n%s.\n\n| key | default | range | unit | meaning | source |\n"
-                "| --- | --- | --- | --- | --- | --- |\n",
-                table->prefix, table->text);
-        for (const struct param_def *def = table->def; def->name != NULL; def++)
-            parameter_row(out, table, def);
-    }
+    for (unsigned i = 0; (table = config_table(NULL, i, &values)) != NULL; i++)
+        parameter_table(out, table);
+    parameter_table(out, &tlm_param_table);
 }
 
 /* ---- Statistics

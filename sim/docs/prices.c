@@ -36,8 +36,8 @@ static const struct {
 } range[] = {
     { "vtdss", "VT-d second stage, 4 KiB", 12, 1, 55, 69,
       "fitted with `cost.map_range_cycles`", "fitted with `cost.unmap_range_cycles`" },
-    { "vtdss", "256 times 4 KiB", 12, 256, 391, 210, "fitted with `cost.entry_cycles`",
-      "predicted" },
+    { "vtdss", "256 times 4 KiB", 12, 256, 391, 210, "fitted with `cost.map_entry_cycles`",
+      "fitted with `cost.unmap_entry_cycles`" },
     { "vtdss", "256 times 2 MiB", 21, 256, 383, 255, "predicted", "predicted" },
     { "x86", "x86-64 (AMD v2), 4 KiB", 12, 1, 56, 71, "predicted", "predicted" },
     { "x86", "256 times 4 KiB", 12, 256, 405, 228, "predicted", "predicted" },

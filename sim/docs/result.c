@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "sim/app/metric.h"
+#include "sim/app/series.h"
 #include "sim/docs/docs.h"
 
 static void put_structure(FILE *out)
@@ -69,7 +70,8 @@ static void put_run(FILE *out)
         "| `iommu` | object | counters: `iommu`, `iotlb`, `walkcache`, `context`, "
         "`memport`, "
         "`audit`; and `cycles`, see below |\n"
-        "| `histograms` | object | distributions, see below |\n\n"
+        "| `histograms` | object | distributions, see below |\n"
+        "| `series` | object | the replay over time, see below |\n\n"
         "All counters are explained in [statistics.md](statistics.md). Everything in a run "
         "is\n"
         "measured from the moment when all CPUs begin to replay until all have finished;\n"
@@ -133,6 +135,27 @@ static void put_histograms(FILE *out)
         out);
 }
 
+static void put_series(FILE *out)
+{
+    fprintf(
+        out,
+        "## Over time\n\nUnder `series`: arrays of the same length, at most %d, one "
+        "place for each\nwindow of time. `end_ps` is when the window ended, in ps since "
+        "the beginning of the\nreplay; it began where the one before ended, the first "
+        "at 0. Windows are 1 us long in\na short run; each time there are %d of them, "
+        "each two become one and those to come\nare twice as long. The last is shorter. "
+        "Looking costs no simulated time.\n\n"
+        "| key | unit | in a window | meaning |\n| --- | --- | --- | --- |\n",
+        SERIES_MAX, SERIES_MAX);
+    for (unsigned i = 0; i < SERIES_COLUMN_COUNT; i++)
+        fprintf(out, "| `%s` | %s | %s | %s |\n", series_def[i].name, series_def[i].unit,
+                series_def[i].kind == SERIES_sum ? "sum" : "largest", series_def[i].text);
+    fputs("\nA column of sums, summed, is the run's counter; the mean length of the "
+          "invalidation\nqueue in a window is `queued_cycles` over the IOMMU's cycles in "
+          "it.\n\n",
+          out);
+}
+
 static void put_example(FILE *out, const struct docs *docs)
 {
     static const char command[] = "iovasim replay traces/samples/tiny.iovatrace --json - | "
@@ -159,5 +182,6 @@ void docs_result(FILE *out, const struct docs *docs)
               "Under `iommu.cycles`, in cycles of the IOMMU, summed over all translations.",
               xlate_part_name, xlate_part_text, XLATE_PART_COUNT);
     put_histograms(out);
+    put_series(out);
     put_example(out, docs);
 }

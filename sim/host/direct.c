@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The library's hardened longjmp takes a jump to another stack for a mistake. */
+#undef _FORTIFY_SOURCE
 #include "sim/host/direct.h"
 
+#include <setjmp.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <ucontext.h>
@@ -12,8 +15,14 @@
 
 enum { STACK_BYTES = 256 * 1024 };
 
+/*
+ * A context brings a coroutine onto its stack. From then on jumps lead back and forth: they
+ * leave the signal mask alone, where swapcontext makes two system calls for it.
+ */
 struct coroutine {
-    ucontext_t here, back; /* Where the coroutine stands, and who resumed it. */
+    ucontext_t start, home;
+    jmp_buf here, back; /* Where the coroutine stands, and who resumed it. */
+    bool started;
     void (*entry)(void *arg);
     void *arg;
     char *stack; /* One guard page below STACK_BYTES. */
@@ -63,7 +72,7 @@ static void first_step(unsigned high, unsigned low)
     arrived(NULL, &c->bottom_back, &c->bytes_back);
     c->entry(c->arg);
     leaving(NULL, c->bottom_back, c->bytes_back); /* Never to come back here. */
-    setcontext(&c->back);
+    _longjmp(c->back, 1);
 }
 
 static void *direct_spawn(void *self, const char *name, void (*entry)(void *arg), void *arg)
@@ -82,11 +91,11 @@ static void *direct_spawn(void *self, const char *name, void (*entry)(void *arg)
     c->arg   = arg;
     c->next  = h->first;
     h->first = c;
-    CHECK(getcontext(&c->here) == 0);
-    c->here.uc_stack.ss_sp   = stack_bottom(c);
-    c->here.uc_stack.ss_size = STACK_BYTES;
-    c->here.uc_link          = NULL;
-    makecontext(&c->here, (void (*)(void))first_step, 2, (unsigned)((uintptr_t)c >> 32),
+    CHECK(getcontext(&c->start) == 0);
+    c->start.uc_stack.ss_sp   = stack_bottom(c);
+    c->start.uc_stack.ss_size = STACK_BYTES;
+    c->start.uc_link          = NULL;
+    makecontext(&c->start, (void (*)(void))first_step, 2, (unsigned)((uintptr_t)c >> 32),
                 (unsigned)(uintptr_t)c);
     return c;
 }
@@ -96,7 +105,12 @@ static void direct_resume(void *self, void *coroutine)
     struct coroutine *c = coroutine;
     (void)self;
     leaving(&c->fake_stack_back, stack_bottom(c), STACK_BYTES);
-    CHECK(swapcontext(&c->back, &c->here) == 0);
+    if (_setjmp(c->back) == 0) {
+        if (c->started)
+            _longjmp(c->here, 1);
+        c->started = true;
+        CHECK(swapcontext(&c->home, &c->start) == 0);
+    }
     arrived(c->fake_stack_back, NULL, NULL);
 }
 
@@ -105,7 +119,8 @@ static void direct_yield(void *self, void *coroutine)
     struct coroutine *c = coroutine;
     (void)self;
     leaving(&c->fake_stack, c->bottom_back, c->bytes_back);
-    CHECK(swapcontext(&c->here, &c->back) == 0);
+    if (_setjmp(c->here) == 0)
+        _longjmp(c->back, 1);
     arrived(c->fake_stack, &c->bottom_back, &c->bytes_back);
 }
 

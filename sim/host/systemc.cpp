@@ -111,3 +111,8 @@ extern "C" void systemc_host_call(void (*run)(void *arg, const struct sim_host *
     char *argv[] = { name, nullptr };
     CHECK(sc_core::sc_elab_and_sim(1, argv) == 0);
 }
+
+extern "C" bool systemc_host_called(void)
+{
+    return call.run != nullptr;
+}

@@ -22,6 +22,9 @@ extern "C" {
  */
 void systemc_host_call(void (*run)(void *arg, const struct sim_host *host), void *arg);
 
+/* Whether it has been called: there is a SystemC simulation. */
+bool systemc_host_called(void);
+
 #ifdef __cplusplus
 }
 #endif

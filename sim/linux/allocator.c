@@ -16,6 +16,13 @@ static uint32_t row_at(const struct allocator *a, uint32_t position)
     return a->sequence == NULL ? position : a->sequence[position];
 }
 
+/* The line of a range stands where its synchronisation begins, long after it was allocated:
+ * whatever came in between, it belongs there. */
+static bool is_range(char context)
+{
+    return context == PLAN_RANGE;
+}
+
 static unsigned rank_of(char context)
 {
     return context == 'h' ? 2 : context == 's';
@@ -29,6 +36,8 @@ static bool was_interrupted(const struct allocator *a, uint32_t index, uint32_t 
     const struct recording *r = a->compare->drive->calls;
     if (a->context == NULL || a->context[index] == '\0')
         return false;
+    if (is_range(a->context[index]))
+        return true;
     for (uint32_t p = from; p < to; p++) {
         const uint32_t other = row_at(a, p);
         if (other != index && r->row[other].cpu == r->row[index].cpu
@@ -227,8 +236,9 @@ static void pass_over(struct allocator *a, const struct row *row, uint32_t index
 
 void allocator_call(struct allocator *a, uint32_t index)
 {
-    const struct row *row = &a->compare->drive->calls->row[index];
-    a->row                = index;
+    const struct row *row            = &a->compare->drive->calls->row[index];
+    a->row                           = index;
+    a->compare->drive->resync.unseen = recording_unseen(a->compare->drive->calls, row);
     if (row->kind == ROW_release)
         release(a, index);
     else if (a->late[index] != LATE_not)

@@ -6,8 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "iommu_model/vtd_spec.h"
+#include "sim/base/lg2.h"
 #include "sim/host/direct.h"
 #include "sim/linux/allocator.h"
+#include "sim/linux/derive.h"
 #include "sim/linux/resolve.h"
 
 struct run {
@@ -15,7 +18,7 @@ struct run {
     const struct check_settings *settings;
     const struct recording *calls, *allocator;
     struct plan plan;
-    uint32_t next;
+    uint32_t next, section;
     struct allocator lines;         /* Of an allocator's recording. */
     const struct plan_lines *order; /* Of its rows to begin with; NULL: as they are. */
     struct error *error;
@@ -25,7 +28,11 @@ struct run {
 /* ---- Taking turns
  * ---------------------------------------------------------------------------- */
 
-/* The recorded time, unless it is over. */
+/* A recording's times are those of an emulation: only their order counts, and that sections
+ * lie apart. In the time between, a depot that has too many magazines is trimmed, here as
+ * in an allocator's recording, whose lines have no time. */
+#define SECTION_TIME (2000 * TIME_MS)
+
 static void sleep_until(sim_time_t time)
 {
     while (cpu_this()->time < time)
@@ -43,12 +50,14 @@ static void perform(struct run *run, const struct step *step)
         return;
     }
     const struct row *row = &run->calls->row[step->row];
-    sleep_until(row->time_us * TIME_US);
+    sleep_until(row->section * SECTION_TIME);
     if (row->device == NO_DEVICE) {
         compare_unknown(&run->compare, row);
         return;
     }
     compare_before(&run->compare, row);
+    d->resync.unseen = run->allocator != NULL && run->allocator->derived
+                       && row->section > run->calls->row[0].section;
     run->compare.place = (enum resync_rule)run->plan.excused[step->row];
     if (step->kind == STEP_flush) {
         drive_flush(d, step->row);
@@ -57,6 +66,16 @@ static void perform(struct run *run, const struct step *step)
         drive_call(d, step->row);
         compare_after(&run->compare, row);
     }
+}
+
+static void pause_between(struct run *run, uint32_t row)
+{
+    const uint32_t section = run->calls->row[row].section;
+    if (section == run->section)
+        return;
+    run->section = section;
+    if (run->calls->section[section][0] != '\0')
+        sleep_until(cpu_this()->time + SECTION_TIME);
 }
 
 static void play(struct run *run)
@@ -75,9 +94,10 @@ static void play(struct run *run)
             cpu_wait(cpu, TIME_NEVER);
             continue;
         }
-        if (run->calls->allocator_only)
+        if (run->calls->allocator_only) {
+            pause_between(run, row);
             allocator_call(&run->lines, row);
-        else
+        } else
             perform(run, &run->plan.step[run->next]);
         run->next++;
     }
@@ -326,6 +346,14 @@ static bool run_planned(struct run_pair *p, struct check_result *result,
     return good;
 }
 
+/* The last page that a device may be given: of 48 bits, as many as the tables reach. */
+static uint64_t last_page(const struct check_settings *s)
+{
+    const unsigned sagaw  = vtd_cap_sagaw(s->recorded.cap);
+    const unsigned levels = sagaw == 0 ? 4 : 2 + lg2_floor(sagaw);
+    return mask_lg2((levels < 4 ? levels : 4) * 9);
+}
+
 static bool read_twin(struct recording *twin, const char *path, struct error *error)
 {
     return path == NULL || recording_read(twin, path, error);
@@ -374,6 +402,10 @@ bool check_recording(struct check_result *result, const char *path, const char *
         p.allocator              = own.allocator_only ? &own : second;
         if (p.calls != NULL)
             recording_resolve(p.calls);
+        if (p.allocator == NULL) {
+            derive_allocator(&other, &own, last_page(settings), settings->kernel.forcedac);
+            p.allocator = other.rows > 0 ? &other : NULL;
+        }
         good = own.allocator_only ? run_lines(&p, result, error)
                                   : run_calls(&p, result, error);
     }

@@ -68,6 +68,36 @@ TEST_CASE(linux_check, first_stage_is_invalidated_by_pasid)
     expect_all("k73-strict-sm-fs", 72, 72);
 }
 
+TEST_CASE(linux_check, variants_stand_together)
+{
+    expect_all("k612-lazy-vnet-ats", 736, 712);
+    expect_all("k618-lazy-aw39-cm", 72, 72); /* Caching mode: strict all the same. */
+    expect_all("k618-lazy-sm-fs-cm", 255, 232);
+    expect_all("k73-lazy-sm-ss", 252, 232);
+    expect_all("k73-lazy-dac", 249, 232); /* Two devices with the same addresses waiting. */
+}
+
+/* The calls alone say enough. */
+TEST_CASE(linux_check, calls_without_their_allocators_recording)
+{
+    static const char *const name[] = { "k612-lazy",          "k73-strict-cm",
+                                        "k73-strict-sm-fs",   "k612-lazy-vnet-ats",
+                                        "k618-lazy-sm-fs-cm", "k73-lazy-dac" };
+    for (unsigned i = 0; i < sizeof name / sizeof name[0]; i++) {
+        struct check_result *r = calloc(1, sizeof *r);
+        struct check_settings settings;
+        struct error error = { "" };
+        char path[256];
+        path_of(path, sizeof path, name[i], "oracle");
+        r->show = 1;
+        EXPECT(settings_of_name(&settings, path, &error));
+        EXPECT(check_recording(r, path, NULL, &settings, &error));
+        EXPECT_TEXT(r->shown > 0 ? r->difference[0].ours : "", "");
+        EXPECT_EQUAL(r->rows_differing, 0);
+        free(r);
+    }
+}
+
 /* A comparison that cannot fail is worth nothing: other settings must differ. */
 static void expect_differences(const char *name, const char *setting,
                                enum check_aspect aspect)
@@ -88,6 +118,10 @@ TEST_CASE(linux_check, other_settings_differ)
     expect_differences("k73-strict-cm", "recorded.cap=0xd2008c222f0606", ASPECT_map_inv);
     expect_differences("k73-strict-vnet-ats", "recorded.ats=0", ASPECT_unmap_inv);
     expect_differences("k73-strict-sm-fs", "recorded.ecap=0xf42", ASPECT_unmap_inv);
+    expect_differences("k612-lazy-vnet-ats", "recorded.ats=0", ASPECT_flush);
+    expect_differences("k618-lazy-aw39-cm", "recorded.policy=lazy", ASPECT_unmap_inv);
+    expect_differences("k618-lazy-sm-fs-cm", "recorded.ecap=0xf42", ASPECT_flush);
+    expect_differences("k73-lazy-sm-ss", "recorded.policy=strict", ASPECT_flush);
 }
 
 /* Each row alone could be a race; so many are none. */
@@ -160,6 +194,13 @@ TEST_CASE(linux_check, settings_follow_from_the_name)
     EXPECT_TEXT(s.recorded.policy, "lazy");
     EXPECT_EQUAL(s.recorded.cap, 0xd2008c22260206);
     EXPECT(s.kernel.forcedac);
+    EXPECT(settings_of_name(&s, "k612-lazy-aw39-cm-vnet-ats.oracle.txt.gz", &error));
+    EXPECT_EQUAL(s.recorded.cap, 0xd2008c22260286);
+    EXPECT_EQUAL(s.recorded.ecap, 0xf46);
+    EXPECT_TEXT(s.recorded.policy, "strict");
+    EXPECT(settings_of_name(&s, "k618-lazy-sm-fs-cm.oracle.txt.gz", &error));
+    EXPECT_TEXT(s.recorded.policy, "lazy");
+    EXPECT(settings_of_name(&s, "some/where/k618-lazy-aw39-dac.oracle.txt.gz", &error));
     EXPECT(!settings_of_name(&s, "k99-strict.oracle.txt.gz", &error));
     EXPECT_HAS(error.text, "'k99' in the name is not known");
     EXPECT(!settings_set(&s, "recorded.bogus=1", &error));

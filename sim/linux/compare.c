@@ -108,7 +108,7 @@ static bool excuse(struct compare *c, enum check_aspect aspect)
 static void judge_path(struct compare *c, const struct row *row)
 {
     const struct resync *s = &c->drive->resync;
-    if (row->path == 0)
+    if (row->path == 0 || row->pfn == 0) /* A search that found nothing has none. */
         return;
     const struct texts t = { { row->path }, { s->got_path == 0 ? '-' : s->got_path } };
     if (!excuse(c, ASPECT_path))

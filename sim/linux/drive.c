@@ -121,43 +121,67 @@ static void allocate_coherent(struct drive *d, const struct row *row)
  * --------------------------------------------------------------------------------- */
 
 /* Takes the range from wherever it is free. */
-static bool claim(struct drive *d, const struct row *row, uint64_t pfn, uint64_t pages)
+static bool claim(struct drive *d, unsigned device, uint64_t pfn, uint64_t pages)
 {
-    struct iova_domain *iova = &d->machine.device[row->device].domain->iova;
+    const unsigned space     = d->calls->device[device].space;
+    struct iova_domain *iova = &d->machine.device[device].domain->iova;
     const unsigned order     = lg2_ceil(pages);
-    if (!(order < IOVA_ORDERS && iova_cache_take(iova, order, pfn))
-        && !iova_tree_claim(iova, pfn, pages))
+    const bool cacheable     = order < IOVA_ORDERS;
+    if (!(cacheable && iova_cache_take(iova, order, pfn))
+        && !iova_tree_claim(iova, pfn, cacheable ? UINT64_C(1) << order : pages))
         return false;
-    if (order < IOVA_ORDERS)
-        resync_forget(&d->resync, row->space, order);
+    if (cacheable)
+        resync_forget(&d->resync, space, order);
     iova->live++;
-    resync_note_live(&d->resync, row->space, pfn, pages);
+    resync_note_live(&d->resync, space, pfn, pages);
     return true;
 }
 
-/* What is unmapped here was mapped outside the recorded calls: now it is. */
+static void map_stand_in(struct dma_domain *domain, uint64_t pfn, uint64_t pages)
+{
+    const uint64_t first = pfn << PAGE_SHIFT;
+    domain_map(domain, first, STAND_IN_PHYS + first, pages << PAGE_SHIFT,
+               PT_READ | PT_WRITE);
+}
+
+/* What is unmapped here was mapped outside the recorded calls: if it is not, it is now. */
 static void stand_in(struct drive *d, const struct row *row, uint64_t bytes)
 {
     struct dma_domain *domain = d->machine.device[row->device].domain;
-    const uint64_t first      = row->iova & PAGE_MASK;
-    const uint64_t pages = (align_up(row->iova + bytes, PAGE_SHIFT) - first) >> PAGE_SHIFT;
-    if (pagetable_lookup(&domain->table, first) != 0)
-        return;
-    const bool live = resync_is_live(&d->resync, row->space, first >> PAGE_SHIFT);
-    if (live ? !resync_is_outside(&d->resync, row->space, first >> PAGE_SHIFT)
-             : !claim(d, row, first >> PAGE_SHIFT, pages))
-        return; /* It waits in a queue already, or cannot be had. */
-    resync_adopt(&d->resync, row->space, first >> PAGE_SHIFT);
+    const uint64_t pfn        = row->iova >> PAGE_SHIFT;
+    const uint64_t pages = (align_up(row->iova + bytes, PAGE_SHIFT) >> PAGE_SHIFT) - pfn;
+    const bool mapped    = pagetable_lookup(&domain->table, pfn << PAGE_SHIFT) != 0;
+    const bool live      = resync_is_live(&d->resync, row->space, pfn);
+    if (live ? !resync_is_outside(&d->resync, row->space, pfn)
+             : mapped || !claim(d, row->device, pfn, pages))
+        return; /* A recorded call's, waiting in a queue already, or not to be had. */
+    resync_adopt(&d->resync, row->space, pfn);
     d->stand_ins++;
-    domain_map(domain, first, STAND_IN_PHYS + first, pages << PAGE_SHIFT,
-               PT_READ | PT_WRITE);
+    if (!mapped)
+        map_stand_in(domain, pfn, pages);
+}
+
+/* Of a list that no recorded call mapped, the address is known only if it is given back at
+ * once; if it is queued, the drain says it. */
+static void unmap_foreign_list(struct drive *d, const struct row *row)
+{
+    if (row->queued || row->freed.count != 1)
+        return;
+    const struct rec_range *f = &d->calls->range[row->freed.first];
+    struct row whole          = *row;
+    whole.iova                = f->pfn << PAGE_SHIFT;
+    stand_in(d, &whole, f->pages << PAGE_SHIFT);
+    dma_unmap_phys(&d->machine.device[row->device], whole.iova, f->pages << PAGE_SHIFT,
+                   (enum dma_data_direction)row->dir, 0);
 }
 
 static void unmap_list(struct drive *d, const struct row *row)
 {
     struct device *dev = &d->machine.device[row->device];
-    if (row->pair == NO_ROW || d->state[row->pair] == NULL)
+    if (row->pair == NO_ROW || d->state[row->pair] == NULL) {
+        unmap_foreign_list(d, row);
         return;
+    }
     struct list *list = d->state[row->pair];
     dma_unmap_sg(dev, list->entry, (int)list->entries, (enum dma_data_direction)row->dir);
     free(list);
@@ -168,7 +192,13 @@ static void unmap_range(struct drive *d, const struct row *row)
 {
     struct device *dev           = &d->machine.device[row->device];
     struct dma_iova_state *state = row->pair == NO_ROW ? NULL : d->state[row->pair];
-    if (state == NULL || !dma_use_iova(state))
+    if (state == NULL) { /* No recorded call made it. */
+        struct dma_iova_state foreign = { .addr = row->iova, .__size = row->bytes };
+        stand_in(d, row, row->bytes);
+        dma_iova_destroy(dev, &foreign, row->bytes, (enum dma_data_direction)row->dir, 0);
+        return;
+    }
+    if (!dma_use_iova(state))
         return;
     dma_iova_destroy(dev, state, row->bytes, (enum dma_data_direction)row->dir, 0);
     free(state);
@@ -187,8 +217,11 @@ static void free_coherent(struct drive *d, const struct row *row)
            && ((*link)->device != row->device || (*link)->handle != row->iova))
         link = &(*link)->next;
     struct coherent *c = *link;
-    if (c == NULL)
+    if (c == NULL) { /* No recorded call allocated it: its pages are not ours. */
+        stand_in(d, row, row->bytes);
+        dma_unmap_phys(dev, row->iova, row->bytes, DMA_BIDIRECTIONAL, 0);
         return;
+    }
     dma_free_coherent(dev, row->bytes, c->memory, row->iova);
     *link = c->next;
     free(c);
@@ -209,7 +242,7 @@ static bool was_queued_outside(struct drive *d, const struct row *row,
 {
     if (resync_is_live(&d->resync, row->space, f->pfn))
         return mapped || resync_is_outside(&d->resync, row->space, f->pfn);
-    return !mapped && claim(d, row, f->pfn, f->pages);
+    return !mapped && claim(d, row->device, f->pfn, f->pages);
 }
 
 /* What a drain gives back and no recorded call has queued was queued outside of them, after
@@ -333,9 +366,14 @@ void drive_outside(struct drive *d, const struct row *row, unsigned space, bool 
     if (domain == NULL)
         return;
     d->resync.outside = true;
-    if (row->kind == ROW_allocate)
-        iova_alloc_fast(&domain->iova, row->pages, row->limit, false, &cached);
-    else if (resync_is_outside(&d->resync, space, row->pfn))
+    if (row->kind == ROW_allocate) {
+        const uint64_t pfn =
+            row->pfn == 0
+                ? 0 /* A search that found nothing is the call's own. */
+                : iova_alloc_fast(&domain->iova, row->pages, row->limit, false, &cached);
+        if (pfn != 0 && pfn == row->pfn)
+            map_stand_in(domain, pfn, row->pages);
+    } else if (resync_is_outside(&d->resync, space, row->pfn))
         release_outside(domain, row);
     else if (between && resync_is_live(&d->resync, space, row->pfn))
         release_between(domain, row);

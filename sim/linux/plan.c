@@ -296,10 +296,11 @@ static void emit(struct maker *m, uint32_t row)
     if (m->done[row])
         return;
     const bool timer = m->r->row[row].kind == ROW_timer;
-    if (timer && !m->begun[row]) {
+    if ((timer || m->r->row[row].flush_all) && !m->begun[row]) {
         m->begun[row] = true;
-        emit_queued(m, row, m->drain);
-        emit_inside(m, row);
+        emit_queued(m, row, m->drain); /* Only then is the ring full. */
+        if (timer)
+            emit_inside(m, row);
     }
     m->done[row] = true;
     emit_flush(m, timer_around(m, row));
@@ -487,6 +488,8 @@ void plan_lines_find(struct plan_lines *l, const struct recording *calls,
         const struct row *row = m.row_of[i] == NO_ROW ? NULL : &calls->row[m.row_of[i]];
         l->cpu[i]             = row == NULL ? allocator->row[i].cpu : row->cpu;
         l->context[i]         = row == NULL ? '\0' : row->context;
+        if (row != NULL && row->kind == ROW_map_iova && row->context == 't')
+            l->context[i] = PLAN_RANGE;
     }
     maker_free(&m);
 }

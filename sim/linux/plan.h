@@ -47,13 +47,15 @@ void plan_make(struct plan *p, const struct recording *calls,
                const uint8_t *excused);
 void plan_free(struct plan *p);
 
+enum { PLAN_RANGE = 'r' };
+
 /* What the lines of the calls say of the allocator's calls: of each row of its recording.
  */
 struct plan_lines {
     uint32_t
         *sequence; /* The rows in the order of the lines of the calls that made them. */
     uint8_t *cpu;  /* Where that line says that it ran. */
-    char *context; /* t, s or h; 0: no line is known. */
+    char *context; /* t, s, h; PLAN_RANGE: a task's range; 0: no line is known. */
 };
 void plan_lines_find(struct plan_lines *l, const struct recording *calls,
                      const struct recording *allocator);

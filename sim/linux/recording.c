@@ -35,7 +35,7 @@ static void *grown(void *array, uint32_t count, uint32_t *room, size_t bytes)
     return array;
 }
 
-static struct row *row_new(struct recording *r)
+struct row *rec_add_row(struct recording *r)
 {
     r->row          = grown(r->row, r->rows, &r->rows_room, sizeof *r->row);
     r->row[r->rows] = (struct row){ .device  = NO_DEVICE,
@@ -69,7 +69,7 @@ void rec_add_range(struct recording *r, struct rec_list *list, struct rec_range 
     r->range[r->ranges++] = range;
 }
 
-static void section_add(struct recording *r, const char *name)
+void rec_add_section(struct recording *r, const char *name)
 {
     r->section = grown(r->section, r->sections, &r->sections_room, sizeof *r->section);
     snprintf(r->section[r->sections++], sizeof *r->section, "%s", name);
@@ -87,11 +87,11 @@ static bool read_line(struct recording *r, char *line, struct clock *clock,
                       struct error *error)
 {
     if (strncmp(line, "### ", 4) == 0) {
-        section_add(r, line + 4);
+        rec_add_section(r, line + 4);
         clock->base = clock->last + SECTION_GAP_US;
         return true;
     }
-    struct row *row = row_new(r);
+    struct row *row = rec_add_row(r);
     if (!(r->allocator_only ? rec_parse_allocator(r, row, line, error)
                             : rec_parse_call(r, row, line, error)))
         return false;
@@ -110,9 +110,9 @@ static void read_marker(struct recording *r, const char *line)
 {
     char name[48];
     if (sscanf(line, "# cap_begin %47s", name) == 1)
-        section_add(r, name);
+        rec_add_section(r, name);
     else if (strncmp(line, "# cap_end", 9) == 0)
-        section_add(r, ""); /* What happened between the recorded sections. */
+        rec_add_section(r, ""); /* What happened between the recorded sections. */
 }
 
 static bool read_all(struct recording *r, struct trace_source *source, struct error *error)

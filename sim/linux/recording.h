@@ -99,6 +99,8 @@ struct row {
 struct recording {
     char *path;
     bool allocator_only;
+    bool derived; /* The allocator's, from the calls: what was done between is not known. */
+    uint32_t seen_until; /* Of a derived one: the section before the first gap. */
     struct row *row;
     uint32_t rows, rows_room;
     struct rec_piece *piece;
@@ -121,6 +123,17 @@ struct recording {
 /* False with FILE, line N and what is wrong. */
 bool recording_read(struct recording *r, const char *path, struct error *error);
 void recording_free(struct recording *r);
+
+/* Whether the allocator was asked, or may have been, for what no line shows before this
+ * row. */
+static inline bool recording_unseen(const struct recording *r, const struct row *row)
+{
+    return r->derived && row->section > r->seen_until;
+}
+
+/* Another row, of the newest section; another section. */
+struct row *rec_add_row(struct recording *r);
+void rec_add_section(struct recording *r, const char *name);
 
 /* "psi:3:fff00000:5:1+..." */
 void rec_inv_text(const struct rec_inv *inv, uint32_t count, char *out, size_t bytes);

@@ -143,10 +143,11 @@ static bool parse_ranges(struct recording *r, struct rec_list *list, char *text,
 }
 
 /* pfn/pages/vN/f|s; several when an interrupt's were credited to the row, none when this
- * row's were credited to another. The row's own is that of its address. */
+ * row's were credited to another. The row's own is that of its address. Page 0 is a search
+ * below 4 GiB that found nothing. */
 static bool parse_alloc(struct row *row, char *text, struct error *error)
 {
-    row->nested = text[0] == '\0' || strchr(text, ',') != NULL;
+    unsigned allocations = 0;
     for (char *one = text[0] == '\0' ? NULL : part(&text, ','); one != NULL;
          one       = part(&text, ',')) {
         char *rest = one, *pfn = part(&rest, '/'), *pages = part(&rest, '/');
@@ -159,12 +160,18 @@ static bool parse_alloc(struct row *row, char *text, struct error *error)
             return wrong(error, "an address space vN", space);
         if (path == NULL || (strcmp(path, "f") != 0 && strcmp(path, "s") != 0))
             return wrong(error, "f or s", path);
-        if (row->nested && found != row->iova >> PAGE_SHIFT)
+        allocations += found != 0;
+        if (found == 0 || (allocations > 1 && found != row->iova >> PAGE_SHIFT))
             continue;
         row->pfn   = found;
         row->pages = count;
         row->space = (uint8_t)v;
         row->path  = path[0];
+    }
+    row->nested = allocations != 1;
+    if (row->nested && row->pfn != row->iova >> PAGE_SHIFT) {
+        row->pages = row->pfn = 0; /* None of them is its own. */
+        row->path             = 0;
     }
     return true;
 }

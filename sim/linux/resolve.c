@@ -32,6 +32,13 @@ static bool credit(struct recording *r, uint32_t owing, uint32_t at)
     return true;
 }
 
+/* A map that is no range has its own descriptor in its line. */
+static bool is_only_own(const struct row *row, const struct rec_list *in,
+                        const struct rec_inv *inv)
+{
+    return row->kind != ROW_map_iova && in->count == 1 && is_for(row, inv);
+}
+
 /* owing: the CPU's map before this one, if it is a range that waits; returns that for the
  * next one. A range that finds none in the next line had its descriptor lost. */
 static uint32_t credit_row(struct recording *r, uint32_t index, uint32_t owing)
@@ -40,7 +47,7 @@ static uint32_t credit_row(struct recording *r, uint32_t index, uint32_t owing)
     const struct rec_list in = row->inv;
     row->inv.count           = 0;
     for (uint32_t i = in.first; i < in.first + in.count; i++)
-        if (!credit(r, owing, i)) {
+        if (is_only_own(row, &in, &r->inv[i]) || !credit(r, owing, i)) {
             row->inv.first = row->inv.count == 0 ? i : row->inv.first;
             row->inv.count = i - row->inv.first + 1;
         }
@@ -268,9 +275,86 @@ static void rename_timer(struct recording *r, unsigned device, const struct row 
     }
 }
 
-static void resolve_timer(struct recording *r, struct pending *pending, struct row *timer)
+/* ---- Whose id a timer names
+ * -----------------------------------------------------------------
+ *
+ * Two devices may have the same addresses waiting, as after their probes. Over the whole
+ * recording, the device of an id is the one that queued what its timers give back: each
+ * range that it queued since the id's last timer counts for it if this one gives it back,
+ * and against it if not. A timer runs on the CPU that queued first: that breaks ties.
+ */
+enum { VOTED_IDS_MAX = 256, VOTE = 16 };
+
+struct votes {
+    int64_t vote[VOTED_IDS_MAX][REC_DEVICES_MAX];
+    uint32_t last[VOTED_IDS_MAX]; /* The row of the id's last timer. */
+};
+
+static bool gives_back(const struct recording *r, const struct row *timer, uint64_t pfn)
+{
+    for (uint32_t i = 0; i < timer->freed.count; i++)
+        if (r->range[timer->freed.first + i].pfn == pfn)
+            return true;
+    return false;
+}
+
+static uint32_t id_of_timer(const struct recording *r, const struct row *timer)
+{
+    const struct rec_inv *inv = &r->inv[timer->inv.first];
+    const bool names          = timer->inv.count > 0
+                       && (inv->kind == INV_domain || inv->kind == INV_pasid)
+                       && inv->id < VOTED_IDS_MAX;
+    return names ? inv->id : 0;
+}
+
+static void vote(const struct recording *r, struct votes *v, uint32_t index)
+{
+    const struct row *timer = &r->row[index];
+    const uint32_t id       = id_of_timer(r, timer);
+    for (uint32_t i = v->last[id]; i < index; i++) {
+        const struct row *row = &r->row[i];
+        if (!row->queued || row->device == NO_DEVICE || row->iova == 0)
+            continue;
+        const bool here = gives_back(r, timer, row->iova >> PAGE_SHIFT);
+        v->vote[id][row->device] += here ? VOTE + (row->cpu == timer->cpu) : -VOTE;
+    }
+    v->last[id] = index;
+}
+
+/* The device that most speaks for; NO_DEVICE when none does more than against. */
+static unsigned elected(const struct recording *r, const struct votes *v, uint32_t id)
+{
+    unsigned device = NO_DEVICE;
+    int64_t most    = 0;
+    for (unsigned d = 0; d < r->devices; d++)
+        if (v->vote[id][d] > most) {
+            most   = v->vote[id][d];
+            device = d;
+        }
+    return device;
+}
+
+static void vote_all(const struct recording *r, struct votes *v)
+{
+    for (uint32_t i = 0; i < r->rows; i++)
+        if (r->row[i].kind == ROW_timer && id_of_timer(r, &r->row[i]) != 0)
+            vote(r, v, i);
+}
+
+static unsigned device_elected(struct recording *r, const struct votes *v,
+                               const struct row *timer)
+{
+    const uint32_t id     = id_of_timer(r, timer);
+    const unsigned device = id == 0 ? NO_DEVICE : elected(r, v, id);
+    return device != NO_DEVICE && r->device[device].domain_id == 0 ? device : NO_DEVICE;
+}
+
+static void resolve_timer(struct recording *r, struct pending *pending,
+                          const struct votes *votes, struct row *timer)
 {
     unsigned device = device_of_id(r, timer);
+    if (device == NO_DEVICE)
+        device = device_elected(r, votes, timer);
     if (device == NO_DEVICE)
         device = device_waiting(r, pending, timer, true);
     if (device == NO_DEVICE) {
@@ -291,14 +375,25 @@ static void note_pending(struct pending *p, const struct row *row)
     p->pfn[p->count++] = row->iova >> PAGE_SHIFT;
 }
 
+/* A device that only unmaps in the recording has an allocator all the same. */
+static void name_spaces(struct recording *r)
+{
+    for (unsigned d = 0; d < r->devices; d++)
+        if (r->device[d].space == NO_SPACE && r->spaces < NO_SPACE)
+            r->device[d].space = (uint8_t)r->spaces++;
+}
+
 void recording_resolve(struct recording *r)
 {
     struct open open        = { NULL, 0, 0 };
     struct pending *pending = calloc(REC_DEVICES_MAX, sizeof *pending);
-    CHECK(pending != NULL);
+    struct votes *votes     = calloc(1, sizeof *votes);
+    CHECK(pending != NULL && votes != NULL);
     credit_descriptors(r);
     rename_ids(r);
     learn_ids(r);
+    name_spaces(r);
+    vote_all(r, votes);
     for (uint32_t i = 0; i < r->rows; i++) {
         struct row *row = &r->row[i];
         if (row->kind == ROW_map_iova)
@@ -308,7 +403,7 @@ void recording_resolve(struct recording *r)
         if (row->kind == ROW_unmap_iova || row->kind == ROW_unmap_sg)
             pair(r, &open, row);
         if (row->kind == ROW_timer)
-            resolve_timer(r, pending, row);
+            resolve_timer(r, pending, votes, row);
         if (row->queued && row->device != NO_DEVICE)
             note_pending(&pending[row->device], row);
         if (row->device != NO_DEVICE)
@@ -316,4 +411,5 @@ void recording_resolve(struct recording *r)
     }
     free(open.row);
     free(pending);
+    free(votes);
 }

@@ -8,8 +8,8 @@
 
 enum { HISTORY = 512, LIVE_BUCKETS = 1 << 14 };
 
-static const char *const rule_name[RULES] = { "none", "interrupt", "late", "migration",
-                                              "tree" };
+static const char *const rule_name[RULES] = { "none",      "interrupt", "late",
+                                              "migration", "tree",      "unseen" };
 
 const char *resync_rule_name(enum resync_rule rule)
 {
@@ -315,11 +315,11 @@ static bool take_recorded(struct resync *s, struct iova_domain *d, unsigned spac
             return true;
         }
     }
-    if (s->path == 'f' || !iova_tree_claim(d, s->pfn, granules))
+    if ((s->path == 'f' && !s->unseen) || !iova_tree_claim(d, s->pfn, granules))
         return false;
     if (cacheable(granules) && !is_empty(d, order))
         resync_forget(s, space, order); /* A CPU that did not look into its magazines. */
-    s->rule = RULE_tree;
+    s->rule = s->path == 'f' ? RULE_unseen : RULE_tree;
     return true;
 }
 
@@ -348,8 +348,10 @@ static uint64_t answered(void *self, struct iova_domain *d, uint64_t granules, u
     s->got_granules         = granules;
     s->got_path             = pfn == 0 ? 0 : cached ? 'f' : 's';
     s->served               = false;
-    if (s->expects && s->pfn != pfn && pfn != 0)
+    if (s->expects && s->pfn != pfn && s->pfn != 0 && pfn != 0)
         pfn = settle(s, d, at->number, granules, pfn, cached);
+    else if (s->expects && s->unseen && pfn != 0 && s->path != 0 && s->path != s->got_path)
+        s->rule = RULE_unseen;
     const bool plain = s->rule == RULE_none || s->rule == RULE_tree;
     if (plain && cacheable(granules) && pfn != 0
         && (s->rule == RULE_none || is_empty(d, lg2_ceil(granules))))

@@ -20,6 +20,9 @@
  *   CPU's search came in between. Exactly that range is taken; the next search begins
  *   where this one would have.
  *
+ * - unseen: the range is free in the tree and was in a magazine, or the other way round,
+ *   where what the allocator was asked between the recorded sections is not recorded.
+ *
  * Where both an interrupt and a late record explain an answer, the one with which more of
  * the CPU's next lines agree is taken.
  *
@@ -31,7 +34,15 @@
 #include "dma_api/iova.h"
 #include "sim/linux/recording.h"
 
-enum resync_rule { RULE_none, RULE_interrupt, RULE_late, RULE_migration, RULE_tree, RULES };
+enum resync_rule {
+    RULE_none,
+    RULE_interrupt,
+    RULE_late,
+    RULE_migration,
+    RULE_tree,
+    RULE_unseen,
+    RULES
+};
 const char *resync_rule_name(enum resync_rule rule);
 
 enum { RESYNC_RELEASED_MAX = 4096 };
@@ -44,6 +55,7 @@ struct resync {
     bool expects;
     uint64_t pfn;
     char path;
+    bool unseen;  /* The allocator was asked for what no line shows. */
     uint32_t row; /* Its number, for those who want to know the order. */
 
     /* Whether a line to come says this address; it is then the one that is served, and its

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dma_api/pci-p2pdma.h"
 #include "sim/base/lg2.h"
 
 enum { SMALL = 11793, MEDIUM = 300 * 1024 + 717, LARGE = (2 << 20) + 300 * 1024 + 5 };
@@ -103,6 +104,7 @@ static unsigned flight(void)
 
 static void begin(struct actors *a)
 {
+    a->failed[flight()] = false;
     oracle_begin(&a->oracle, flight());
 }
 
@@ -271,10 +273,28 @@ static void stock(struct actors *a, struct actor_object *ob)
     UNREACHABLE("there is room for what was taken out, or it was asked for before");
 }
 
+/* The part of an extent that lies in one of its pages: bytes [*from, *from + length). */
+static uint32_t part_in(const struct extent *e, const struct opage *p, uint32_t *from)
+{
+    const uint64_t first = p->iova > e->dma ? p->iova : e->dma;
+    const uint64_t last =
+        p->iova + PAGE < e->dma + e->bytes ? p->iova + PAGE : e->dma + e->bytes;
+    *from = (uint32_t)(first - e->dma);
+    return last > first ? (uint32_t)(last - first) : 0;
+}
+
 /* For the tests of the test: somebody else meddles with memory or tables. */
 static void meddle(struct actors *a, struct actor_object *ob)
 {
     const struct extent *e = &ob->extent[0];
+    for (unsigned i = 0; a->planted == ACTOR_SPOILS_BOUNCE && i < ob->pages; i++) {
+        uint32_t from;
+        if (ob->page[i].view == NULL || part_in(e, &ob->page[i], &from) == 0)
+            continue;
+        const uint64_t at   = (e->dma + from) % PAGE;
+        const uint8_t other = (uint8_t)~ob->page[i].view[at];
+        memory_write(&a->rig->memory, ob->page[i].pa + at, &other, 1);
+    }
     if (a->planted == ACTOR_FLIPS_BYTE && e->shadow != NULL) {
         const uint8_t other = (uint8_t)~e->shadow[e->bytes / 2];
         memory_write(&a->rig->memory, e->phys + e->bytes / 2, &other, 1);
@@ -311,16 +331,6 @@ static void add_pages(struct actor_object *ob, uint64_t iova, unsigned count)
 static unsigned pages_of(uint64_t address, uint64_t bytes)
 {
     return (unsigned)(((address & (PAGE - 1)) + bytes + PAGE - 1) / PAGE);
-}
-
-/* The part of an extent that lies in one of its pages: bytes [*from, *from + length). */
-static uint32_t part_in(const struct extent *e, const struct opage *p, uint32_t *from)
-{
-    const uint64_t first = p->iova > e->dma ? p->iova : e->dma;
-    const uint64_t last =
-        p->iova + PAGE < e->dma + e->bytes ? p->iova + PAGE : e->dma + e->bytes;
-    *from = (uint32_t)(first - e->dma);
-    return last > first ? (uint32_t)(last - first) : 0;
 }
 
 /* ---- What must bounce ---------------------------------------------------------------- */
@@ -483,8 +493,14 @@ static void copy_back(struct actor_object *ob, struct extent *e)
 static void expect_failure(struct actors *a, bool may_fail, const char *what)
 {
     const bool narrow = dma_get_mask(device(a)) < DMA_BIT_MASK(32);
-    if (!may_fail && !narrow)
+    oracle_undone(&a->oracle, flight());
+    if (!may_fail && !narrow && !a->failed[flight()])
         complain(a, "%s failed", what);
+    if (a->planted == ACTOR_LEAKS_MAPPING && a->failed[flight()] && translates(a)) {
+        CHECK(domain_map(a->rig->domain, NEVER_THERE + PAGE, ACTOR_ARENA, PAGE, PT_READ)
+              == 0);
+        a->planted = ACTOR_HONEST;
+    }
 }
 
 static bool pool_is_low(const struct actors *a)
@@ -863,7 +879,7 @@ static void view_pieces(struct actors *a, struct actor_object *ob)
     made(a, ACTOR_vmap);
     ob->view = dma_vmap_noncontiguous(device(a), ob->size, ob->sgt);
     if (ob->view == NULL) {
-        complain(a, "noncontiguous memory has no view");
+        expect_failure(a, false, "a view of noncontiguous memory");
         return;
     }
     for (unsigned i = 0; i < ob->extents && is_vmalloc_addr(ob->view); i++) {
@@ -1025,8 +1041,9 @@ static void link_piece(struct actors *a, struct actor_object *ob, struct extent 
     const int error = dma_iova_link(device(a), &ob->state, e->phys, offset_of(ob, e),
                                     e->bytes, ob->dir, ob->attrs);
     if (error != 0) {
-        if (error != -ENOMEM || !bounced || !pool_is_low(a))
+        if (error != -ENOMEM || !((bounced && pool_is_low(a)) || a->failed[flight()]))
             complain(a, "dma_iova_link gave %d", error);
+        oracle_undone(&a->oracle, flight());
         end(a);
         return;
     }
@@ -1420,16 +1437,214 @@ static void refused_links(struct actors *a)
 static void try_refused(struct actors *a)
 {
     made(a, ACTOR_refused);
+    a->sheltered[flight()] = true;
     switch (below(a, 3)) {
     case 0:
         refused_maps(a);
-        return;
+        break;
     case 1:
         refused_memory(a);
-        return;
+        break;
     default:
         refused_links(a);
     }
+    a->sheltered[flight()] = false;
+}
+
+/* ---- Pages that are taken and given back within one step -------------------------------
+ */
+
+struct borrowed {
+    uint64_t owner, iova[EXTENTS];
+    unsigned count;
+};
+
+/* The device has the page at pa, which others may share with this one. */
+static void borrow(struct actors *a, struct borrowed *b, uint64_t iova, uint64_t pa,
+                   unsigned may)
+{
+    uint64_t found = 0;
+    iova &= ~(uint64_t)(PAGE - 1);
+    pa &= ~(uint64_t)(PAGE - 1);
+    for (unsigned i = 0; i < b->count; i++)
+        if (b->iova[i] == iova)
+            return;
+    CHECK(b->count < EXTENTS);
+    b->iova[b->count++] = iova;
+    oracle_take(&a->oracle, iova, 1, b->owner);
+    a->oracle.checked++;
+    if (oracle_walk(&a->oracle, iova, &found) != may || found != pa)
+        complain(a, "0x%" PRIx64 " is mapped to 0x%" PRIx64 ", expected 0x%" PRIx64, iova,
+                 found, pa);
+    oracle_map(&a->oracle, iova, b->owner, pa, may);
+}
+
+/* Before the call that unmaps all of it, and after. */
+static void returning(struct actors *a, const struct borrowed *b)
+{
+    for (unsigned i = 0; i < b->count; i++) {
+        oracle_unmapping(&a->oracle, b->iova[i], b->owner, a->lazy);
+        oracle_leaving(&a->oracle, b->iova[i], 1, b->owner);
+    }
+}
+
+static void returned(struct actors *a, const struct borrowed *b)
+{
+    for (unsigned i = 0; i < b->count; i++) {
+        oracle_unmapped(&a->oracle, b->iova[i], b->owner);
+        oracle_give(&a->oracle, b->iova[i], 1, b->owner);
+    }
+}
+
+/* ---- Lists with other devices' memory --------------------------------------------------
+ */
+
+#define PEER_BY_BUS UINT64_C(0xe0000000)
+#define PEER_BRIDGE UINT64_C(0xe1000000)
+#define PEER_NO_WAY UINT64_C(0xe2000000)
+#define PEER_OFFSET UINT64_C(0x1000000000)
+
+static const struct p2pdma_window windows[] = {
+    { PEER_BY_BUS, PEER_BY_BUS + 0xffffff, PCI_P2PDMA_MAP_BUS_ADDR, PEER_OFFSET },
+    { PEER_BRIDGE, PEER_BRIDGE + 0xffffff, PCI_P2PDMA_MAP_THRU_HOST_BRIDGE, 0 },
+    { PEER_NO_WAY, PEER_NO_WAY + 0xffffff, PCI_P2PDMA_MAP_NOT_SUPPORTED, 0 },
+};
+
+static unsigned make_peers(struct actors *a, struct scatterlist *list, bool *no_way)
+{
+    const unsigned n = 1 + below(a, ACTOR_EXTENTS);
+    *no_way          = false;
+    sg_init_table(list, n);
+    for (unsigned i = 0; i < n; i++) {
+        const unsigned pick = below(a, 100);
+        const uint64_t base = pick < 40   ? ACTOR_BAR
+                              : pick < 75 ? PEER_BY_BUS
+                              : pick < 97 ? PEER_BRIDGE
+                                          : PEER_NO_WAY;
+        *no_way |= base == PEER_NO_WAY;
+        sg_set_page(&list[i], phys_to_page(base + (uint64_t)below(a, 4096) * PAGE), PAGE,
+                    0);
+    }
+    return n;
+}
+
+/* Each element is where the segments say, and those by bus address have one each. */
+static void expect_peers(struct actors *a, struct borrowed *b, struct scatterlist *list,
+                         unsigned n, unsigned mapped, enum dma_data_direction dir)
+{
+    unsigned segment = 0, filled = 0;
+    for (unsigned i = 0; i < n; i++) {
+        const uint64_t phys = sg_phys(&list[i]);
+        const bool bus      = phys >= PEER_BY_BUS && phys < PEER_BRIDGE;
+        if (segment >= mapped) {
+            complain(a, "%u segments do not hold %u elements", mapped, n);
+            return;
+        }
+        const struct scatterlist *out = &list[segment];
+        const uint64_t at             = sg_dma_address(out) + filled;
+        filled += PAGE;
+        if (bus != ((out->dma_flags & SG_DMA_BUS_ADDRESS) != 0)
+            || (bus && (at != phys + PEER_OFFSET || sg_dma_len(out) != PAGE)))
+            complain(a, "element %u of %u: segment %u has 0x%" PRIx64 ", flags %x", i, n,
+                     segment, at, out->dma_flags);
+        else if (!bus && translates(a))
+            borrow(a, b, at, phys, may_of(a, dir));
+        else if (!bus && at != phys)
+            complain(a, "0x%" PRIx64 " is not the physical address", at);
+        segment += filled == sg_dma_len(out);
+        filled = filled == sg_dma_len(out) ? 0 : filled;
+    }
+    if (segment != mapped || filled != 0)
+        complain(a, "%u segments, expected %u", mapped, segment);
+}
+
+static void map_peers(struct actors *a)
+{
+    struct scatterlist list[ACTOR_EXTENTS];
+    struct borrowed b = { .owner = ++a->oracle.clock };
+    struct sg_table t = { .sgl = list };
+    bool no_way;
+    if (translates(a)
+        && device(a)->untrusted) /* Each element for itself: no way is looked */
+        return;                  /* for. */
+    t.orig_nents                      = make_peers(a, list, &no_way);
+    const enum dma_data_direction dir = chance(a, 50) ? DMA_BIDIRECTIONAL : DMA_TO_DEVICE;
+    begin(a);
+    made(a, ACTOR_peers);
+    const int error = dma_map_sgtable(device(a), &t, dir, DMA_ATTR_SKIP_CPU_SYNC);
+    if (error != 0) {
+        if (!no_way || error != -EREMOTEIO)
+            expect_failure(a, !no_way && !translates(a), "a list with peers");
+        end(a);
+        return;
+    }
+    if (no_way)
+        complain(a, "a list was mapped to which there is no way");
+    expect_peers(a, &b, list, t.orig_nents, t.nents, dir);
+    returning(a, &b);
+    dma_unmap_sgtable(device(a), &t, dir, DMA_ATTR_SKIP_CPU_SYNC);
+    end(a);
+    returned(a, &b);
+}
+
+/* ---- Pools -----------------------------------------------------------------------------
+ */
+
+static void use_pool(struct actors *a)
+{
+    enum { BLOCKS = 12 };
+    struct device *dev = device(a);
+    const size_t size = 1 + below(a, 600), align = (size_t)1 << below(a, 9);
+    struct borrowed b = { .owner = ++a->oracle.clock };
+    void *block[BLOCKS];
+    dma_addr_t dma[BLOCKS];
+    unsigned n = 0;
+    begin(a);
+    made(a, ACTOR_pool);
+    struct dma_pool *pool = dma_pool_create("actors", dev, size, align, 0);
+    if (pool == NULL)
+        expect_failure(a, false, "a pool");
+    for (; pool != NULL && n < BLOCKS; n++) {
+        block[n] = dma_pool_zalloc(pool, GFP_ATOMIC, &dma[n]);
+        if (block[n] == NULL)
+            break;
+        if ((dma[n] & (align - 1)) != 0 || dma[n] + size - 1 > dev->coherent_dma_mask)
+            complain(a, "block 0x%" PRIx64 " of a pool: not aligned, or out of reach",
+                     dma[n]);
+        for (unsigned i = 0; i < n; i++)
+            if (dma[i] < dma[n] + size && dma[n] < dma[i] + size)
+                complain(a, "blocks 0x%" PRIx64 " and 0x%" PRIx64 " overlap", dma[i],
+                         dma[n]);
+        if (translates(a))
+            borrow(a, &b, dma[n], virt_to_phys(block[n]), ORACLE_READ | ORACLE_WRITE);
+    }
+    if (pool != NULL && n < BLOCKS)
+        expect_failure(a, false, "a block of a pool");
+    for (unsigned i = 0; i < n; i++)
+        dma_pool_free(pool, block[i], dma[i]);
+    returning(a, &b);
+    dma_pool_destroy(pool);
+    end(a);
+    returned(a, &b);
+}
+
+/* What a driver may set at any time, and what it reads back. */
+static void set_limits(struct actors *a)
+{
+    struct device *dev  = device(a);
+    const uint64_t mask = dma_get_mask(dev);
+    made(a, ACTOR_masks);
+    if (dma_set_mask(dev, mask) != 0 || dma_get_mask(dev) != mask
+        || dma_set_coherent_mask(dev, dev->coherent_dma_mask) != 0)
+        complain(a, "a mask that was set is refused");
+    if (dma_get_required_mask(dev)
+        != (translates(a) ? DMA_BIT_MASK(32) : DMA_BIT_MASK(MEM_PA_LG2)))
+        complain(a, "the required mask is 0x%" PRIx64, dma_get_required_mask(dev));
+    if (dma_addressing_limited(dev) != (mask < dma_get_required_mask(dev)))
+        complain(a, "dma_addressing_limited");
+    if (dma_get_seg_boundary_nr_pages(dev, 12) != (dma_get_seg_boundary(dev) >> 12) + 1)
+        complain(a, "dma_get_seg_boundary_nr_pages");
+    dma_unmap_batch_end(dev);
 }
 
 /* ---- Steps --------------------------------------------------------------------------- */
@@ -1510,13 +1725,26 @@ static void pass_time(struct actors *a)
         cpu_interrupt(&a->rig->cpu[below(a, a->rig->cpus)], VECTOR, cpu->time);
 }
 
+static void try_more(struct actors *a)
+{
+    const unsigned pick = below(a, 7);
+    if (pick < 3)
+        map_peers(a);
+    else if (pick < 6)
+        use_pool(a);
+    else
+        set_limits(a);
+}
+
 void actors_step(struct actors *a)
 {
     const unsigned pick = below(a, 100);
     pass_time(a);
     cpu_sync(cpu_this());
-    if (pick < 3)
+    if (pick < 2)
         try_refused(a);
+    else if (pick < 3)
+        try_more(a);
     else if (pick < 4)
         ask(a);
     else if (pick < 12)
@@ -1541,10 +1769,39 @@ static struct actors *watcher;
 static struct backend watched;
 static const struct backend *watched_real;
 
+static bool forgets(enum actor_planted what)
+{
+    return watcher->planted == what && below(watcher, 4) == 0;
+}
+
+static void watched_flush_range(void *state, struct dma_domain *d, uint64_t first,
+                                uint64_t last, bool tables, unsigned leaf_lg2)
+{
+    if (tables || !forgets(ACTOR_FORGETS_RANGE))
+        watched_real->flush_range(state, d, first, last, tables, leaf_lg2);
+}
+
+static void watched_map_sync(void *state, struct dma_domain *d, uint64_t first,
+                             uint64_t last)
+{
+    if (!forgets(ACTOR_FORGETS_MAP))
+        watched_real->map_sync(state, d, first, last);
+}
+
+/* None of the policies here flushes what is listed: the oracle would not hear of it. */
+static void watched_flush_spans(void *state, struct dma_domain *d,
+                                const struct flush_span *span, unsigned spans,
+                                const struct flush_how *how)
+{
+    oracle_complain(&watcher->oracle, "%u listed spans were flushed", spans);
+    watched_real->flush_spans(state, d, span, spans, how);
+}
+
 static void watched_flush_all(void *state, struct dma_domain *d)
 {
     const uint64_t began = ++watcher->oracle.clock;
-    watched_real->flush_all(state, d);
+    if (watcher->planted != ACTOR_FORGETS_ALL)
+        watched_real->flush_all(state, d);
     if (watcher->planted != ACTOR_MISSES_FLUSHES)
         oracle_flushed(&watcher->oracle, began);
 }
@@ -1556,7 +1813,21 @@ static void watch_flushes(struct actors *a)
     watched_real         = d->backend;
     watched              = *d->backend;
     watched.flush_all    = watched_flush_all;
+    watched.flush_range  = watched_flush_range;
+    watched.flush_spans  = watched_flush_spans;
+    watched.map_sync     = watched_map_sync;
     d->backend           = &watched;
+}
+
+static bool fails(void *self, const char *what)
+{
+    struct actors *a = self;
+    (void)what;
+    if (!a->short_of_memory || a->sheltered[flight()] || below(a, 150) != 0)
+        return false;
+    a->failed[flight()] = true;
+    a->made[ACTOR_no_memory]++;
+    return true;
 }
 
 void actors_init(struct actors *a, struct kernel_rig *r, uint64_t seed)
@@ -1571,6 +1842,9 @@ void actors_init(struct actors *a, struct kernel_rig *r, uint64_t seed)
     a->device_there = r->hardware == RIG_VTD || r->hardware == RIG_RISCV;
     a->keeps_offset = dma_get_min_align_mask(&r->device) == PAGE - 1;
     CHECK(a->arena != NULL);
+    r->kernel.fails      = fails;
+    r->kernel.fails_self = a;
+    pci_p2pdma_add_windows(&r->kernel, windows, 3);
     oracle_init(&a->oracle, &r->memory);
     a->oracle.context = "set-up";
     for (unsigned i = 0; i < r->cpus; i++)

@@ -33,7 +33,8 @@ enum {
     X(map_phys) X(map_page) X(map_single) X(map_resource) X(unmap) X(map_sg) X(map_sgtable)         \
     X(unmap_sg) X(sync_single) X(sync_range) X(sync_sg) X(coherent) X(write_combined) X(pages)      \
     X(noncoherent) X(noncontiguous) X(vmap) X(memory_freed) X(try_alloc) X(link) X(unlink)          \
-    X(iova_sync) X(destroy) X(destroy_none) X(iova_free) X(query) X(refused)                        \
+    X(iova_sync) X(destroy) X(destroy_none) X(iova_free) X(query) X(refused) X(peers) X(pool)       \
+    X(masks) X(no_memory)                                                                           \
     X(device_read) X(device_write) X(device_denied) X(device_past) X(in_interrupt) X(bounced)
 /* clang-format on */
 #define ACTOR_CALL(name) ACTOR_##name,
@@ -47,6 +48,13 @@ enum actor_planted {
     ACTOR_SEES_FLUSHES, /* It hears of flushes that never were: what is stale is reached. */
     ACTOR_FLIPS_BYTE,   /* Memory changes behind everybody's back; */
     ACTOR_CHANGES_ENTRY, /* and so does a leaf, while the tables are audited. */
+    ACTOR_SPOILS_BOUNCE, /* The same in a bounce buffer. */
+    ACTOR_LEAKS_MAPPING, /* A map that failed leaves an entry. */
+    /* The driver forgets, at times: */
+    ACTOR_FORGETS_RANGE, /* an invalidation, */
+    ACTOR_FORGETS_ALL,   /* a flush of a full ring or the timer, */
+    ACTOR_FORGETS_MAP,   /* what caching mode has to be told of a map, */
+    ACTOR_DEAF_DEVICE,   /* or the device answers one and keeps what it had. */
     ACTOR_PLANTED,
 };
 
@@ -64,10 +72,12 @@ struct actors {
     uint64_t bounced_bytes; /* In bounce buffers, about. */
     uint64_t past[ACTOR_PAST];
     unsigned pasts;
-    bool lazy;            /* Unmaps are deferred. */
-    bool keeps_offset;    /* min_align_mask covers a page. */
-    bool device_there;    /* Somebody can ask the IOMMU. */
-    uint64_t calls, left; /* Calls made; still to be made by all CPUs together. */
+    bool lazy;                      /* Unmaps are deferred. */
+    bool short_of_memory;           /* Allocations fail at random. */
+    bool failed[64], sheltered[64]; /* In this call one has; in this call none may. */
+    bool keeps_offset;              /* min_align_mask covers a page. */
+    bool device_there;              /* Somebody can ask the IOMMU. */
+    uint64_t calls, left;           /* Calls made; still to be made by all CPUs together. */
     uint64_t made[ACTOR_CALL_COUNT];
     enum actor_planted planted;
 };

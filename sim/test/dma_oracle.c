@@ -83,8 +83,29 @@ void oracle_begin(struct dma_oracle *o, unsigned slot)
 void oracle_end(struct dma_oracle *o, unsigned slot)
 {
     CHECK(o->in_flight[slot] != 0);
-    o->in_flight[slot] = 0;
     o->clock++;
+    for (unsigned i = 0; i < ORACLE_UNDONE; i++)
+        if (o->undone[i].ended == 0 && o->undone[i].began == o->in_flight[slot])
+            o->undone[i].ended = o->clock;
+    o->in_flight[slot] = 0;
+}
+
+void oracle_undone(struct dma_oracle *o, unsigned slot)
+{
+    CHECK(o->in_flight[slot] != 0);
+    const unsigned at   = o->undone_count++ % ORACLE_UNDONE;
+    o->undone[at].began = o->in_flight[slot];
+    o->undone[at].ended = 0;
+}
+
+/* Whether a call that failed was under way at some time between. */
+static bool overlaps_undone(const struct dma_oracle *o, uint64_t began, uint64_t ended)
+{
+    for (unsigned i = 0; i < ORACLE_UNDONE; i++)
+        if (o->undone[i].began != 0 && o->undone[i].began <= ended
+            && (o->undone[i].ended == 0 || o->undone[i].ended >= began))
+            return true;
+    return false;
 }
 
 bool oracle_unsettled(const struct dma_oracle *o, uint64_t since)
@@ -354,7 +375,8 @@ bool oracle_access(struct dma_oracle *o, uint64_t iova, unsigned access, uint64_
     if (!explained(o, p, access, began, pa) && oracle_unsettled(o, ended))
         return false;
     o->checked++;
-    if (!explained(o, p, access, began, pa) && p->changed < began)
+    if (!explained(o, p, access, began, pa) && p->changed < began
+        && !overlaps_undone(o, began, ended))
         oracle_complain(o,
                         "an access (%u) to 0x%" PRIx64 " reached 0x%" PRIx64
                         "; mapped is 0x%" PRIx64 " (%u), was 0x%" PRIx64

@@ -19,7 +19,7 @@
 #include "sim/base/memory.h"
 
 enum oracle_format { ORACLE_VTD, ORACLE_X86, ORACLE_RISCV };
-enum { ORACLE_READ = 1, ORACLE_WRITE = 2, ORACLE_COMPLAINTS = 20 };
+enum { ORACLE_READ = 1, ORACLE_WRITE = 2, ORACLE_COMPLAINTS = 20, ORACLE_UNDONE = 64 };
 
 /* One page of I/O virtual addresses. */
 struct oracle_page {
@@ -45,6 +45,10 @@ struct dma_oracle {
     uint64_t clock;
     uint64_t flushed;       /* The latest begin of a flush of everything that has ended. */
     uint64_t in_flight[64]; /* Begins of calls that may map, 0: none. */
+    struct {
+        uint64_t began, ended; /* 0: it is still under way. */
+    } undone[ORACLE_UNDONE];   /* The last calls that failed. */
+    unsigned undone_count;
     uint64_t checked, complaints;
     bool quiet;          /* Complaints are expected. */
     const char *context; /* Printed with a complaint. */
@@ -58,6 +62,9 @@ __attribute__((format(printf, 2, 3))) void oracle_complain(struct dma_oracle *o,
 /* A call that may map is under way, at most one for each slot. */
 void oracle_begin(struct dma_oracle *o, unsigned slot);
 void oracle_end(struct dma_oracle *o, unsigned slot);
+/* The call of this slot, still under way, has failed: what it had mapped for a while, it
+ * took back. An access at the same time may have reached it, and no later one. */
+void oracle_undone(struct dma_oracle *o, unsigned slot);
 /* Whether a call that was under way at that time still is. */
 bool oracle_unsettled(const struct dma_oracle *o, uint64_t since);
 

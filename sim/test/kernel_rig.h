@@ -56,6 +56,13 @@ enum {
     RIG_DESCRIPTORS_MAX = 8192,
     RIG_REQUESTER       = 0x28,
     RIG_QUEUE_ENTRIES   = 256,
+    RIG_DEVICE_TLB      = 64,
+};
+
+/* One page in the device's own TLB; prot 0: none. */
+struct kernel_rig_page {
+    uint64_t iova, pa;
+    uint8_t prot;
 };
 
 struct kernel_rig;
@@ -66,6 +73,9 @@ struct kernel_rig {
     unsigned cpus;
     enum kernel_rig_hardware hardware;
     bool untrusted, noncoherent; /* The device. */
+    bool ats;                    /* It has a TLB of its own. VT-d. */
+    bool may_break;              /* The test breaks what the audit watches over. */
+    bool panics;                 /* The test stops the kernel: what stands in panic then. */
     const struct flush_policy *policy;
     void *policy_config;
     struct cpu_config cpu_config;
@@ -110,6 +120,13 @@ struct kernel_rig {
     /* The device. */
     unsigned client;
     sim_time_t *client_due;
+    struct error panic;
+    sim_time_t answers_faster; /* Each answer comes so much sooner than the last. */
+    struct kernel_rig_page tlb[RIG_DEVICE_TLB];
+    uint64_t tlb_hits, invalidations;   /* Messages that have come. */
+    uint32_t answering;                 /* Their tags that are not answered yet, */
+    sim_time_t answer_at, answer_after; /* at the latest then; so long after the last. */
+    bool deaf;                          /* A fault: it answers and keeps all it has. */
     bool answered[RIG_CPUS_MAX];
     struct iommu_response answer[RIG_CPUS_MAX];
 };

@@ -13,7 +13,7 @@
 #include "sim/base/check.h"
 #include "sim/test/shim.h"
 
-enum { PATTERNS_MAX = 8, LINE_MAX = 512 };
+enum { PATTERNS_MAX = 12, LINE_MAX = 512 };
 
 /* What the files of a folder may include beside those of their own. */
 static const struct layer {
@@ -26,15 +26,16 @@ static const struct layer {
     { "dma_api", { "sim/base/*", "iommu_model/*_spec.h", "iommu_model/ptfmt.h" } },
     { "workloads",
       { "sim/base/*", "dma_api/dma-mapping.h", "dma_api/iommu.h", "dma_api/kernel.h",
-        "traces/trace.h" } },
+        "dma_api/pci-p2pdma.h", "traces/trace.h" } },
     { "sim/rtl", { "sim/base/*", "iommu_model/*", "traces/*" } },
     { "sim/linux",
       { "sim/base/*", "sim/host/direct.h", "iommu_model/*_spec.h", "dma_api/*",
         "traces/source.h" } },
+    { "sim/scope", { "sim/base/*", "sim/host/vcd.h", "iommu_model/*", "workloads/*" } },
     { "sim/tlm", { "sim/base/*", "iommu_model/*", "sim/app/preset.h" } },
     { "sim/app",
       { "sim/base/*", "sim/host/*", "iommu_model/*", "traces/*", "dma_api/*", "workloads/*",
-        "sim/rtl/*", "sim/linux/*" } },
+        "sim/rtl/*", "sim/linux/*", "sim/scope/*" } },
     { "sim/test", { "*" } },
     { "sim/bench", { "*" } },
     { "sim/docs", { "*" } },
@@ -55,6 +56,7 @@ static const struct library {
     { "systemc*", "sim/host/*.cpp" },
     { "systemc*", "sim/tlm/*" },
     { "tlm*", "sim/tlm/*" },
+    { "iovasim.hpp", "sim/tlm/iovasim_*.hpp" }, /* As it is installed. */
     { "ucontext.h", "sim/host/direct.c" },
     { "popt.h", "sim/app/*" },
     { "jansson.h", "sim/app/*" },

@@ -62,13 +62,16 @@ void wire_run(struct wire *w, sim_time_t until)
     w->rig->now = until;
 }
 
+/* As a device does: the port says from when on there is something to take. */
 bool wire_next(struct wire *w, struct port_response *response)
 {
-    while (!port_take(w->port, response, w->rig->now)) {
-        const sim_time_t due = earliest(w);
+    for (;;) {
+        w->device_due = TIME_NEVER;
+        if (port_take(w->port, response, w->rig->now))
+            return true;
+        const sim_time_t due = time_min(earliest(w), w->device_due);
         if (due == TIME_NEVER)
             return false;
         wire_run(w, due);
     }
-    return true;
 }

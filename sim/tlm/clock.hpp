@@ -4,6 +4,8 @@
 #ifndef SIM_TLM_CLOCK_HPP
 #define SIM_TLM_CLOCK_HPP
 
+#include <algorithm>
+#include <cstdint>
 #include <systemc>
 
 extern "C" {
@@ -33,7 +35,13 @@ class Clock
     }
     sc_core::sc_time time(sim_time_t ps) const
     {
-        return sc_core::sc_time::from_value(ps * units_);
+        return ps > UINT64_MAX / units_ ? sc_core::sc_max_time()
+                                        : sc_core::sc_time::from_value(ps * units_);
+    }
+    // From now on; a delay without end is one of half of all time.
+    sim_time_t later(const sc_core::sc_time &delay) const
+    {
+        return now() + std::min<sim_time_t>(ps(delay), UINT64_MAX / 2);
     }
     // From now to then, zero when that is past.
     sc_core::sc_time until(sim_time_t then) const

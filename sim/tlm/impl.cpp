@@ -13,9 +13,32 @@ namespace iovasim
 Pool::~Pool()
 {
     for (tlm::tlm_generic_payload *trans : all_) {
-        trans->clear_extension<Request>();
+        take_back(*trans);
         delete trans;
     }
+}
+
+void Pool::lend_extensions(tlm::tlm_generic_payload &from, tlm::tlm_generic_payload &to)
+{
+    Beside &b = beside_[&to];
+    from.resize_extensions();
+    to.resize_extensions();
+    for (unsigned i = 0; i < tlm::max_num_extensions(); i++) {
+        tlm::tlm_extension_base *e = from.get_extension(i);
+        if (e == nullptr || to.get_extension(i) != nullptr)
+            continue; // What a target has attached for good stays.
+        to.set_extension(i, e);
+        b.lent.emplace_back(i, e);
+    }
+}
+
+void Pool::take_back(tlm::tlm_generic_payload &trans)
+{
+    Beside &b = beside_[&trans];
+    for (const auto &[index, extension] : b.lent)
+        if (trans.get_extension(index) == extension)
+            trans.set_extension(index, nullptr);
+    b.lent.clear();
 }
 
 tlm::tlm_generic_payload &Pool::allocate()
@@ -32,7 +55,7 @@ tlm::tlm_generic_payload &Pool::allocate()
 
 void Pool::free(tlm::tlm_generic_payload *trans)
 {
-    trans->clear_extension<Request>(); // The initiator's.
+    take_back(*trans);
     trans->reset();
     free_.push_back(trans);
 }
@@ -41,12 +64,14 @@ void Pool::free(tlm::tlm_generic_payload *trans)
 
 Iommu::Impl::Impl(Iommu &m, unsigned ports)
     : module(m), requester(ports, 0), registers("registers"), memory(m.memory, clock, wake),
-      tables(m.tables, clock, wake), port_view(ports)
+      tables(m.tables, clock, wake), port_view(ports), writes_end_(ports, 0)
 {
     settings_init(&settings);
     for (unsigned i = 0; i < ports; i++) {
         port.push_back(std::make_unique<Port>(*this, i));
         module.upstream[i].bind(*port[i]);
+        device_tlb.push_back(
+            std::make_unique<Initiator>(module.device_tlb[i], clock, wake));
     }
     registers.register_b_transport(this, &Impl::register_access);
     registers.register_transport_dbg(this, &Impl::register_debug);
@@ -104,12 +129,26 @@ void Iommu::Impl::reset_moved()
         else
             note(now, What::translated, job.get());
     }
-    status_writes_.clear();
-    record_writes_.clear();
+    forget_old_core(now);
     new_unit();
     revoke_all_ = true;
     revoke();
     schedule();
+}
+
+void Iommu::Impl::forget_old_core(sim_time_t now)
+{
+    status_writes_.clear();
+    record_writes_.clear();
+    device_answers_.clear();
+    device_port_.clear();
+    for (auto e = events_.begin(); e != events_.end();)
+        e = e->second.what == What::wire_up || e->second.what == What::wire_down
+                ? events_.erase(e)
+                : std::next(e);
+    for (unsigned i = 0; i < module.interrupt.size(); i++)
+        if (wires_high_ >> i & 1)
+            note(now, What::wire_down, nullptr, i);
 }
 
 // ---- Time
@@ -122,6 +161,8 @@ void Iommu::Impl::note(sim_time_t at, What what, Job *job, unsigned number)
 void Iommu::Impl::schedule()
 {
     sim_time_t t = std::min(unit->next(), std::min(memory.next(), tables.next()));
+    for (const auto &d : device_tlb)
+        t = std::min(t, d->next());
     if (!events_.empty())
         t = std::min(t, events_.begin()->first);
     if (t == TIME_NEVER)
@@ -150,6 +191,7 @@ void Iommu::Impl::handle(const Event &event)
         return;
     case What::wire_up:
     case What::wire_down:
+        wires_high_ ^= UINT32_C(1) << event.number;
         module.interrupt[event.number]->write(event.what == What::wire_up);
         return;
     }
@@ -175,6 +217,8 @@ void Iommu::Impl::tick()
     }
     tables.pump(now);
     memory.pump(now);
+    for (const auto &d : device_tlb)
+        d->pump(now);
     take_completions();
     look();
     schedule();
@@ -203,11 +247,12 @@ Job &Iommu::Impl::take_job()
     }
     Job &job = *free_jobs_.back();
     free_jobs_.pop_back();
-    job.blocking = job.faulted = job.answered = false;
-    job.state                                 = Job::State::waiting;
-    job.status                                = tlm::TLM_OK_RESPONSE;
-    job.time                                  = 0;
-    job.generation                            = 0;
+    job.blocking = job.faulted = job.answered = job.translation = false;
+    job.state                                                   = Job::State::waiting;
+    job.status                                                  = tlm::TLM_OK_RESPONSE;
+    job.time                                                    = 0;
+    job.generation                                              = 0;
+    job.serial                                                  = UINT64_MAX; // Not yet.
     return job;
 }
 
@@ -224,12 +269,16 @@ CoreRequest Iommu::Impl::request_of(const tlm::tlm_generic_payload &trans,
     const auto *e = trans.get_extension<Request>();
     q.requester   = e == nullptr ? requester[number] : e->requester;
     q.access      = trans.is_write() ? PT_WRITE : PT_READ;
+    if (const auto *ats = trans.get_extension<Ats>()) {
+        q.type = ats->type == Ats::Type::translation ? PORT_TRANSLATION : PORT_TRANSLATED;
+        q.no_write = q.type == PORT_TRANSLATION && ats->no_write;
+    }
     if (e == nullptr)
         return q;
     q.has_pasid  = e->has_pasid;
     q.pasid      = e->has_pasid ? e->pasid : 0;
     q.privileged = e->privileged;
-    if (e->execute && trans.is_read())
+    if (e->execute && trans.is_read() && q.type != PORT_TRANSLATION)
         q.access = PT_READ | PT_EXECUTE;
     return q;
 }
@@ -245,7 +294,7 @@ bool Iommu::Impl::good_identity(const CoreRequest &q) const
 bool Iommu::Impl::own_identity(const CoreRequest &q, unsigned number) const
 {
     return q.requester == requester[number] && !q.has_pasid && !q.privileged
-           && !(q.access & PT_EXECUTE);
+           && q.type == PORT_UNTRANSLATED && !(q.access & PT_EXECUTE);
 }
 
 void Iommu::Impl::translate(Job &job, const CoreRequest &request, sim_time_t at)
@@ -257,6 +306,9 @@ void Iommu::Impl::translate(Job &job, const CoreRequest &request, sim_time_t at)
     job.answer.resize(pages);
     job.left       = static_cast<unsigned>(pages);
     job.generation = generation;
+    job.serial     = jobs_begun_++;
+    if (request.type == PORT_TRANSLATION)
+        device_port_[request.requester] = job.port;
     for (std::size_t i = 0; i < pages; i++) {
         Piece &p       = job.piece[i];
         p.request      = request;
@@ -314,6 +366,30 @@ void Iommu::Impl::retire(const Job &job, sim_time_t at)
             unit->retire(a.epoch, at);
 }
 
+void Iommu::Impl::tell(const Job &job) const
+{
+    auto *ats = job.trans->get_extension<Ats>();
+    if (ats == nullptr) // The initiator has taken it away.
+        return;
+    const bool answered = job.status == tlm::TLM_OK_RESPONSE && !job.answer.empty();
+    *ats                = Ats();
+    ats->type           = Ats::Type::translation;
+    if (!answered) {
+        const iommu_arch &arch = *unit->model().arch;
+        const bool aborts      = arch.aborts != nullptr && !job.answer.empty()
+                            && arch.aborts(job.answer[0].cause);
+        ats->status =
+            aborts ? Ats::Status::completer_abort : Ats::Status::unsupported_request;
+        return;
+    }
+    const CoreAnswer &a = job.answer[0];
+    ats->status         = Ats::Status::success;
+    ats->bytes          = mask_lg2(a.page_lg2) + 1;
+    ats->address        = a.pa & ~mask_lg2(a.page_lg2);
+    ats->read           = a.prot & PT_READ;
+    ats->write          = a.prot & PT_WRITE;
+}
+
 bool Iommu::Impl::parts(const Job &job, std::vector<Part> &out) const
 {
     const std::uint64_t length = job.trans->get_data_length();
@@ -356,17 +432,15 @@ tlm::tlm_generic_payload &Iommu::Impl::payload_of(Job &job, const Part &part, bo
     t.set_byte_enable_ptr(nullptr);
     t.set_response_status(tlm::TLM_INCOMPLETE_RESPONSE);
     t.set_dmi_allowed(false);
-    if (auto *e = trans.get_extension<Request>())
-        t.set_extension(e);
+    pool.lend_extensions(trans, t);
     if (trans.get_byte_enable_ptr() == nullptr)
         return t;
-    auto *enables = new Enables;
+    std::vector<unsigned char> &enable = pool.enables(t);
+    enable.clear();
     for (std::uint64_t i = 0; i < part.bytes; i++)
-        enables->byte.push_back(
-            trans
-                .get_byte_enable_ptr()[(part.offset + i) % trans.get_byte_enable_length()]);
-    t.set_auto_extension(enables);
-    t.set_byte_enable_ptr(enables->byte.data());
+        enable.push_back(trans.get_byte_enable_ptr()[(part.offset + i)
+                                                     % trans.get_byte_enable_length()]);
+    t.set_byte_enable_ptr(enable.data());
     t.set_byte_enable_length(static_cast<unsigned>(part.bytes));
     return t;
 }
@@ -397,6 +471,23 @@ void Iommu::Impl::take_completions()
     }
     for (const Initiator::Completion &c : tables.take_completed())
         table_access_done(*c.trans, *reinterpret_cast<TableAccess *>(c.tag), c.at);
+    for (const auto &d : device_tlb)
+        for (const Initiator::Completion &c : d->take_completed())
+            device_has_answered(*c.trans, *reinterpret_cast<Message *>(c.tag), c.at);
+}
+
+void Iommu::Impl::carried_out(Job &job, sim_time_t at)
+{
+    const std::uint64_t serial = job.serial;
+    job.state                  = Job::State::completed;
+    if (job.write) // A loosely timed one may end later than now.
+        writes_end_[job.port] = std::max(writes_end_[job.port], at);
+    if (device_answers_.empty())
+        return;
+    for (DeviceAnswer &a : device_answers_)
+        if (a.port == job.port && job.write && serial < a.before)
+            a.at = std::max(a.at, at);
+    release_device_answers();
 }
 
 // ---- Tables and queues
@@ -526,15 +617,92 @@ bool Iommu::Impl::peek(std::uint64_t pa, std::uint32_t words, std::uint64_t *dat
 
 void Iommu::Impl::interrupted(std::uint64_t address, std::uint32_t data, sim_time_t at)
 {
-    if (address != 0) {
-        send_table_access(TableAccess::Kind::message, 0, tlm::TLM_WRITE_COMMAND, address,
-                          &data, sizeof data, at);
-        return;
+    send_table_access(TableAccess::Kind::message, 0, tlm::TLM_WRITE_COMMAND, address, &data,
+                      sizeof data, at);
+}
+
+void Iommu::Impl::wire(unsigned vector, bool high, sim_time_t at)
+{
+    if (vector < module.interrupt.size() && module.interrupt[vector].size() > 0)
+        note(at, high ? What::wire_up : What::wire_down, nullptr, vector);
+}
+
+// ---- Devices' TLBs
+
+// Behind the port at which the device has asked last, or whose own requester it is.
+bool Iommu::Impl::invalidate_device(const port_invalidation &i, sim_time_t at)
+{
+    const auto known         = device_port_.find(i.requester);
+    const auto own           = std::find(requester.begin(), requester.end(), i.requester);
+    const std::size_t number = known != device_port_.end()
+                                   ? known->second
+                                   : static_cast<std::size_t>(own - requester.begin());
+    if (number >= port.size() || module.device_tlb[number].size() == 0)
+        return false;
+    Message &m       = messages_.emplace_back();
+    m.port           = static_cast<unsigned>(number);
+    m.generation     = generation;
+    m.body.first     = i.first;
+    m.body.last      = i.last;
+    m.body.requester = i.requester;
+    m.body.pasid     = i.pasid;
+    m.body.has_pasid = i.has_pasid;
+    m.body.global    = i.has_pasid && i.global;
+    m.body.tag       = i.itag;
+    m.data           = i.first;
+    auto &t          = pool.allocate();
+    t.set_command(tlm::TLM_IGNORE_COMMAND);
+    t.set_address(i.first);
+    t.set_data_ptr(reinterpret_cast<unsigned char *>(&m.data));
+    t.set_data_length(sizeof m.data);
+    t.set_streaming_width(sizeof m.data);
+    t.set_byte_enable_ptr(nullptr);
+    t.set_response_status(tlm::TLM_INCOMPLETE_RESPONSE);
+    t.set_dmi_allowed(false);
+    pool.lend(m.body, t);
+    port_view[number].device_invalidations++;
+    port_view[number].device_waiting++;
+    device_tlb[number]->send(t, reinterpret_cast<std::uintptr_t>(&m), at);
+    return true;
+}
+
+// A device that refuses the message has not answered it.
+void Iommu::Impl::device_has_answered(tlm::tlm_generic_payload &trans, Message &m,
+                                      sim_time_t at)
+{
+    const bool good = trans.is_response_ok();
+    trans.release();
+    port_view[m.port].device_waiting--;
+    if (!good)
+        SC_REPORT_WARNING(report_protocol, "a device has refused an Invalidate Request");
+    else if (m.generation == generation)
+        device_answers_.push_back({ m.port, static_cast<std::uint16_t>(m.body.requester),
+                                    m.body.tag, jobs_begun_,
+                                    std::max(at, writes_end_[m.port]) });
+    messages_.remove_if([&m](const Message &other) { return &other == &m; });
+    release_device_answers();
+}
+
+bool Iommu::Impl::writes_under_way(const DeviceAnswer &a) const
+{
+    for (const auto &job : jobs_)
+        if (job->trans != nullptr && job->port == a.port && job->write
+            && job->serial < a.before && job->state != Job::State::completed)
+            return true;
+    return false;
+}
+
+// A completion does not pass the writes before it.
+void Iommu::Impl::release_device_answers()
+{
+    for (auto a = device_answers_.begin(); a != device_answers_.end();) {
+        if (writes_under_way(*a)) {
+            ++a;
+            continue;
+        }
+        unit->device_answered(a->requester, a->tag, a->at);
+        a = device_answers_.erase(a);
     }
-    if (data >= module.interrupt.size() || module.interrupt[data].size() == 0)
-        return;
-    note(at, What::wire_up, nullptr, data);
-    note(at + settings.iommu.period_ps, What::wire_down, nullptr, data);
 }
 
 // ---- Direct memory
@@ -580,6 +748,17 @@ void Iommu::Impl::memory_invalidated(void *self, std::uint64_t first, std::uint6
 
 // ---- Registers
 
+// Nobody is ahead of others by more than the quantum.
+void Iommu::Impl::catch_up(sc_core::sc_time &delay)
+{
+    const tlm::tlm_global_quantum &quantum = tlm::tlm_global_quantum::instance();
+    const bool exact                       = quantum.get() == sc_core::SC_ZERO_TIME;
+    if (delay == sc_core::SC_ZERO_TIME || (!exact && delay <= quantum.get()))
+        return;
+    sc_core::wait(delay);
+    delay = sc_core::SC_ZERO_TIME;
+}
+
 void Iommu::Impl::register_access(tlm::tlm_generic_payload &trans, sc_core::sc_time &delay)
 {
     const unsigned bytes            = trans.get_data_length();
@@ -607,11 +786,7 @@ void Iommu::Impl::register_access(tlm::tlm_generic_payload &trans, sc_core::sc_t
         return;
 
     const auto offset = static_cast<std::uint32_t>(at);
-    if (tlm::tlm_global_quantum::instance().get() == sc_core::SC_ZERO_TIME
-        && delay != sc_core::SC_ZERO_TIME) {
-        sc_core::wait(delay);
-        delay = sc_core::SC_ZERO_TIME;
-    }
+    catch_up(delay);
     const sim_time_t when = later(delay);
     while (unit->next() < when && when > clock.now()) { // Run ahead.
         unit->advance(unit->next());

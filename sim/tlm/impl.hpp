@@ -4,6 +4,7 @@
 #ifndef SIM_TLM_IMPL_HPP
 #define SIM_TLM_IMPL_HPP
 
+#include <list>
 #include <map>
 #include <memory>
 #include <tlm_utils/simple_target_socket.h>
@@ -23,22 +24,28 @@ class Pool : public tlm::tlm_mm_interface
     ~Pool() override;
     tlm::tlm_generic_payload &allocate(); // With one reference.
     void free(tlm::tlm_generic_payload *trans) override;
+    // A part of another shows that one's extensions until it is freed.
+    void lend_extensions(tlm::tlm_generic_payload &from, tlm::tlm_generic_payload &to);
+    template <typename T> void lend(T &extension, tlm::tlm_generic_payload &to)
+    {
+        to.set_extension(&extension);
+        beside_[&to].lent.emplace_back(T::ID, &extension);
+    }
+    // Room for one's byte enables.
+    std::vector<unsigned char> &enables(const tlm::tlm_generic_payload &trans)
+    {
+        return beside_[&trans].enables;
+    }
 
   private:
-    std::vector<tlm::tlm_generic_payload *> free_, all_;
-};
+    struct Beside {
+        std::vector<std::pair<unsigned, tlm::tlm_extension_base *>> lent;
+        std::vector<unsigned char> enables;
+    };
+    void take_back(tlm::tlm_generic_payload &trans);
 
-// Byte enables of a part of a transaction.
-struct Enables : tlm::tlm_extension<Enables> {
-    std::vector<unsigned char> byte;
-    tlm::tlm_extension_base *clone() const override
-    {
-        return new Enables(*this);
-    }
-    void copy_from(const tlm::tlm_extension_base &other) override
-    {
-        byte = static_cast<const Enables &>(other).byte;
-    }
+    std::vector<tlm::tlm_generic_payload *> free_, all_;
+    std::unordered_map<const tlm::tlm_generic_payload *, Beside> beside_;
 };
 
 // One transaction of a port between its request and its response.
@@ -47,11 +54,14 @@ struct Job {
     tlm::tlm_generic_payload *trans = nullptr;
     unsigned port                   = 0;
     bool blocking = false, faulted = false, answered = false;
+    bool translation   = false; // A device asks; nothing goes to memory.
+    bool write         = false;
     State state        = State::waiting;
     std::uint64_t iova = 0, span = 0;    // The addresses that it touches.
     unsigned left                   = 0; // Pieces to be answered, then parts to be done.
     sim_time_t time                 = 0; // Of the last answer.
     std::uint64_t generation        = 0; // Of the core that translates it.
+    std::uint64_t serial            = 0; // In the order of all that have begun.
     tlm::tlm_response_status status = tlm::TLM_OK_RESPONSE;
     std::vector<Piece> piece;
     std::vector<CoreAnswer> answer; // One for each piece.
@@ -75,7 +85,9 @@ struct Grant {
 // What the module shows to sc_trace.
 struct PortView {
     std::uint64_t iova = 0, pa = 0, requests = 0, translations = 0, responses = 0;
-    std::uint32_t under_way = 0;
+    std::uint32_t under_way            = 0;
+    std::uint64_t device_invalidations = 0;
+    std::uint32_t device_waiting       = 0;
     bool requesting = false, responding = false, faulted = false;
 };
 struct View {
@@ -107,6 +119,10 @@ class Iommu::Impl : public UnitListener
     // Starts the translations of a job whose trans, port and addresses are set.
     void translate(Job &job, const CoreRequest &request, sim_time_t at);
     void retire(const Job &job, sim_time_t at);
+    // What a translation request is answered.
+    void tell(const Job &job) const;
+    // Memory has done what a job asked it to at that time.
+    void carried_out(Job &job, sim_time_t at);
     // The transaction with its physical addresses; false: it streams and is not contiguous.
     bool parts(const Job &job, std::vector<Part> &out) const;
     // A payload for one part; the whole transaction itself when that is all.
@@ -117,7 +133,7 @@ class Iommu::Impl : public UnitListener
     bool own_identity(const CoreRequest &request, unsigned port) const;
     sim_time_t later(const sc_core::sc_time &delay) const
     {
-        return clock.now() + clock.ps(delay);
+        return clock.later(delay);
     }
 
     // What happens at a time that may be ahead of the simulation's.
@@ -134,6 +150,8 @@ class Iommu::Impl : public UnitListener
     bool set_bits(std::uint64_t pa, std::uint64_t bits) override;
     bool peek(std::uint64_t pa, std::uint32_t words, std::uint64_t *data) override;
     void interrupted(std::uint64_t address, std::uint32_t data, sim_time_t at) override;
+    void wire(unsigned vector, bool high, sim_time_t at) override;
+    bool invalidate_device(const port_invalidation &i, sim_time_t at) override;
     void invalidated(const inv_selector *selector) override;
 
     void register_access(tlm::tlm_generic_payload &trans, sc_core::sc_time &delay);
@@ -147,6 +165,7 @@ class Iommu::Impl : public UnitListener
     sc_core::sc_event wake;
     tlm_utils::simple_target_socket<Impl> registers;
     Initiator memory, tables;
+    std::vector<std::unique_ptr<Initiator>> device_tlb; // Of each port.
     std::unique_ptr<Unit> unit;
     std::uint64_t generation = 0; // Resets so far.
     bool in_reset            = false;
@@ -165,6 +184,20 @@ class Iommu::Impl : public UnitListener
         bool done;
         sim_time_t at;
     };
+    // An Invalidate Request under way, and a completion that waits for earlier writes.
+    struct Message {
+        unsigned port;
+        std::uint64_t generation;
+        Invalidation body;
+        std::uint64_t data; // As on the link.
+    };
+    struct DeviceAnswer {
+        unsigned port;
+        std::uint16_t requester;
+        unsigned tag;
+        std::uint64_t before; // The first job that has begun later.
+        sim_time_t at;
+    };
     struct Event {
         What what;
         Job *job;
@@ -179,6 +212,12 @@ class Iommu::Impl : public UnitListener
     void writes_done(std::deque<TableAccess *> &queue, memport_write kind);
     void carry_out_table_accesses(); // Blocking, in the calling thread.
     void take_completions();
+    void device_has_answered(tlm::tlm_generic_payload &trans, Message &message,
+                             sim_time_t at);
+    void release_device_answers();
+    bool writes_under_way(const DeviceAnswer &a) const;
+    void forget_old_core(sim_time_t now);
+    void catch_up(sc_core::sc_time &delay);
     void handle(const Event &event);
     void revoke();
     void new_unit();
@@ -190,7 +229,13 @@ class Iommu::Impl : public UnitListener
     std::vector<std::unique_ptr<Job>> jobs_;
     std::vector<Job *> free_jobs_;
     std::deque<TableAccess *> status_writes_, record_writes_;
-    bool revoke_all_ = false;
+    std::list<Message> messages_;
+    std::list<DeviceAnswer> device_answers_;
+    std::map<std::uint32_t, unsigned> device_port_; // Who has asked for translations where.
+    std::uint64_t jobs_begun_ = 0;
+    std::vector<sim_time_t> writes_end_; // Of each port.
+    std::uint32_t wires_high_ = 0;
+    bool revoke_all_          = false;
     std::vector<inv_selector> revoked_;
     std::vector<std::unique_ptr<TableAccess>> accesses_;
     std::vector<TableAccess *> free_accesses_;

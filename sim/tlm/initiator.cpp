@@ -7,11 +7,10 @@
 
 namespace iovasim
 {
-Initiator::Initiator(tlm::tlm_initiator_socket<> &socket, const Clock &clock,
-                     sc_core::sc_event &kick)
+Initiator::Initiator(Socket &socket, const Clock &clock, sc_core::sc_event &kick)
     : socket_(socket), clock_(clock), kick_(kick)
 {
-    socket_.bind(*this);
+    socket_.get_base_export().bind(*this);
 }
 
 void Initiator::send(tlm::tlm_generic_payload &trans, std::uint64_t tag, sim_time_t at)
@@ -40,7 +39,7 @@ void Initiator::begin(const Unsent &u)
     sc_core::sc_time delay = sc_core::SC_ZERO_TIME;
     requesting_            = u.trans;
     under_way_[u.trans]    = u.tag;
-    switch (socket_->nb_transport_fw(*u.trans, phase, delay)) {
+    switch (socket_.get_base_port()->nb_transport_fw(*u.trans, phase, delay)) {
     case tlm::TLM_ACCEPTED:
         return;
     case tlm::TLM_COMPLETED:
@@ -64,7 +63,7 @@ void Initiator::pump(sim_time_t now)
         sc_core::sc_time delay = sc_core::SC_ZERO_TIME;
         r.trans->acquire();
         complete(*r.trans, now);
-        socket_->nb_transport_fw(*r.trans, phase, delay);
+        socket_.get_base_port()->nb_transport_fw(*r.trans, phase, delay);
         r.trans->release();
     }
     while (requesting_ == nullptr && free_at_ <= now && !unsent_.empty()

@@ -28,9 +28,11 @@ class Initiator : public tlm::tlm_bw_transport_if<>
         sim_time_t at;
     };
 
+    using Socket = tlm::tlm_base_initiator_socket_b<32, tlm::tlm_fw_transport_if<>,
+                                                    tlm::tlm_bw_transport_if<>>;
+
     // kick: to be notified when the module's process has something to do.
-    Initiator(tlm::tlm_initiator_socket<> &socket, const Clock &clock,
-              sc_core::sc_event &kick);
+    Initiator(Socket &socket, const Clock &clock, sc_core::sc_event &kick);
 
     // Begins at that time or when those before it have been accepted. trans has a memory
     // manager and stays the caller's until its completion.
@@ -73,7 +75,7 @@ class Initiator : public tlm::tlm_bw_transport_if<>
     void request_ended(const tlm::tlm_generic_payload &trans, sim_time_t at);
     void complete(tlm::tlm_generic_payload &trans, sim_time_t at);
 
-    tlm::tlm_initiator_socket<> &socket_;
+    Socket &socket_;
     const Clock &clock_;
     sc_core::sc_event &kick_;
     std::deque<Unsent> unsent_;

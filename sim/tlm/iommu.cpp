@@ -24,8 +24,9 @@ void refuse(const std::string &why)
 
 Iommu::Iommu(const sc_core::sc_module_name &name, unsigned ports, const std::string &preset)
     : sc_module(name), upstream("upstream", checked_ports(ports)), memory("memory"),
-      tables("tables"), impl_(std::make_unique<Impl>(*this, ports)),
-      registers(impl_->registers), interrupt("interrupt", wires), reset("reset")
+      tables("tables"), device_tlb("device_tlb", ports),
+      impl_(std::make_unique<Impl>(*this, ports)), registers(impl_->registers),
+      interrupt("interrupt", wires), reset("reset")
 {
     sc_core::sc_spawn_options options;
     options.spawn_method();
@@ -140,6 +141,8 @@ void Iommu::trace(sc_core::sc_trace_file *file) const
         add(v.requesting, port + "requesting");
         add(v.responding, port + "responding");
         add(v.faulted, port + "faulted");
+        add(v.device_invalidations, port + "device_invalidations");
+        add(v.device_waiting, port + "device_waiting");
     }
     const View &v = impl_->view;
     add(v.memory_address, "memory.address");

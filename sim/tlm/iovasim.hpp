@@ -42,6 +42,65 @@ struct Request : tlm::tlm_extension<Request> {
     }
 };
 
+// What a device with a TLB of its own says with a transaction (PCI Express Base
+// Specification, chapter 10: Address Translation Services). Without it, the address is not
+// translated.
+//
+// A translation request is a TLM_IGNORE_COMMAND, blocking or not: its address is asked for,
+// for whom Request says, and neither data nor length count. Whoever does not know this
+// extension leaves status as it is.
+struct Ats : tlm::tlm_extension<Ats> {
+    enum class Type {
+        translated,  // The address is what a translation request was answered.
+        translation, // A translation request.
+    };
+    enum class Status {
+        none,
+        success,             // With rights, or with none: then the page is not there.
+        unsupported_request, // The device is not to ask (TLM_ADDRESS_ERROR_RESPONSE).
+        completer_abort,     // The tables are broken (TLM_ADDRESS_ERROR_RESPONSE).
+    };
+    Type type     = Type::translated;
+    bool no_write = false; // Of a translation request: the page will only be read.
+    // The answer to one. What it says may be kept until an Invalidate Request covers it.
+    Status status         = Status::none;
+    std::uint64_t address = 0; // Physical, of the page's first byte.
+    std::uint64_t bytes = 0; // The page's size, a power of two: its addresses are aligned.
+    bool read = false, write = false;
+
+    tlm::tlm_extension_base *clone() const override
+    {
+        return new Ats(*this);
+    }
+    void copy_from(const tlm::tlm_extension_base &other) override
+    {
+        *this = static_cast<const Ats &>(other);
+    }
+};
+
+// An Invalidate Request of the IOMMU's at device_tlb, a TLM_IGNORE_COMMAND. The device
+// forgets what it was told of first .. last; its response is the Invalidate Completion,
+// which it gives when every read that went by it has been answered. Writes that it has
+// begun before are carried out before the completion counts. The payload's address is
+// first.
+struct Invalidation : tlm::tlm_extension<Invalidation> {
+    std::uint64_t first = 0, last = 0; // Inclusive.
+    std::uint32_t requester = 0;
+    std::uint32_t pasid     = 0;     // When has_pasid and not global.
+    bool has_pasid          = false; // Translations of requests with PASID; else without.
+    bool global             = false; // ... of every PASID.
+    std::uint32_t tag       = 0;     // 0 to 31.
+
+    tlm::tlm_extension_base *clone() const override
+    {
+        return new Invalidation(*this);
+    }
+    void copy_from(const tlm::tlm_extension_base &other) override
+    {
+        *this = static_cast<const Invalidation &>(other);
+    }
+};
+
 class Iommu : public sc_core::sc_module
 {
   public:
@@ -57,6 +116,11 @@ class Iommu : public sc_core::sc_module
     // The IOMMU's own reads of tables and queues, its status words, fault records and
     // interrupt messages.
     tlm::tlm_initiator_socket<> tables;
+    // Invalidate Requests for devices with TLBs behind that port, non-blocking. May stay
+    // unbound: then they are never answered, as of a device that has no such thing.
+    using DeviceTlbSocket = tlm::tlm_initiator_socket<32, tlm::tlm_base_protocol_types, 1,
+                                                      sc_core::SC_ZERO_OR_MORE_BOUND>;
+    sc_core::sc_vector<DeviceTlbSocket> device_tlb;
 
   private:
     class Impl;
@@ -66,7 +130,7 @@ class Iommu : public sc_core::sc_module
   public:
     // The register window from offset 0: 4 or 8 bytes, aligned.
     tlm::tlm_target_socket<> &registers;
-    // Wired interrupts, one for each vector: a pulse of one clock period. May stay unbound.
+    // Wired interrupts, one for each vector: high while one is pending. May stay unbound.
     using InterruptPort = sc_core::sc_port<sc_core::sc_signal_inout_if<bool>, 1,
                                            sc_core::SC_ZERO_OR_MORE_BOUND>;
     sc_core::sc_vector<InterruptPort> interrupt;

@@ -33,10 +33,37 @@ check() {
         grep -Eq "^b$(binary $((range >> 14)))[01]{14} " "$1/platform.vcd" ||
             fail "no address of $range in the waveform"
     done
+    (($(follow "$1/platform.vcd" | wc -l) > 10)) ||
+        fail "no translation from socket to socket in the waveform"
     for name in vtd.upstream_0.iova vtd.memory.address riscv.upstream_0.pa; do
         leaf=${name##*.}
         grep -q "$leaf" "$1/platform.vcd" || fail "no $leaf in the waveform"
     done
+}
+
+# A reader of waveforms: prints when an address enters at vtd.upstream_0, is translated, and
+# leaves at vtd.memory.
+follow() {
+    awk '
+        function number(bits, i, n) {
+            for (i = 1; i <= length(bits); i++)
+                n = 2 * n + substr(bits, i, 1)
+            return n
+        }
+        $1 == "$scope" { depth++; scope[depth] = $3 }
+        $1 == "$upscope" { depth-- }
+        $1 == "$var" { signal[$4] = scope[depth - 1] "." scope[depth] "." $5 }
+        /^#/ { now = substr($0, 2) }
+        /^b/ && signal[$2] == "vtd.upstream_0.iova" {
+            iova = number(substr($1, 2)); entered = now; stage = 1
+        }
+        /^b/ && signal[$2] == "vtd.upstream_0.pa" && stage == 1 {
+            pa = number(substr($1, 2)); stage = 2
+        }
+        /^b/ && signal[$2] == "vtd.memory.address" && stage == 2 \
+            && number(substr($1, 2)) == pa && pa - 8388608 == iova - 1073741824 {
+            print entered " ps: " iova " -> " pa " at " now " ps"; stage = 0
+        }' "$1"
 }
 
 cmake --install "$build" --prefix "$work/prefix" --component package >"$work/install.log"
@@ -53,3 +80,15 @@ PKG_CONFIG_PATH=$pc make -s -C "$work/make" >"$work/log" 2>&1 ||
 check "$work/make"
 cmp "$work/cmake/out.txt" "$work/make/out.txt" || fail "the two builds differ"
 cat "$work/make/out.txt"
+
+# A platform that knows nothing of ours but the module: while it is off, and translated.
+g++ -std=c++17 -O1 $(PKG_CONFIG_PATH=$pc pkg-config --cflags iovasim) \
+    "$root/docs/examples/minimal/minimal.cpp" -o "$work/minimal" \
+    $(PKG_CONFIG_PATH=$pc pkg-config --libs iovasim) 2>"$work/log" ||
+    fail "minimal: $(tail -n 20 "$work/log")"
+SYSTEMC_DISABLE_COPYRIGHT_MESSAGE=1 timeout 60 "$work/minimal" >"$work/minimal.txt"
+diff - "$work/minimal.txt" <<'EOF' || fail "minimal"
+off: good, memory has 11
+mapped: good, memory has 22
+not mapped: refused, memory has 11
+EOF

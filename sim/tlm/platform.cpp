@@ -110,6 +110,8 @@ TestMemory::Port::Port(TestMemory &memory, const char *name)
 void TestMemory::access(tlm::tlm_generic_payload &t)
 {
     const std::uint64_t address = t.get_address(), width = t.get_streaming_width();
+    if (watch)
+        watch(t);
     t.set_response_status(tlm::TLM_ADDRESS_ERROR_RESPONSE);
     if (address > last
         || std::min<std::uint64_t>(width, t.get_data_length()) > last - address)
@@ -260,8 +262,11 @@ World::World(::memory &m, const std::string &arch, unsigned shape, unsigned devi
     : m_(m), arch_(arch), shape_(shape), devices_(devices)
 {
     const bool vtd = arch == "vtd";
-    format_        = ptfmt_find(vtd ? "vtdss" : shape == RISCV_S2 ? "rvs2" : "rvs1");
-    levels_        = vtd && shape == 0 ? 4 : 3;
+    format_        = ptfmt_find(vtd && shape == vtd_pasid ? "x86"
+                                : vtd                     ? "vtdss"
+                                : shape == RISCV_S2       ? "rvs2"
+                                                          : "rvs1");
+    levels_        = vtd && shape != 1 ? 4 : 3;
     top_           = page();
     queue_         = page();
     status_        = page();
@@ -285,9 +290,14 @@ void World::attach(unsigned device)
     const std::uint64_t root = page();
     root_.push_back(root);
     flat_.emplace_back();
+    if (arch_ == "vtd" && shape_ == vtd_pasid) {
+        attach_pasid(device, root);
+        return;
+    }
     if (arch_ == "vtd") {
         const std::uint64_t entry = contexts_ + device * VTD_CONTEXT_BYTES;
-        memory_write64(&m_, entry, root | VTD_PRESENT);
+        const std::uint64_t tt    = shape_ == vtd_ats ? VTD_TT_DEVICE_TLB : 0;
+        memory_write64(&m_, entry, root | VTD_PRESENT | VTD_CONTEXT_TT(tt));
         memory_write64(&m_, entry + 8, vtd_context_high(levels_ - 2, device + 1));
         return;
     }
@@ -311,6 +321,18 @@ void World::attach(unsigned device)
     memory_write64(&m_, context + 24, s1 ? riscv_table(RISCV_SV39, root) : 0);
 }
 
+void World::attach_pasid(unsigned device, std::uint64_t root)
+{
+    const std::uint64_t context   = contexts_ + device * VTD_SM_CONTEXT_BYTES;
+    const std::uint64_t directory = page(), table = page();
+    const std::uint64_t entry = table + (5 + device) * VTD_PASID_BYTES;
+    memory_write64(&m_, context, directory | VTD_PRESENT | VTD_SM_DTE | VTD_SM_PASIDE);
+    memory_write64(&m_, directory, table | VTD_PRESENT);
+    memory_write64(&m_, entry, vtd_pasid_low(0, VTD_PGTT_FIRST, 0));
+    memory_write64(&m_, entry + 8, device + 1);
+    memory_write64(&m_, entry + 16, vtd_pasid_first(levels_, root) | VTD_PASID_SRE);
+}
+
 std::uint64_t World::entry(unsigned device, std::uint64_t iova, unsigned leaf)
 {
     std::uint64_t table = root_[device];
@@ -327,6 +349,8 @@ std::uint64_t World::entry(unsigned device, std::uint64_t iova, unsigned leaf)
 std::uint8_t World::bits(unsigned prot) const
 {
     if (arch_ != "vtd")
+        prot |= PT_USER;
+    if (arch_ == "vtd" && shape_ == vtd_pasid)
         prot |= PT_USER;
     if (arch_ != "vtd" && shape_ != RISCV_MARKING)
         prot |= PT_ACCESSED | PT_DIRTY;
@@ -367,10 +391,12 @@ const Mapping *World::find(unsigned device, std::uint64_t iova) const
 
 std::vector<World::Write> World::enable() const
 {
+    const bool wide = arch_ == "vtd" && shape_ == vtd_pasid;
     if (arch_ == "vtd")
-        return { { VTD_RTADDR, top_, 8 },
+        return { { VTD_RTADDR, top_ | (wide ? VTD_RTADDR_SCALABLE : 0), 8 },
                  { VTD_GCMD, VTD_G_RTP, 4 },
-                 { VTD_IQA, vtd_iqa(queue_, 0), 8 },
+                 { VTD_IQA, wide ? vtd_iqa(queue_, 1) | VTD_IQA_DW : vtd_iqa(queue_, 0),
+                   8 },
                  { VTD_IQT, 0, 8 },
                  { VTD_GCMD, VTD_G_QI, 4 },
                  { VTD_GCMD, VTD_G_QI | VTD_G_TE, 4 } };
@@ -383,22 +409,44 @@ std::vector<World::Write> World::enable() const
 
 void World::put(std::uint64_t low, std::uint64_t high)
 {
-    memory_write64(&m_, queue_ + 16 * tail_, low);
-    memory_write64(&m_, queue_ + 16 * tail_ + 8, high);
+    const unsigned bytes = arch_ == "vtd" && shape_ == vtd_pasid ? 32 : 16;
+    memory_write64(&m_, queue_ + bytes * tail_, low);
+    memory_write64(&m_, queue_ + bytes * tail_ + 8, high);
     tail_ = (tail_ + 1) % 256;
 }
 
-World::Write World::invalidate(unsigned device, std::uint64_t iova, bool all)
+void World::put_vtd_invalidation(unsigned device, std::uint64_t iova, bool all,
+                                 bool only_device)
+{
+    const std::uint64_t page = iova & ~UINT64_C(0xfff);
+    const unsigned domain = device + 1, pasid = 5 + device;
+    const unsigned order    = all ? 20 : 0; // 4 GiB.
+    const std::uint64_t at  = all ? 0 : page;
+    const vtd_granularity g = all ? VTD_DOMAIN : VTD_PAGE;
+    const vtd_descriptor d  = shape_ == vtd_pasid
+                                  ? vtd_inv_pasid_iotlb(g, domain, pasid, page, 0, !all)
+                                  : vtd_inv_iotlb(g, domain, page, 0, !all);
+    if (!only_device)
+        put(d.low, d.high);
+    if (shape_ < vtd_ats)
+        return;
+    const vtd_descriptor t = shape_ == vtd_pasid
+                                 ? vtd_inv_pasid_devtlb(device, 0, pasid, false, at, order)
+                                 : vtd_inv_devtlb(device, 0, at, order);
+    put(t.low, t.high);
+}
+
+World::Write World::invalidate(unsigned device, std::uint64_t iova, bool all,
+                               bool only_device)
 {
     const unsigned domain = device + 1;
     waits_++;
     if (arch_ == "vtd") {
-        const vtd_descriptor d = vtd_inv_iotlb(all ? VTD_DOMAIN : VTD_PAGE, domain,
-                                               iova & ~UINT64_C(0xfff), 0, !all);
         const vtd_descriptor w = vtd_inv_wait(status_, waits_);
-        put(d.low, d.high);
+        put_vtd_invalidation(device, iova, all, only_device);
         put(w.low, w.high);
-        return { VTD_IQT, static_cast<std::uint64_t>(tail_) << 4, 8 };
+        return { VTD_IQT,
+                 static_cast<std::uint64_t>(tail_) << (shape_ == vtd_pasid ? 5 : 4), 8 };
     }
     const std::uint64_t address = all ? 0 : RISCV_INVAL_AV;
     const bool nested           = shape_ == RISCV_NESTED;
@@ -467,6 +515,10 @@ Bench::Bench(const std::string &preset, const std::string &arch, unsigned ports,
     iommu.set("riscv.msi_flat", "0");
     if (shape == RISCV_MARKING && arch == "riscv")
         iommu.set("riscv.amo_hwad", "1");
+    if (shape >= World::vtd_ats && arch == "vtd") {
+        iommu.set("vtd.device_tlb", "1");
+        iommu.set("vtd.scalable", "1");
+    }
     const auto between = [this](auto &from, auto &to) {
         checker.push_back(std::make_unique<Checker>(sc_core::sc_gen_unique_name("check")));
         from.bind(checker.back()->in);

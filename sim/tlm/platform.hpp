@@ -73,6 +73,7 @@ class TestMemory : public sc_core::sc_module
     ~TestMemory() override;
 
     void access(tlm::tlm_generic_payload &t);
+    std::function<void(const tlm::tlm_generic_payload &)> watch; // Sees each access.
     ::memory contents;
     std::uint64_t last = (UINT64_C(1) << 40) - 1; // There is nothing beyond.
     std::vector<std::unique_ptr<Port>> port;
@@ -87,7 +88,10 @@ struct Mapping {
 class World
 {
   public:
-    // shape: which of the architecture's ways of translating.
+    // shape: which of the architecture's ways of translating. vtd_ats: legacy mode, every
+    // device may have a TLB; vtd_pasid: scalable mode, too, and device i's requests have
+    // PASID 5 + i.
+    enum : unsigned { vtd_ats = 2, vtd_pasid = 3 };
     World(::memory &m, const std::string &arch, unsigned shape, unsigned devices);
     static unsigned shapes(const std::string &arch);
 
@@ -105,8 +109,10 @@ class World
     };
     std::vector<Write> enable() const;
     // Puts an invalidation of a device's page (all of the device's pages with all set) and
-    // a wait into the queue; returns the register write that rings.
-    Write invalidate(unsigned device, std::uint64_t iova, bool all);
+    // a wait into the queue; returns the register write that rings. Where devices may have
+    // TLBs, they are invalidated as well, or they alone.
+    Write invalidate(unsigned device, std::uint64_t iova, bool all,
+                     bool only_device = false);
     // Memory has the status word of the last wait.
     bool waited() const;
 
@@ -116,6 +122,9 @@ class World
     std::uint8_t bits(unsigned prot) const;
     void put(std::uint64_t low, std::uint64_t high);
     void attach(unsigned device);
+    void attach_pasid(unsigned device, std::uint64_t root);
+    void put_vtd_invalidation(unsigned device, std::uint64_t iova, bool all,
+                              bool only_device);
 
     ::memory &m_;
     std::string arch_;

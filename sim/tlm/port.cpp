@@ -10,14 +10,30 @@ namespace iovasim
 {
 // ---- What is asked of a transaction
 
+// Whether it is a translation request.
+static bool asks(const tlm::tlm_generic_payload &trans)
+{
+    const auto *ats = trans.get_extension<Ats>();
+    return ats != nullptr && ats->type == Ats::Type::translation;
+}
+
 // False: its status says what is wrong with it, or that there is nothing to do.
 bool Port::check(tlm::tlm_generic_payload &trans) const
 {
     const std::uint64_t length = trans.get_data_length();
     const std::uint64_t span = std::min<std::uint64_t>(length, trans.get_streaming_width());
     tlm::tlm_response_status status = tlm::TLM_INCOMPLETE_RESPONSE;
+    auto *ats                       = trans.get_extension<Ats>();
+    if (ats != nullptr)
+        ats->status = Ats::Status::none;
     if (impl_.in_reset)
         status = tlm::TLM_GENERIC_ERROR_RESPONSE;
+    else if (asks(trans))
+        status = trans.get_command() != tlm::TLM_IGNORE_COMMAND
+                     ? tlm::TLM_COMMAND_ERROR_RESPONSE
+                 : impl_.good_identity(impl_.request_of(trans, number_))
+                     ? tlm::TLM_INCOMPLETE_RESPONSE
+                     : tlm::TLM_GENERIC_ERROR_RESPONSE;
     else if (trans.get_command() == tlm::TLM_IGNORE_COMMAND)
         status = tlm::TLM_OK_RESPONSE;
     else if (!trans.is_read() && !trans.is_write())
@@ -39,10 +55,14 @@ bool Port::check(tlm::tlm_generic_payload &trans) const
 
 void Port::prepare(Job &job, tlm::tlm_generic_payload &trans) const
 {
-    job.trans = &trans;
-    job.port  = number_;
-    job.iova  = trans.get_address();
-    job.span  = std::min(trans.get_data_length(), trans.get_streaming_width());
+    job.trans       = &trans;
+    job.port        = number_;
+    job.iova        = trans.get_address();
+    job.translation = asks(trans);
+    job.write       = trans.is_write();
+    job.span        = job.translation
+                          ? 1
+                          : std::min(trans.get_data_length(), trans.get_streaming_width());
 }
 
 // ---- Loosely timed
@@ -71,6 +91,7 @@ void Port::forward_blocking(Job &job, sc_core::sc_time &delay)
     }
     delay = impl_.clock.until(ends);
     impl_.retire(job, ends);
+    impl_.carried_out(job, ends);
 }
 
 void Port::b_transport(tlm::tlm_generic_payload &trans, sc_core::sc_time &delay)
@@ -90,10 +111,14 @@ void Port::b_transport(tlm::tlm_generic_payload &trans, sc_core::sc_time &delay)
         delay = impl_.clock.until(job.time);
     else
         wait_for_answer(job, delay);
-    if (job.faulted)
+    if (job.faulted || job.translation) {
         impl_.retire(job, job.time);
-    else
+        impl_.carried_out(job, job.time);
+    } else {
         forward_blocking(job, delay);
+    }
+    if (job.translation)
+        impl_.tell(job);
     trans.set_address(job.iova);
     trans.set_response_status(job.status);
     impl_.port_view[number_].responses++;
@@ -176,8 +201,10 @@ bool Port::may_forward(const Job &job) const
             return true;
         if (earlier->state > Job::State::translated)
             continue;
-        if (impl_.settings.tlm.ordered
-            || (earlier->iova <= job.iova + (job.span - 1)
+        if (impl_.settings.tlm.ordered)
+            return false;
+        if (!earlier->translation && !job.translation
+            && (earlier->iova <= job.iova + (job.span - 1)
                 && job.iova <= earlier->iova + (earlier->span - 1)))
             return false;
     }
@@ -191,7 +218,7 @@ void Port::forward()
         if (job->state != Job::State::translated || !may_forward(*job))
             continue;
         std::vector<Part> parts;
-        if (!job->faulted && !impl_.parts(*job, parts))
+        if (!job->faulted && !job->translation && !impl_.parts(*job, parts))
             job->status = tlm::TLM_BURST_ERROR_RESPONSE;
         job->state = Job::State::forwarded;
         job->left  = static_cast<unsigned>(parts.size());
@@ -211,8 +238,10 @@ void Port::translated(Job &job)
 
 void Port::completed(Job &job)
 {
-    job.state = Job::State::completed;
     impl_.retire(job, impl_.clock.now());
+    impl_.carried_out(job, impl_.clock.now());
+    if (job.translation)
+        impl_.tell(job);
     job.trans->set_address(job.iova);
     job.trans->set_response_status(job.status);
     responses_.push_back(&job);
@@ -296,7 +325,7 @@ unsigned Port::transport_dbg(tlm::tlm_generic_payload &trans)
     unsigned char *data      = trans.get_data_ptr();
     unsigned done            = 0;
     if (impl_.in_reset || (!trans.is_read() && !trans.is_write()) || data == nullptr
-        || !impl_.good_identity(impl_.request_of(trans, number_)))
+        || asks(trans) || !impl_.good_identity(impl_.request_of(trans, number_)))
         return 0;
     const unsigned width  = trans.get_streaming_width();
     unsigned char *enable = trans.get_byte_enable_ptr();

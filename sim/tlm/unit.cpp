@@ -43,10 +43,19 @@ Unit::Unit(const settings &s, std::uint64_t seed, unsigned ports, UnitListener &
     m_->interrupt_self = &listener_;
     m_->interrupt      = [](void *self, std::uint64_t address, std::uint32_t data,
                        sim_time_t at) { of(self)->interrupted(address, data, at); };
+    m_->wire           = [](void *self, unsigned vector, bool high, sim_time_t at) {
+        of(self)->wire(vector, high, at);
+    };
     for (unsigned i = 0; i < ports; i++) {
         Client &c = clients_.emplace_back();
         c.id      = iommu_attach(m_.get(), &c.due, IOMMU_RESPONSES(m_.get()), true);
     }
+    iommu_attach_device_tlb(
+        m_.get(), clients_.front().id, // Who is behind which port, the listener knows.
+        [](void *self, const port_invalidation *i, sim_time_t at) {
+            return of(self)->invalidate_device(*i, at);
+        },
+        &listener_);
 }
 
 Unit::~Unit()
@@ -86,6 +95,13 @@ void Unit::written(memport_write kind, sim_time_t at)
     put({ at, Kind::written, static_cast<std::uint32_t>(kind), true, {}, {} });
 }
 
+void Unit::device_answered(std::uint16_t requester, unsigned tag, sim_time_t at)
+{
+    Input input{ at, Kind::device_answered, requester, true, {}, {} };
+    input.data[0] = std::uint64_t{ 1 } << tag;
+    put(std::move(input));
+}
+
 void Unit::apply(const Input &input)
 {
     switch (input.kind) {
@@ -104,6 +120,10 @@ void Unit::apply(const Input &input)
         return;
     case Kind::written:
         iommu_written(m_.get(), static_cast<memport_write>(input.number), now_);
+        return;
+    case Kind::device_answered:
+        iommu_invalidated(m_.get(), static_cast<std::uint16_t>(input.number),
+                          static_cast<std::uint32_t>(input.data[0]), 1, now_);
         return;
     }
 }

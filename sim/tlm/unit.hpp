@@ -53,7 +53,10 @@ class UnitListener
     virtual bool set_bits(std::uint64_t pa, std::uint64_t bits)                        = 0;
     virtual bool peek(std::uint64_t pa, std::uint32_t words, std::uint64_t *data)      = 0;
     virtual void interrupted(std::uint64_t address, std::uint32_t data, sim_time_t at) = 0;
-    virtual void invalidated(const inv_selector *selector)                             = 0;
+    virtual void wire(unsigned vector, bool high, sim_time_t at)                       = 0;
+    // An Invalidate Request; false: there is no such device.
+    virtual bool invalidate_device(const port_invalidation &i, sim_time_t at) = 0;
+    virtual void invalidated(const inv_selector *selector)                    = 0;
 };
 
 class Unit
@@ -71,6 +74,8 @@ class Unit
     // data empty: there is no such memory.
     void arrived(unsigned place, const std::vector<std::uint64_t> &data, sim_time_t at);
     void written(memport_write kind, sim_time_t at);
+    // A device has forgotten what the invalidation of this tag says.
+    void device_answered(std::uint16_t requester, unsigned tag, sim_time_t at);
 
     // Registers at that time: everything earlier has happened, nothing of that time.
     void write_register(std::uint32_t offset, std::uint64_t value, unsigned bytes,
@@ -102,11 +107,11 @@ class Unit
     }
 
   private:
-    enum class Kind { submit, retire, arrived, written };
+    enum class Kind { submit, retire, arrived, written, device_answered };
     struct Input {
         sim_time_t at;
         Kind kind;
-        std::uint32_t number; // Epoch, place or kind of write.
+        std::uint32_t number; // Epoch, place, kind of write or requester.
         bool there;
         std::array<std::uint64_t, MEMPORT_WORDS_MAX> data;
         std::vector<Piece *> train;

@@ -2,11 +2,12 @@
 /*
  * p2pdma - memory of another PCI device, and how this device reaches it.
  *
- * The names are those of linux/pci-p2pdma.h. Which memory belongs to a peer, the caller
- * says: windows of physical addresses, each with the way to it.
+ * The names are those of linux/pci-p2pdma.h. Which memory belongs to a peer is said by
+ * windows of physical addresses, each with the way to it: once for the kernel, whose
+ * scatter lists then know it, or by the caller.
  */
-#ifndef WORKLOADS_P2PDMA_H
-#define WORKLOADS_P2PDMA_H
+#ifndef DMA_API_PCI_P2PDMA_H
+#define DMA_API_PCI_P2PDMA_H
 
 #include "dma_api/dma-mapping.h"
 
@@ -24,7 +25,11 @@ struct p2pdma_window {
     uint64_t bus_off; /* Bus address less physical address. */
 };
 
-/* windows NULL: every page is ordinary memory. map and bus_off: of the page last seen. */
+/* From now on this is what the kernel knows of peers' memory; windows is kept. */
+void pci_p2pdma_add_windows(struct kernel *k, const struct p2pdma_window *windows,
+                            unsigned count);
+
+/* windows NULL: the kernel's. map and bus_off: of the page last seen. */
 struct pci_p2pdma_map_state {
     const struct p2pdma_window *windows;
     unsigned count;
