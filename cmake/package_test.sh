@@ -55,7 +55,7 @@ complete_words() {
         _iovasim iovasim "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}"
         echo "${COMPREPLY[*]}"' complete "$usr/share/bash-completion/completions/iovasim" "$@"
 }
-[[ $(complete_words rep) == replay ]] || fail "completion of a command"
+[[ $(complete_words repl) == replay ]] || fail "completion of a command"
 [[ $(complete_words replay --time) == "--timeline --timeline-window" ]] || fail "of an option"
 [[ $(complete_words replay --preset vtd-se) == vtd-server ]] || fail "of a preset"
 [[ $(complete_words replay --policy laz) == "lazy"* ]] || fail "of a policy"
