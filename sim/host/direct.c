@@ -16,13 +16,18 @@
 enum { STACK_BYTES = 256 * 1024 };
 
 /*
- * A context brings a coroutine onto its stack. From then on jumps lead back and forth: they
- * leave the signal mask alone, where swapcontext makes two system calls for it.
+ * Where something stands. A context brings a coroutine onto its stack; from then on jumps
+ * lead back and forth: they leave the signal mask alone, for which contexts make two system
+ * calls. AddressSanitizer, which cannot follow such a jump, gets contexts only.
  */
+struct place {
+    ucontext_t context;
+    jmp_buf jump;
+    bool has_jump;
+};
+
 struct coroutine {
-    ucontext_t start, home;
-    jmp_buf here, back; /* Where the coroutine stands, and who resumed it. */
-    bool started;
+    struct place here, back; /* Where the coroutine stands, and who resumed it. */
     void (*entry)(void *arg);
     void *arg;
     char *stack; /* One guard page below STACK_BYTES. */
@@ -60,6 +65,29 @@ static void arrived(void *saved, const void **bottom, size_t *bytes)
 #endif
 }
 
+#ifdef __SANITIZE_ADDRESS__
+/* Not swapcontext: the sanitizer prints a warning about it. */
+static void go(struct place *from, struct place *to)
+{
+    volatile bool back = false;
+    CHECK(getcontext(&from->context) == 0);
+    if (back)
+        return; /* Somebody came back here. */
+    back = true;
+    setcontext(&to->context);
+}
+#else
+static void go(struct place *from, struct place *to)
+{
+    if (_setjmp(from->jump) != 0)
+        return; /* Somebody came back here. */
+    from->has_jump = true;
+    if (to->has_jump)
+        _longjmp(to->jump, 1);
+    setcontext(&to->context);
+}
+#endif
+
 static char *stack_bottom(const struct coroutine *c)
 {
     return c->stack + sysconf(_SC_PAGESIZE);
@@ -72,7 +100,7 @@ static void first_step(unsigned high, unsigned low)
     arrived(NULL, &c->bottom_back, &c->bytes_back);
     c->entry(c->arg);
     leaving(NULL, c->bottom_back, c->bytes_back); /* Never to come back here. */
-    _longjmp(c->back, 1);
+    go(&c->here, &c->back);
 }
 
 static void *direct_spawn(void *self, const char *name, void (*entry)(void *arg), void *arg)
@@ -91,12 +119,12 @@ static void *direct_spawn(void *self, const char *name, void (*entry)(void *arg)
     c->arg   = arg;
     c->next  = h->first;
     h->first = c;
-    CHECK(getcontext(&c->start) == 0);
-    c->start.uc_stack.ss_sp   = stack_bottom(c);
-    c->start.uc_stack.ss_size = STACK_BYTES;
-    c->start.uc_link          = NULL;
-    makecontext(&c->start, (void (*)(void))first_step, 2, (unsigned)((uintptr_t)c >> 32),
-                (unsigned)(uintptr_t)c);
+    CHECK(getcontext(&c->here.context) == 0);
+    c->here.context.uc_stack.ss_sp   = stack_bottom(c);
+    c->here.context.uc_stack.ss_size = STACK_BYTES;
+    c->here.context.uc_link          = NULL;
+    makecontext(&c->here.context, (void (*)(void))first_step, 2,
+                (unsigned)((uintptr_t)c >> 32), (unsigned)(uintptr_t)c);
     return c;
 }
 
@@ -105,12 +133,7 @@ static void direct_resume(void *self, void *coroutine)
     struct coroutine *c = coroutine;
     (void)self;
     leaving(&c->fake_stack_back, stack_bottom(c), STACK_BYTES);
-    if (_setjmp(c->back) == 0) {
-        if (c->started)
-            _longjmp(c->here, 1);
-        c->started = true;
-        CHECK(swapcontext(&c->home, &c->start) == 0);
-    }
+    go(&c->back, &c->here);
     arrived(c->fake_stack_back, NULL, NULL);
 }
 
@@ -119,8 +142,7 @@ static void direct_yield(void *self, void *coroutine)
     struct coroutine *c = coroutine;
     (void)self;
     leaving(&c->fake_stack, c->bottom_back, c->bytes_back);
-    if (_setjmp(c->here) == 0)
-        _longjmp(c->back, 1);
+    go(&c->here, &c->back);
     arrived(c->fake_stack, &c->bottom_back, &c->bytes_back);
 }
 
