@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sim/app/sampler.h"
+
 enum { RDMA_REQUESTER = 6 << 3 }; /* Bus 0, device 6, function 0. */
 
 struct fabric;
@@ -53,7 +55,7 @@ struct fabric {
     bool replaying, failed, finished;
     unsigned taken_down;
     sim_time_t began;
-    sim_time_t *sample_due; /* When the next window of the series ends. */
+    struct sampler sampler;
     struct error error;
 };
 
@@ -130,78 +132,30 @@ static void end_host(struct fabric_host *h)
 /* ---- Over time ------------------------------------------------------------------------
  */
 
-/* Sums over the hosts, and for extremes the largest; those begin anew. */
-static void look_host(struct fabric_host *h, uint64_t value[SERIES_COLUMN_COUNT])
+static void look(void *self, uint64_t *value)
 {
-    const struct iommu_stats *s = &h->iommu.stats;
-    const struct dma_stats *dma = &h->port.stats;
-    struct audit *audit         = &h->audit;
-    struct invq *queue          = &h->iommu.invq;
-    uint64_t *most              = &value[SERIES_ID_queued_most];
-    measure_queue(h);
-    value[SERIES_ID_dma_bytes] += dma->read_bytes + dma->write_bytes;
-    value[SERIES_ID_translate_ps] += dma->translate_ps;
-    value[SERIES_ID_translation] += s->translation;
-    value[SERIES_ID_iotlb_lookup] += h->iommu.iotlb.stats.lookup;
-    value[SERIES_ID_iotlb_lookup_hit] += h->iommu.iotlb.stats.lookup_hit;
-    value[SERIES_ID_walk] += s->walk;
-    value[SERIES_ID_walk_read] += h->iommu.memport.stats.read_walk;
-    value[SERIES_ID_walkcache_lookup] += h->iommu.walkcache.stats.lookup;
-    value[SERIES_ID_walkcache_lookup_missed] += h->iommu.walkcache.stats.lookup_missed;
-    value[SERIES_ID_invalidation] += s->command - s->command_wait;
-    value[SERIES_ID_queued_cycles] += s->queued_cycles;
-    *most = larger(*most, queue->queued_most);
-    value[SERIES_ID_exposed_most] =
-        larger(value[SERIES_ID_exposed_most], audit->exposed_peak);
-    value[SERIES_ID_pool_most] = larger(value[SERIES_ID_pool_most], audit->pool_peak);
-    queue->queued_most         = queue->queued;
-    audit->exposed_peak        = audit->exposed_now;
-    audit->pool_peak           = audit->pool_now;
-}
-
-static void look(struct fabric *f, uint64_t value[SERIES_COLUMN_COUNT])
-{
-    memset(value, 0, SERIES_COLUMN_COUNT * sizeof *value);
+    struct fabric *f        = self;
     value[SERIES_ID_record] = f->replay.stats.record;
-    for (unsigned i = 0; i < f->hosts; i++)
-        look_host(&f->host[i], value);
-}
-
-/* It looks, and nothing else: what it is due for moves nobody. */
-static void sample(void *self, sim_time_t now)
-{
-    struct fabric *f = self;
-    uint64_t value[SERIES_COLUMN_COUNT];
-    look(f, value);
-    series_sample(&f->result->series, now, value);
-    *f->sample_due = series_due(&f->result->series);
+    for (unsigned i = 0; i < f->hosts; i++) {
+        struct fabric_host *h = &f->host[i];
+        measure_queue(h);
+        sampler_add_dma(value, &h->port.stats);
+        sampler_add_iommu(value, &h->iommu, &h->audit);
+    }
 }
 
 static void begin_measuring(struct fabric *f)
 {
-    uint64_t value[SERIES_COLUMN_COUNT];
     f->began = f->engine.now;
     for (unsigned i = 0; i < f->hosts; i++)
         begin_host(&f->host[i]);
-    look(f, value);
-    series_begin(&f->result->series, f->engine.now, value);
-    *f->sample_due = series_due(&f->result->series);
-}
-
-/* The last window is what is left. */
-static void end_series(struct fabric *f)
-{
-    const struct series *s = &f->result->series;
-    const sim_time_t last  = s->windows == 0 ? s->began : s->window[s->windows - 1].end;
-    if (f->engine.now > last)
-        sample(f, f->engine.now);
-    *f->sample_due = TIME_NEVER;
+    sampler_begin(&f->sampler);
 }
 
 static void end_measuring(struct fabric *f)
 {
     struct machine_result *r = f->result;
-    end_series(f);
+    sampler_end(&f->sampler);
     for (unsigned i = 0; i < f->hosts; i++)
         end_host(&f->host[i]);
     r->counters.replay.record = r->counters.fabric.record;
@@ -553,7 +507,7 @@ static enum machine_outcome build_and_run(struct fabric *f, const struct sim_hos
         f->host[i].id     = i;
         build_hardware(&f->host[i]);
     }
-    f->sample_due = engine_add_block(&f->engine, "series", sample, f); /* Behind all. */
+    sampler_init(&f->sampler, &f->engine, &f->result->series, look, f);
     for (unsigned i = 0; i < f->hosts; i++)
         build_software(&f->host[i]);
     f->barrier.count = f->hosts * f->run->cpus;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "sim/app/fabric.h"
+#include "sim/app/sampler.h"
 
 enum {
     NVME_REQUESTER      = 5 << 3,
@@ -44,7 +45,7 @@ struct machine {
     struct device exerciser_device;
     struct dma_domain *exerciser_domain;
     struct audit audit;
-    sim_time_t *sample_due; /* When the next window of the series ends. */
+    struct sampler sampler;
     struct cpu cpu[ENGINE_CPUS_MAX];
     struct cpu *cpus[ENGINE_CPUS_MAX];
     struct barrier barrier;
@@ -191,61 +192,15 @@ static void count(struct machine *m, struct machine_counters *c)
 /* ---- Over time
  * ---------------------------------------------------------------------------------- */
 
-static void look(struct machine *m, uint64_t value[SERIES_COLUMN_COUNT])
-{
-    const struct iommu_stats *s = &m->iommu.stats;
-    measure_queue(m);
-    value[SERIES_ID_record] = value[SERIES_ID_dma_bytes] = value[SERIES_ID_translate_ps] =
-        0;
-    for (unsigned i = 0; i < m->drives; i++) {
-        const struct dma_stats *dma = &m->drive[i].port.stats;
-        value[SERIES_ID_record] += m->replay[i].stats.record;
-        value[SERIES_ID_dma_bytes] += dma->read_bytes + dma->write_bytes;
-        value[SERIES_ID_translate_ps] += dma->translate_ps;
-    }
-    value[SERIES_ID_translation]             = s->translation;
-    value[SERIES_ID_iotlb_lookup]            = m->iommu.iotlb.stats.lookup;
-    value[SERIES_ID_iotlb_lookup_hit]        = m->iommu.iotlb.stats.lookup_hit;
-    value[SERIES_ID_walk]                    = s->walk;
-    value[SERIES_ID_walk_read]               = m->iommu.memport.stats.read_walk;
-    value[SERIES_ID_walkcache_lookup]        = m->iommu.walkcache.stats.lookup;
-    value[SERIES_ID_walkcache_lookup_missed] = m->iommu.walkcache.stats.lookup_missed;
-    value[SERIES_ID_invalidation]            = s->command - s->command_wait;
-    value[SERIES_ID_queued_cycles]           = s->queued_cycles;
-    value[SERIES_ID_queued_most]             = m->iommu.invq.queued_most;
-    value[SERIES_ID_exposed_most]            = m->audit.exposed_peak;
-    value[SERIES_ID_pool_most]               = m->audit.pool_peak;
-    m->iommu.invq.queued_most                = m->iommu.invq.queued;
-    m->audit.exposed_peak                    = m->audit.exposed_now;
-    m->audit.pool_peak                       = m->audit.pool_now;
-}
-
-/* It looks, and nothing else: what it is due for moves nobody. */
-static void sample(void *self, sim_time_t now)
+static void look(void *self, uint64_t *value)
 {
     struct machine *m = self;
-    uint64_t value[SERIES_COLUMN_COUNT];
-    look(m, value);
-    series_sample(&m->result->series, now, value);
-    *m->sample_due = series_due(&m->result->series);
-}
-
-static void begin_series(struct machine *m)
-{
-    uint64_t value[SERIES_COLUMN_COUNT];
-    look(m, value);
-    series_begin(&m->result->series, m->engine.now, value);
-    *m->sample_due = series_due(&m->result->series);
-}
-
-/* The last window is what is left. */
-static void end_series(struct machine *m)
-{
-    const struct series *s = &m->result->series;
-    const sim_time_t last  = s->windows == 0 ? s->began : s->window[s->windows - 1].end;
-    if (m->engine.now > last)
-        sample(m, m->engine.now);
-    *m->sample_due = TIME_NEVER;
+    measure_queue(m);
+    for (unsigned i = 0; i < m->drives; i++) {
+        value[SERIES_ID_record] += m->replay[i].stats.record;
+        sampler_add_dma(value, &m->drive[i].port.stats);
+    }
+    sampler_add_iommu(value, &m->iommu, &m->audit);
 }
 
 /* ---- The programs
@@ -461,7 +416,7 @@ static void begin_measuring(struct machine *m)
     m->iommu.iotlb.plant_deaf = m->run->plant_deaf;
     if (m->run->attacker)
         attacker_start(&m->attacker, m->engine.now);
-    begin_series(m);
+    sampler_begin(&m->sampler);
     begin_looking(m);
 }
 
@@ -487,7 +442,7 @@ static void end_measuring(struct machine *m)
     struct machine_result *r = m->result;
     end_looking(m);
     attacker_stop(&m->attacker);
-    end_series(m);
+    sampler_end(&m->sampler);
     audit_finish(&m->audit, m->engine.now);
     count(m, &r->counters);
     machine_subtract(&r->counters, &m->before);
@@ -682,7 +637,7 @@ static void build_hardware(struct machine *m)
         build_attacker(m);
         extension_watch(&m->extension, &m->attacker_port);
     }
-    m->sample_due = engine_add_block(&m->engine, "series", sample, m); /* Behind all. */
+    sampler_init(&m->sampler, &m->engine, &m->result->series, look, m);
 }
 
 static void build_software(struct machine *m)
