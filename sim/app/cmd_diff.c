@@ -163,11 +163,9 @@ static int diff_run_command(int argc, const char **argv)
                                           POPT_AUTOHELP POPT_TABLEEND };
     poptContext context = poptGetContext("iovasim diff", argc, argv, options, 0);
     poptSetOtherOptionHelp(context, "[OPTION...] RESULT RESULT");
-    const int option = poptGetNextOpt(context);
-    const int status = option < -1
-                           ? command_fail(EXIT_USAGE, "%s: %s", poptBadOption(context, 0),
-                                          poptStrerror(option))
-                           : load_and_diff(&c, poptGetArgs(context));
+    int status = options_store(context);
+    if (status == EXIT_FINE)
+        status = load_and_diff(&c, poptGetArgs(context));
     free(c.run);
     free(c.top_text);
     poptFreeContext(context);

@@ -73,11 +73,9 @@ static int export_run_command(int argc, const char **argv)
     };
     poptContext context = poptGetContext("iovasim export", argc, argv, options, 0);
     poptSetOtherOptionHelp(context, "[RESULT --format NAME]");
-    const int option = poptGetNextOpt(context);
-    const int status = option < -1
-                           ? command_fail(EXIT_USAGE, "%s: %s", poptBadOption(context, 0),
-                                          poptStrerror(option))
-                           : export_or_list(&c, poptGetArgs(context));
+    int status = options_store(context);
+    if (status == EXIT_FINE)
+        status = export_or_list(&c, poptGetArgs(context));
     free(c.format);
     free(c.output);
     free(c.commit);

@@ -7,10 +7,9 @@
 
 #include "sim/app/cmd.h"
 #include "sim/app/gate.h"
+#include "sim/app/option.h"
 #include "sim/app/output.h"
 #include "sim/app/report.h"
-
-enum { OPTION_FORMAT = 1 };
 
 struct gate_call {
     char *config, *summary;
@@ -106,16 +105,13 @@ static int run(struct gate_call *c, const char *const *path)
 
 static int gate_run_command(int argc, const char **argv)
 {
-    struct gate_call c = { .bless = 0 };
-    char *text         = NULL;
-    bool fine          = true;
-    int option;
+    struct gate_call c                = { .bless = 0 };
     const struct poptOption options[] = {
         { "config", 0, POPT_ARG_STRING, &c.config, 0,
           "Tolerances, directions and exceptions (YAML, docs/ci.md)", "FILE" },
         { "summary", 0, POPT_ARG_STRING, &c.summary, 0,
           "Write the summary there, too (Markdown)", "FILE" },
-        { "format", 0, POPT_ARG_STRING, &text, OPTION_FORMAT,
+        { "format", 0, POPT_ARG_STRING, NULL, REPORT_OPTION_FORMAT,
           "Write a report of RESULT there; junit says what failed", "NAME=FILE" },
         { "bless", 0, POPT_ARG_NONE, &c.bless, 0,
           "RESULT becomes the baseline, whatever has changed", NULL },
@@ -123,18 +119,9 @@ static int gate_run_command(int argc, const char **argv)
     };
     poptContext context = poptGetContext("iovasim gate", argc, argv, options, 0);
     poptSetOtherOptionHelp(context, "[OPTION...] BASELINE RESULT");
-    while ((option = poptGetNextOpt(context)) > 0) {
-        fine = fine && report_files_add(&c.files, text, &c.error);
-        free(text);
-    }
-    int status;
-    if (option < -1)
-        status = command_fail(EXIT_USAGE, "%s: %s", poptBadOption(context, 0),
-                              poptStrerror(option));
-    else if (!fine)
-        status = command_fail(EXIT_USAGE, "%s", c.error.text);
-    else
-        status = run(&c, poptGetArgs(context));
+    const int status = options_read(context, report_files_take, &c.files, &c.error)
+                           ? run(&c, poptGetArgs(context))
+                           : command_fail(EXIT_USAGE, "%s", c.error.text);
     free(c.config);
     free(c.summary);
     report_files_free(&c.files);

@@ -13,6 +13,7 @@
 #include <sys/types.h>
 
 #include "sim/app/cmd.h"
+#include "sim/app/option.h"
 #include "sim/app/output.h"
 #include "sim/base/check.h"
 #include "sim/linux/check.h"
@@ -309,15 +310,23 @@ static void release(struct linux_check *c)
     json_decref(c->json);
 }
 
+/* --set is the only option that popt does not store. */
+static bool take_set(void *self, int option, char *text, struct error *error)
+{
+    struct linux_check *c = self;
+    (void)option, (void)error;
+    c->set[c->sets++] = text;
+    return true;
+}
+
 static int linux_check_run(int argc, const char **argv)
 {
-    char *assignment     = NULL;
     struct linux_check c = { .show = 5,
                              .set  = calloc((size_t)argc + 1, sizeof *c.set),
                              .json = json_array() };
     CHECK(c.set != NULL);
     const struct poptOption options[] = {
-        { "set", 0, POPT_ARG_STRING, &assignment, OPTION_SET,
+        { "set", 0, POPT_ARG_STRING, NULL, OPTION_SET,
           "Overrides what the recordings' names say: linux.NAME or recorded.NAME; may be "
           "given again",
           "KEY=VALUE" },
@@ -328,15 +337,11 @@ static int linux_check_run(int argc, const char **argv)
         POPT_AUTOHELP POPT_TABLEEND
     };
     poptContext context = poptGetContext("iovasim linux-check", argc, argv, options, 0);
-    int option, status;
     poptSetOtherOptionHelp(context, "[OPTION...] DIR");
-    while ((option = poptGetNextOpt(context)) > 0)
-        c.set[c.sets++] = assignment;
-    if (option < -1)
-        status = command_fail(EXIT_USAGE, "%s: %s", poptBadOption(context, 0),
-                              poptStrerror(option));
-    else
-        status = check_all(&c, poptGetArgs(context));
+    struct error error;
+    const int status = options_read(context, take_set, &c, &error)
+                           ? check_all(&c, poptGetArgs(context))
+                           : command_fail(EXIT_USAGE, "%s", error.text);
     release(&c);
     poptFreeContext(context);
     return status;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "sim/app/cmd.h"
+#include "sim/app/option.h"
 #include "sim/app/report.h"
 #include "sim/app/sweep_db.h"
 #include "sim/app/sweep_report.h"
@@ -172,11 +173,9 @@ static int query_run_command(int argc, const char **argv)
     };
     poptContext context = poptGetContext("iovasim query", argc, argv, options, 0);
     poptSetOtherOptionHelp(context, "DATABASE [SQL] (table: result)");
-    const int option = poptGetNextOpt(context);
-    const int status = option < -1
-                           ? command_fail(EXIT_USAGE, "%s: %s", poptBadOption(context, 0),
-                                          poptStrerror(option))
-                           : with_arguments(&c, poptGetArgs(context));
+    int status = options_store(context);
+    if (status == EXIT_FINE)
+        status = with_arguments(&c, poptGetArgs(context));
     free(c.pareto);
     free(c.sensitivity);
     poptFreeContext(context);

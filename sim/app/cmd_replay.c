@@ -10,15 +10,16 @@
 #include "sim/app/cmd.h"
 #include "sim/app/drawing.h"
 #include "sim/app/experiment.h"
+#include "sim/app/option.h"
 #include "sim/app/report.h"
 
-enum { OPTION_SET = 1, OPTION_FILES };
+enum { OPTION_SET = 1 };
 
 struct replay_call {
     struct experiment *experiment;
     struct report_files files;
     struct drawing drawing;
-    bool wrong; /* A file that cannot be written: experiment->error says why. */
+    const char **set; /* What experiment->set shows. */
 };
 
 static bool write_files(struct replay_call *c)
@@ -56,25 +57,17 @@ static bool replay(struct replay_call *c)
     return experiment_clean(e);
 }
 
-static int parse_options(struct replay_call *c, poptContext context, char **text,
-                         const char **set)
+static bool take_option(void *self, int option, char *text, struct error *error)
 {
-    struct experiment *e = c->experiment;
-    int option;
-    while ((option = poptGetNextOpt(context)) > 0) {
-        if (option == OPTION_SET) {
-            set[e->sets++] = *text;
-        } else {
-            c->wrong =
-                c->wrong
-                || !report_files_option(&c->files, option - OPTION_FILES, *text, &e->error);
-            free(*text);
-        }
-    }
-    return option;
+    struct replay_call *c = self;
+    struct experiment *e  = c->experiment;
+    if (option != OPTION_SET)
+        return report_files_take(&c->files, option, text, error);
+    c->set[e->sets++] = text;
+    return true;
 }
 
-static void release(struct replay_call *c, const char **set)
+static void release(struct replay_call *c)
 {
     const struct experiment_words w = c->experiment->words;
     const char *const text[]        = { w.preset,       w.api,
@@ -84,8 +77,8 @@ static void release(struct replay_call *c, const char **set)
                                         w.progress,     c->drawing.timeline,
                                         c->drawing.vcd, c->drawing.window_text };
     for (unsigned i = 0; i < c->experiment->sets; i++)
-        free((char *)set[i]);
-    free(set);
+        free((char *)c->set[i]);
+    free(c->set);
     for (unsigned i = 0; i < sizeof text / sizeof text[0]; i++)
         free((char *)text[i]);
     report_files_free(&c->files);
@@ -97,15 +90,14 @@ static int replay_run_command(int argc, const char **argv)
     struct replay_call c       = { .experiment = experiment_new() };
     struct experiment *e       = c.experiment;
     struct experiment_words *w = &e->words;
-    const char **set           = calloc((size_t)argc + 1, sizeof *set);
-    char *text                 = NULL;
     int attacker               = 0;
-    CHECK(set != NULL);
-    e->set                            = set;
+    c.set                      = calloc((size_t)argc + 1, sizeof *c.set);
+    CHECK(c.set != NULL);
+    e->set                            = c.set;
     const struct poptOption options[] = {
         { "preset", 0, POPT_ARG_STRING, &w->preset, 0, "Machines (default vtd-server)",
           "LIST" },
-        { "set", 0, POPT_ARG_STRING, &text, OPTION_SET, "One parameter; may be given again",
+        { "set", 0, POPT_ARG_STRING, NULL, OPTION_SET, "One parameter; may be given again",
           "KEY=VALUE" },
         { "api", 0, POPT_ARG_STRING, &w->api, 0,
           "iova, streaming, sg, both or all (default)", "LIST" },
@@ -117,7 +109,7 @@ static int replay_run_command(int argc, const char **argv)
           "Simulated CPUs, 1 to 64 (default: as recorded)", "N" },
         { "limit", 0, POPT_ARG_STRING, &w->limit, 0,
           "Records to replay, at least 1 (default: all)", "N" },
-        REPORT_FILES_OPTIONS(&text, OPTION_FILES),
+        REPORT_FILES_OPTIONS,
         { "timeline", 0, POPT_ARG_STRING, &c.drawing.timeline, 0,
           "Draw the runs there, for ui.perfetto.dev", "FILE" },
         { "vcd", 0, POPT_ARG_STRING, &c.drawing.vcd, 0,
@@ -136,19 +128,17 @@ static int replay_run_command(int argc, const char **argv)
     };
     poptContext context = poptGetContext("iovasim replay", argc, argv, options, 0);
     poptSetOtherOptionHelp(context, "[OPTION...] TRACE...");
-    const int option = parse_options(&c, context, &text, set);
-    e->trace         = poptGetArgs(context);
-    e->status        = EXIT_USAGE;
-    w->attacker      = attacker ? "on" : NULL;
-    if (option < -1)
-        error_set(&e->error, "%s: %s", poptBadOption(context, 0), poptStrerror(option));
-    else if (!c.wrong && e->trace == NULL)
+    e->status       = EXIT_USAGE;
+    const bool read = options_read(context, take_option, &c, &e->error);
+    e->trace        = poptGetArgs(context);
+    w->attacker     = attacker ? "on" : NULL;
+    if (read && e->trace == NULL)
         error_set(&e->error, "replay: expected a trace; `iovasim replay --help` explains");
-    else if (!c.wrong)
+    else if (read)
         replay(&c);
     const int status =
         e->status == EXIT_FINE ? EXIT_FINE : command_fail(e->status, "%s", e->error.text);
-    release(&c, set);
+    release(&c);
     poptFreeContext(context);
     return status;
 }

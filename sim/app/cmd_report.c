@@ -9,6 +9,7 @@
 
 #include "sim/app/cmd.h"
 #include "sim/app/html.h"
+#include "sim/app/option.h"
 #include "sim/app/output.h"
 
 struct report_call {
@@ -118,11 +119,9 @@ static int report_run_command(int argc, const char **argv)
     };
     poptContext context = poptGetContext("iovasim report", argc, argv, options, 0);
     poptSetOtherOptionHelp(context, "--html FILE [OPTION...] RESULT|SWEEP.db...");
-    const int option = poptGetNextOpt(context);
-    const int status = option < -1
-                           ? command_fail(EXIT_USAGE, "%s: %s", poptBadOption(context, 0),
-                                          poptStrerror(option))
-                           : report(c, poptGetArgs(context));
+    int status = options_store(context);
+    if (status == EXIT_FINE)
+        status = report(c, poptGetArgs(context));
     for (unsigned i = 0; i < c->input.results; i++) {
         result_free(&c->result[i]);
         json_decref(c->labels[i]);

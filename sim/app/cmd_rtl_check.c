@@ -9,6 +9,7 @@
 
 #include "sim/app/cmd.h"
 #include "sim/app/config.h"
+#include "sim/app/option.h"
 #include "sim/app/output.h"
 #include "sim/app/progress.h"
 #include "sim/app/rtl_files.h"
@@ -237,13 +238,9 @@ static void check(struct rtl_call *c, const char *folder)
         c->status = rtl_totals_agree(&c->totals) ? EXIT_FINE : EXIT_REGRESSED;
 }
 
-static bool take_arguments(struct rtl_call *c, poptContext context, int option,
-                           const char **folder)
+static bool take_arguments(struct rtl_call *c, poptContext context, const char **folder)
 {
     const char **argument = poptGetArgs(context);
-    if (option < -1)
-        return error_set(&c->error, "%s: %s", poptBadOption(context, 0),
-                         poptStrerror(option));
     if (!progress_init(&c->progress, c->progress_mode == NULL ? "auto" : c->progress_mode))
         return error_set(&c->error, "--progress: expected auto, always or never, got '%s'",
                          c->progress_mode);
@@ -271,16 +268,23 @@ static int finish(struct rtl_call *c)
     return status;
 }
 
+/* --set is the only option that popt does not store. */
+static bool take_set(void *self, int option, char *text, struct error *error)
+{
+    struct rtl_call *c = self;
+    (void)option, (void)error;
+    c->set[c->sets++] = text;
+    return true;
+}
+
 static int rtl_check(int argc, const char **argv)
 {
-    struct rtl_call c  = { .show = SHOWN_DEFAULT, .status = EXIT_USAGE };
-    char *assignment   = NULL;
-    const char *folder = NULL;
-    int option;
+    struct rtl_call c                 = { .show = SHOWN_DEFAULT, .status = EXIT_USAGE };
+    const char *folder                = NULL;
     const struct poptOption options[] = {
         { "show", 0, POPT_ARG_INT, &c.show, 0,
           "Disagreements to show with both timelines (default 3)", "N" },
-        { "set", 0, POPT_ARG_STRING, &assignment, OPTION_SET,
+        { "set", 0, POPT_ARG_STRING, NULL, OPTION_SET,
           "One parameter, on top of the run's own; may be given again", "KEY=VALUE" },
         { "json", 0, POPT_ARG_STRING, &c.json, 0,
           "Write the result there; - is standard output", "FILE" },
@@ -293,9 +297,8 @@ static int rtl_check(int argc, const char **argv)
     c.set  = calloc((size_t)argc + 1, sizeof *c.set);
     c.runs = json_array();
     CHECK(c.set != NULL);
-    while ((option = poptGetNextOpt(context)) == OPTION_SET)
-        c.set[c.sets++] = assignment;
-    if (take_arguments(&c, context, option, &folder))
+    if (options_read(context, take_set, &c, &c.error)
+        && take_arguments(&c, context, &folder))
         check(&c, folder);
     const int status = finish(&c);
     poptFreeContext(context);

@@ -262,8 +262,6 @@ static int suite(struct suite_call *c, const char *path)
 
 /* ---- The command line ---- */
 
-enum { OPTION_FILES = 1 };
-
 static int with_arguments(struct suite_call *c, const char **argument)
 {
     if (argument == NULL || argument[0] == NULL || strcmp(argument[0], "run") != 0
@@ -275,12 +273,9 @@ static int with_arguments(struct suite_call *c, const char **argument)
 
 static int suite_run_command(int argc, const char **argv)
 {
-    struct suite_call c = { .jobs = 0 };
-    char *text          = NULL;
-    bool fine           = true;
-    int option;
+    struct suite_call c               = { .jobs = 0 };
     const struct poptOption options[] = {
-        REPORT_FILES_OPTIONS(&text, OPTION_FILES),
+        REPORT_FILES_OPTIONS,
         { "jobs", 'j', POPT_ARG_STRING, &c.jobs_text, 0,
           "Cases at a time (default: one on each core)", "N" },
         { "progress", 0, POPT_ARG_STRING, &c.progress_mode, 0,
@@ -289,18 +284,9 @@ static int suite_run_command(int argc, const char **argv)
     };
     poptContext context = poptGetContext("iovasim suite", argc, argv, options, 0);
     poptSetOtherOptionHelp(context, "run SUITE.yaml [OPTION...]");
-    while ((option = poptGetNextOpt(context)) > 0) {
-        fine = fine && report_files_option(&c.files, option - OPTION_FILES, text, &c.error);
-        free(text);
-    }
-    int status;
-    if (option < -1)
-        status = command_fail(EXIT_USAGE, "%s: %s", poptBadOption(context, 0),
-                              poptStrerror(option));
-    else if (!fine)
-        status = command_fail(EXIT_USAGE, "%s", c.error.text);
-    else
-        status = with_arguments(&c, poptGetArgs(context));
+    const int status = options_read(context, report_files_take, &c.files, &c.error)
+                           ? with_arguments(&c, poptGetArgs(context))
+                           : command_fail(EXIT_USAGE, "%s", c.error.text);
     free(c.jobs_text);
     free(c.progress_mode);
     report_files_free(&c.files);

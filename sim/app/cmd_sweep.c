@@ -312,11 +312,9 @@ static int sweep_run_command(int argc, const char **argv)
     };
     poptContext context = poptGetContext("iovasim sweep", argc, argv, options, 0);
     poptSetOtherOptionHelp(context, "SPEC.yaml [OPTION...]");
-    const int option = poptGetNextOpt(context);
-    const int status = option < -1
-                           ? command_fail(EXIT_USAGE, "%s: %s", poptBadOption(context, 0),
-                                          poptStrerror(option))
-                           : load_and_sweep(&c, poptGetArgs(context));
+    int status = options_store(context);
+    if (status == EXIT_FINE)
+        status = load_and_sweep(&c, poptGetArgs(context));
     free(c.db_path);
     free(c.jobs_text);
     free(c.progress_mode);

@@ -726,7 +726,7 @@ static const struct subcommand subcommands[] = {
 };
 enum { SUBCOMMANDS = sizeof subcommands / sizeof subcommands[0] };
 
-enum { ARGUMENTS_END = -1, NOTE_VALUE = 'n', SET_VALUE = 's', OPTIONS_MAX = 16 };
+enum { NOTE_VALUE = 'n', SET_VALUE = 's', OPTIONS_MAX = 16 };
 
 /* The options that the subcommand takes, and --help. */
 static void options_fill(struct trace_call *call, struct poptOption out[OPTIONS_MAX])
@@ -786,31 +786,22 @@ static void options_fill(struct trace_call *call, struct poptOption out[OPTIONS_
     memcpy(out, tail, sizeof tail);
 }
 
-/* KEY=VALUE */
-static bool note_take(struct trace_call *call, poptContext context)
+static bool note_take(struct trace_call *call, char *text, struct error *error)
 {
-    char *const text   = poptGetOptArg(context);
     char *const equals = strchr(text, '=');
-    const bool good    = equals != NULL && equals != text;
-
-    if (good) {
-        *equals = '\0';
-        trace_about_note(&call->notes, text, equals + 1);
-    } else {
-        command_fail(EXIT_USAGE, "--note: expected KEY=VALUE, got '%s'", text);
-    }
-    free(text);
-    return good;
+    if (equals == NULL || equals == text)
+        return error_set(error, "--note: expected KEY=VALUE, got '%s'", text);
+    *equals = '\0';
+    trace_about_note(&call->notes, text, equals + 1);
+    return true;
 }
 
-/* KEY=VALUE of a parameter. */
-static bool set_take(struct trace_call *call, poptContext context)
+static bool option_taken(void *self, int option, char *text, struct error *error)
 {
-    struct error error;
-    char *const text = poptGetOptArg(context);
-    const bool good  = config_set(&call->config, text, &error);
-    if (!good)
-        command_fail(EXIT_USAGE, "--set: %s", error.text);
+    struct trace_call *call = self;
+    const bool good         = option == NOTE_VALUE ? note_take(call, text, error)
+                                                   : config_set(&call->config, text, error)
+                                                 || error_in(error, "--set");
     free(text);
     return good;
 }
@@ -883,16 +874,9 @@ static bool numbers_take(struct trace_call *call, struct error *error)
 /* Fills call in; the files live as long as context. False with a line printed. */
 static bool arguments_take(struct trace_call *call, poptContext context)
 {
-    int got;
-    while ((got = poptGetNextOpt(context)) > 0)
-        if (!(got == NOTE_VALUE ? note_take(call, context) : set_take(call, context)))
-            return false;
-    if (got != ARGUMENTS_END) {
-        command_fail(EXIT_USAGE, "%s: %s", poptBadOption(context, 0), poptStrerror(got));
-        return false;
-    }
     struct error error;
-    if (!numbers_take(call, &error) || !config_check(&call->config, &error)) {
+    if (!options_read(context, option_taken, call, &error) || !numbers_take(call, &error)
+        || !config_check(&call->config, &error)) {
         command_fail(EXIT_USAGE, "%s", error.text);
         return false;
     }

@@ -4,6 +4,7 @@
 #include <popt.h>
 
 #include "sim/app/cmd.h"
+#include "sim/app/option.h"
 
 static int print(FILE *out, int as_json, const char *name, const char *filter,
                  unsigned (*text)(FILE *out, const char *filter), json_t *(*json)(void))
@@ -32,12 +33,8 @@ int listing_run(const char *name, int argc, const char **argv,
     snprintf(title, sizeof title, "iovasim %s", name);
     poptContext context = poptGetContext(title, argc, argv, options, 0);
     poptSetOtherOptionHelp(context, "[--json] [FILTER]");
-    const int option = poptGetNextOpt(context);
-    int status;
-    if (option < -1)
-        status = command_fail(EXIT_USAGE, "%s: %s", poptBadOption(context, 0),
-                              poptStrerror(option));
-    else
+    int status = options_store(context);
+    if (status == EXIT_FINE)
         status = print(stdout, as_json, name, poptGetArg(context), text, json);
     poptFreeContext(context);
     return status;

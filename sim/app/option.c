@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 
+#include "sim/app/cmd.h"
 #include "sim/base/param.h"
 
 bool option_number(const char *option, const char *text, uint64_t least, uint64_t most,
@@ -20,4 +21,22 @@ bool option_number(const char *option, const char *text, uint64_t least, uint64_
                          option, least, text);
     return error_set(error, "%s: expected %" PRIu64 " to %" PRIu64 ", got '%s'", option,
                      least, most, text);
+}
+
+bool options_read(poptContext context, option_take *take, void *self, struct error *error)
+{
+    int option;
+    while ((option = poptGetNextOpt(context)) > 0)
+        if (!take(self, option, poptGetOptArg(context), error))
+            return false;
+    return option == -1
+           || error_set(error, "%s: %s", poptBadOption(context, 0), poptStrerror(option));
+}
+
+int options_store(poptContext context)
+{
+    struct error error;
+    return options_read(context, NULL, NULL, &error)
+               ? EXIT_FINE
+               : command_fail(EXIT_USAGE, "%s", error.text);
 }

@@ -3,6 +3,7 @@
 #ifndef SIM_APP_OPTION_H
 #define SIM_APP_OPTION_H
 
+#include <popt.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -20,6 +21,17 @@ extern "C" {
  */
 bool option_number(const char *option, const char *text, uint64_t least, uint64_t most,
                    uint64_t *number, struct error *error);
+
+/* An option that popt does not store: its number, and its argument, which is the callee's
+ * to keep or to free. False with a line. */
+typedef bool option_take(void *self, int option, char *text, struct error *error);
+
+/* Reads all options of a command; those that have a number name no place for their
+ * argument. The first mistake ends it: false with its line. */
+bool options_read(poptContext context, option_take *take, void *self, struct error *error);
+
+/* Those of a command whose options popt stores all. An exit status; prints its line. */
+int options_store(poptContext context);
 
 #ifdef __cplusplus
 }

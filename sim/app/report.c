@@ -60,18 +60,24 @@ bool report_files_add(struct report_files *files, const char *assignment,
     return true;
 }
 
-bool report_files_option(struct report_files *files, int option, const char *text,
-                         struct error *error)
+static bool add_as(struct report_files *files, const char *name, const char *path,
+                   struct error *error)
 {
-    static const char *const name[] = { "json", "html" };
-    if (option == REPORT_OPTION_FORMAT)
-        return report_files_add(files, text, error);
-    if (text[0] == '\0')
-        return error_set(error, "--%s: expected a file, or - for standard output",
-                         name[option]);
-    char *assignment = text_make("%s=%s", name[option], text);
+    if (path[0] == '\0')
+        return error_set(error, "--%s: expected a file, or - for standard output", name);
+    char *assignment = text_make("%s=%s", name, path);
     const bool added = report_files_add(files, assignment, error);
     free(assignment);
+    return added;
+}
+
+bool report_files_take(void *self, int option, char *text, struct error *error)
+{
+    const bool added =
+        option == REPORT_OPTION_FORMAT
+            ? report_files_add(self, text, error)
+            : add_as(self, option == REPORT_OPTION_JSON ? "json" : "html", text, error);
+    free(text);
     return added;
 }
 

@@ -49,30 +49,30 @@ bool report_files_write(const struct report_files *files, const struct result *r
 bool report_files_to_stdout(const struct report_files *files);
 void report_files_free(struct report_files *files);
 
-/* Rows of popt for --json FILE, --html FILE and --format NAME=FILE, which give text and
- * first + one of the kinds; and what such an option asks for, added. */
-enum report_option { REPORT_OPTION_JSON, REPORT_OPTION_HTML, REPORT_OPTION_FORMAT };
-#define REPORT_FILES_OPTIONS(text, first)                                                  \
+/* Rows of popt for --json FILE, --html FILE and --format NAME=FILE. */
+enum report_option { REPORT_OPTION_JSON = 0x100, REPORT_OPTION_HTML, REPORT_OPTION_FORMAT };
+#define REPORT_FILES_OPTIONS                                                               \
     { "json",                                                                              \
       0,                                                                                   \
       POPT_ARG_STRING,                                                                     \
-      text,                                                                                \
-      (first) + REPORT_OPTION_JSON,                                                        \
+      NULL,                                                                                \
+      REPORT_OPTION_JSON,                                                                  \
       "Write the result there; - is standard output",                                      \
       "FILE" },                                                                            \
         { "html",                                                                          \
           0,                                                                               \
           POPT_ARG_STRING,                                                                 \
-          text,                                                                            \
-          (first) + REPORT_OPTION_HTML,                                                    \
+          NULL,                                                                            \
+          REPORT_OPTION_HTML,                                                              \
           "Write a page with charts there",                                                \
           "FILE" },                                                                        \
     {                                                                                      \
-        "format", 0, POPT_ARG_STRING, text, (first) + REPORT_OPTION_FORMAT,                \
+        "format", 0, POPT_ARG_STRING, NULL, REPORT_OPTION_FORMAT,                          \
             "Write a report there (`iovasim export` lists them)", "NAME=FILE"              \
     }
-bool report_files_option(struct report_files *files, int option, const char *text,
-                         struct error *error);
+
+/* What one of these options asks for, added to self, the report_files; an option_take. */
+bool report_files_take(void *self, int option, char *text, struct error *error);
 
 /* One file; "-" is standard output. */
 bool report_write(const struct report_format *format, const struct result *result,
