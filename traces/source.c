@@ -19,7 +19,9 @@
 enum { CHUNK_BYTES = 1 << 16, BUFFER_BYTES = TRACE_LINE_MAX + CHUNK_BYTES + 1 };
 
 struct trace_source {
-    int fd; /* -1: memory. */
+    int fd;   /* -1: memory. */
+    off_t at; /* Of a file: the next byte, as others may read the same open file; -1: a
+                 pipe. */
     const uint8_t *memory;
     size_t memory_bytes, memory_used;
 
@@ -47,6 +49,7 @@ static struct trace_source *source_new(int fd)
     CHECK(s != NULL);
     memset(s, 0, offsetof(struct trace_source, stored));
     s->fd = fd;
+    s->at = fd < 0 ? -1 : lseek(fd, 0, SEEK_CUR);
     return s;
 }
 
@@ -114,8 +117,10 @@ bool trace_source_rewind(struct trace_source *source, struct error *error)
     for (unsigned i = 0; i < source->parts; i++)
         if (!trace_source_rewind(source->part[i], error))
             return error_in(error, "%s", source->part[i]->name);
-    if (source->fd >= 0 && lseek(source->fd, 0, SEEK_SET) != 0)
+    if (source->fd >= 0 && source->at < 0)
         return error_set(error, "cannot be read a second time");
+    if (source->fd >= 0)
+        source->at = 0;
     unpack_stop(source);
     source->started = source->between_members = source->stored_end = source->at_end = false;
     source->stored_bytes = source->memory_used = source->head = source->tail = 0;
@@ -133,6 +138,15 @@ static long memory_read(struct trace_source *s, void *buf, size_t bytes)
     return (long)got;
 }
 
+static ssize_t file_read(struct trace_source *s, void *buf, size_t bytes)
+{
+    if (s->at < 0)
+        return read(s->fd, buf, bytes);
+    const ssize_t got = pread(s->fd, buf, bytes, s->at);
+    s->at += got > 0 ? got : 0;
+    return got;
+}
+
 /* Stored bytes, fewer than asked for only at the end. */
 static long stored_read(struct trace_source *s, void *buf, size_t bytes,
                         struct error *error)
@@ -141,7 +155,7 @@ static long stored_read(struct trace_source *s, void *buf, size_t bytes,
         return memory_read(s, buf, bytes);
     size_t used = 0;
     while (used < bytes) {
-        const ssize_t got = read(s->fd, (uint8_t *)buf + used, bytes - used);
+        const ssize_t got = file_read(s, (uint8_t *)buf + used, bytes - used);
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0) {

@@ -198,18 +198,19 @@ TEST_CASE(generator, mistakes_are_one_line_that_names_the_key)
     config_free(&config);
 }
 
-TEST_CASE(generator, a_recipe_tells_apart_what_gives_other_records)
+TEST_CASE(generator, a_sum_tells_apart_what_gives_other_records)
 {
     static const char *const none[] = { NULL };
     struct error error;
-    char a[4096], b[4096];
+    char a[FILE_SHA256_CHARS + 1], b[FILE_SHA256_CHARS + 1];
     configure(none);
-    REQUIRE(sources_recipe("gen:mix", &config, 1, a, sizeof a));
-    REQUIRE(sources_recipe("gen:mix", &config, 2, b, sizeof b));
+    REQUIRE(sources_sha256("gen:mix", &config, 1, a, &error));
+    REQUIRE(sources_sha256("gen:mix", &config, 2, b, &error));
     EXPECT(strcmp(a, b) != 0);
     REQUIRE(config_set(&config, "gen:mix.weight_8k=16", &error));
-    REQUIRE(sources_recipe("gen:mix", &config, 1, b, sizeof b));
+    REQUIRE(sources_sha256("gen:mix", &config, 1, b, &error));
     EXPECT(strcmp(a, b) != 0);
-    EXPECT(!sources_recipe("mix", &config, 1, a, sizeof a));
+    EXPECT(!sources_sha256("gen:foo", &config, 1, a, &error));
+    EXPECT_HAS(error.text, "gen:foo");
     config_free(&config);
 }

@@ -15,18 +15,27 @@
 #include "sim/app/output.h"
 #include "sim/app/report.h"
 #include "sim/app/sources.h"
+#include "sim/app/spool.h"
+
+/* Traces that are replayed together. */
+struct compare_traces {
+    const char *path[REPLAY_SOURCES_MAX];
+    struct comparison_trace trace[REPLAY_SOURCES_MAX];
+    unsigned paths, cpus;
+};
 
 /* What the command line said. */
 struct compare_call {
     char *preset, *api, *policies, *sort, *csv, *plot, *progress_mode;
     char *cpus_text, *limit_text, *seed_text, *processes_text;
+    const char **set;
+    unsigned sets;
     struct report_files files;
-    struct comparison_trace trace[REPLAY_SOURCES_MAX];
     int attacker;
     enum metric_id by;
     struct config config;
     struct compare_setup setup;
-    const char *path[REPLAY_SOURCES_MAX];
+    struct compare_traces traces[2]; /* Of block requests, of RDMA work. */
     struct compare_job *job;
     unsigned jobs;
     struct progress progress;
@@ -44,12 +53,12 @@ static bool usage(struct compare_call *c, const char *format, const char *what)
     return false;
 }
 
-static bool parse_config(struct compare_call *c, const char *const *set, unsigned sets)
+static bool parse_config(struct compare_call *c)
 {
     if (!config_init(&c->config, c->preset != NULL ? c->preset : "vtd-server", &c->error))
         return false;
-    for (unsigned i = 0; i < sets; i++)
-        if (!config_set(&c->config, set[i], &c->error))
+    for (unsigned i = 0; i < c->sets; i++)
+        if (!config_set(&c->config, c->set[i], &c->error))
             return error_in(&c->error, "--set");
     return config_check(&c->config, &c->error);
 }
@@ -166,44 +175,69 @@ static bool check_outputs(struct compare_call *c)
 }
 
 /* For the result; only if there is to be one, as the whole file has to be read. */
-static bool describe_trace(struct compare_call *c, unsigned index,
-                           const struct trace_reader *reader)
+static bool describe_trace(struct compare_call *c, struct comparison_trace *t,
+                           const char *path, const struct trace_reader *reader)
 {
-    struct comparison_trace *t = &c->trace[index];
-    *t                         = (struct comparison_trace){ .path   = c->path[index],
-                                                            .format = trace_about(reader)->format };
-    return c->files.files == 0 || file_sha256(t->path, t->sha256, &c->error);
+    *t = (struct comparison_trace){ .path = path, .format = trace_about(reader)->format };
+    return c->files.files == 0
+           || sources_sha256(path, &c->config, c->setup.run.seed, t->sha256, &c->error);
 }
 
-/* Opened here only to find mistakes, and how many CPUs there are, before the work. */
-static bool look_at_traces(struct compare_call *c)
+/* Opened here only to find mistakes, and its kind, before the work. */
+static bool take_trace(struct compare_call *c, const char *path)
+{
+    struct replay_source source = { NULL, NULL };
+    bool rdma                   = false;
+    bool fine = (strcmp(path, TRACE_STANDARD_INPUT) != 0 || spool_standard_input(&c->error))
+                && sources_open(&source.reader, path, NULL, &c->config, c->setup.run.seed,
+                                &c->error)
+                && sources_rdma(&source, 1, &rdma, &c->error);
+    if (fine) {
+        struct compare_traces *t = &c->traces[rdma];
+        t->path[t->paths]        = path;
+        fine = describe_trace(c, &t->trace[t->paths++], path, source.reader);
+    }
+    trace_close(source.reader);
+    return fine;
+}
+
+/* As many CPUs as were asked for, or as the traces name. */
+static bool count_cpus(struct compare_call *c, struct compare_traces *t)
 {
     struct replay_source source[REPLAY_SOURCES_MAX] = { { NULL, NULL } };
     bool fine                                       = true;
-    c->status                                       = EXIT_INPUT;
-    for (unsigned i = 0; fine && i < c->setup.paths; i++)
-        fine = sources_open(&source[i].reader, c->path[i], NULL, &c->config,
-                            c->setup.run.seed, &c->error)
-               && describe_trace(c, i, source[i].reader);
-    if (fine && c->setup.run.cpus == 0)
-        fine = sources_cpus(source, c->setup.paths, &c->setup.run.cpus, &c->error);
-    fine = fine && sources_rdma(source, c->setup.paths, &c->setup.run.rdma, &c->error);
-    for (unsigned i = 0; i < c->setup.paths; i++)
+    t->cpus                                         = c->setup.run.cpus;
+    if (t->paths == 0 || t->cpus > 0)
+        return true;
+    for (unsigned i = 0; fine && i < t->paths; i++)
+        fine = sources_open(&source[i].reader, t->path[i], NULL, &c->config,
+                            c->setup.run.seed, &c->error);
+    fine = fine && sources_cpus(source, t->paths, &t->cpus, &c->error);
+    for (unsigned i = 0; i < t->paths; i++)
         trace_close(source[i].reader);
     return fine;
 }
 
 static bool take_traces(struct compare_call *c, const char **path)
 {
-    for (; path != NULL && *path != NULL; path++) {
-        if (c->setup.paths == REPLAY_SOURCES_MAX)
-            return usage(c, "%s: too many traces", *path);
-        c->path[c->setup.paths++] = *path;
-    }
-    if (c->setup.paths == 0)
+    unsigned paths = 0;
+    for (; path != NULL && path[paths] != NULL; paths++)
+        if (paths == REPLAY_SOURCES_MAX)
+            return usage(c, "%s: too many traces", path[paths]);
+    if (paths == 0)
         return usage(c, "%s",
                      "compare: expected a trace; `iovasim compare --help` explains");
-    return look_at_traces(c);
+    c->status = EXIT_INPUT;
+    for (unsigned i = 0; i < paths; i++)
+        if (!take_trace(c, path[i]))
+            return false;
+    if (c->traces[0].paths > 0 && c->traces[1].paths > 0
+        && (c->csv != NULL || c->plot != NULL || c->files.files > 0))
+        return usage(
+            c, "%s",
+            "--csv, --plot, --json, --html, --format: expected traces of block requests "
+            "or of RDMA work, got both");
+    return count_cpus(c, &c->traces[0]) && count_cpus(c, &c->traces[1]);
 }
 
 /* ---- The work
@@ -250,7 +284,7 @@ static void write_csv(struct compare_call *c, struct compare_job *const *job, FI
 static void write_plot(struct compare_call *c, struct compare_job *const *job, FILE *out)
 {
     char title[256];
-    snprintf(title, sizeof title, "%s%s, preset %s, %u CPUs, API %s%s", c->path[0],
+    snprintf(title, sizeof title, "%s%s, preset %s, %u CPUs, API %s%s", c->setup.path[0],
              c->setup.paths > 1 ? " and others" : "", c->config.preset, c->setup.run.cpus,
              blk_api_name[c->setup.run.api], c->attacker ? ", with a hostile device" : "");
     compare_plot(job, c->jobs, title, out);
@@ -281,11 +315,9 @@ static void judge(struct compare_call *c)
 }
 
 /* Those that ran, in the order in which they were asked for. */
-static bool write_results(struct compare_call *c)
+static bool write_results(struct compare_call *c, const struct compare_traces *t)
 {
-    struct comparison all = { .config  = &c->config,
-                              .configs = 1,
-                              .traces  = c->setup.paths };
+    struct comparison all = { .config = &c->config, .configs = 1, .traces = t->paths };
     struct result result;
     if (c->files.files == 0)
         return true;
@@ -294,8 +326,8 @@ static bool write_results(struct compare_call *c)
     for (unsigned i = 0; i < c->jobs; i++)
         if (c->job[i].outcome == MACHINE_RAN)
             all.run[all.runs++] = c->job[i].result;
-    for (unsigned i = 0; i < c->setup.paths; i++) {
-        all.trace[i]         = c->trace[i];
+    for (unsigned i = 0; i < t->paths; i++) {
+        all.trace[i]         = t->trace[i];
         all.trace[i].records = all.run[0].source_records[i];
     }
     const bool done = result_adopt(&result, comparison_document(&all), "result", &c->error);
@@ -312,7 +344,7 @@ static bool to_stdout(const struct compare_call *c)
            || report_files_to_stdout(&c->files);
 }
 
-static void report(struct compare_call *c)
+static void report(struct compare_call *c, const struct compare_traces *t)
 {
     struct compare_job *order[COMPARE_JOBS_MAX];
     for (unsigned i = 0; i < c->jobs; i++)
@@ -322,33 +354,63 @@ static void report(struct compare_call *c)
     if (!to_stdout(c))
         compare_table(order, c->jobs, stdout, isatty(STDOUT_FILENO));
     if (!write_file(c, c->csv, write_csv, order)
-        || !write_file(c, c->plot, write_plot, order) || !write_results(c))
+        || !write_file(c, c->plot, write_plot, order) || !write_results(c, t))
         c->status = EXIT_USAGE;
 }
 
-static void compare(struct compare_call *c, const char **path, const char *const *set,
-                    unsigned sets)
+/* The table of traces that are replayed together; false when there is no going on. */
+static bool compare_traces(struct compare_call *c, const struct compare_traces *t,
+                           unsigned jobs)
+{
+    c->setup.path     = t->path;
+    c->setup.paths    = t->paths;
+    c->setup.run.cpus = t->cpus;
+    c->setup.run.rdma = t == &c->traces[1];
+    c->status         = EXIT_CHECK;
+    if (jobs > 0 && !compare_run(&c->setup, c->job, jobs, &c->progress, &c->error)) {
+        c->status = command_interrupted() ? EXIT_STOPPED : EXIT_CHECK;
+        return false;
+    }
+    judge(c);
+    if (c->status == EXIT_FINE || c->status == EXIT_CHECK)
+        report(c, t);
+    return c->status == EXIT_FINE;
+}
+
+/* As before any of these has run. */
+static void forget(struct compare_call *c, unsigned jobs)
+{
+    for (unsigned i = 0; i < jobs; i++)
+        c->job[i] = (struct compare_job){ .policy = c->job[i].policy };
+}
+
+static bool compare_both(struct compare_call *c, unsigned jobs)
+{
+    printf("block requests\n");
+    if (!compare_traces(c, &c->traces[0], jobs))
+        return false;
+    forget(c, jobs);
+    printf("RDMA work\n");
+    return compare_traces(c, &c->traces[1], jobs);
+}
+
+static void compare(struct compare_call *c, const char **path)
 {
     c->status = EXIT_USAGE;
-    if (!parse_config(c, set, sets) || !parse_api(c) || !parse_policies(c) || !parse_sort(c)
+    if (!parse_config(c) || !parse_api(c) || !parse_policies(c) || !parse_sort(c)
         || !parse_numbers(c) || !check_outputs(c) || !take_traces(c, path))
         return;
     c->setup.config           = &c->config;
-    c->setup.path             = c->path;
     c->setup.run.run_ahead    = true;
     c->setup.run.attacker     = c->attacker != 0;
     struct compare_job *aside = calloc(COMPARE_JOBS_MAX, sizeof *aside);
     CHECK(aside != NULL);
     const unsigned jobs = set_aside(c, aside);
     free(aside);
-    c->status = EXIT_CHECK;
-    if (jobs > 0 && !compare_run(&c->setup, c->job, jobs, &c->progress, &c->error)) {
-        c->status = command_interrupted() ? EXIT_STOPPED : EXIT_CHECK;
-        return;
-    }
-    judge(c);
-    if (c->status == EXIT_FINE || c->status == EXIT_CHECK)
-        report(c);
+    if (c->traces[0].paths > 0 && c->traces[1].paths > 0)
+        compare_both(c, jobs);
+    else
+        compare_traces(c, &c->traces[c->traces[1].paths > 0], jobs);
 }
 
 static void release(struct compare_call *c)
@@ -356,6 +418,9 @@ static void release(struct compare_call *c)
     config_free(&c->config);
     report_files_free(&c->files);
     free(c->job);
+    for (unsigned i = 0; i < c->sets; i++)
+        free((char *)c->set[i]);
+    free(c->set);
     char *const text[] = { c->preset,        c->api,       c->policies,      c->sort,
                            c->csv,           c->plot,      c->cpus_text,     c->limit_text,
                            c->progress_mode, c->seed_text, c->processes_text };
@@ -363,34 +428,23 @@ static void release(struct compare_call *c)
         free(text[i]);
 }
 
-enum { OPTION_SET = 1, OPTION_FILES };
+enum { OPTION_SET = 1 };
 
-/* The values of --set; files are added where they are named. */
-static int parse_options(struct compare_call *c, poptContext context, char **text,
-                         const char **set, unsigned *sets, bool *fine)
+static bool take_option(void *self, int option, char *text, struct error *error)
 {
-    int option;
-    while ((option = poptGetNextOpt(context)) > 0) {
-        if (option == OPTION_SET) {
-            set[(*sets)++] = *text;
-            continue;
-        }
-        *fine = *fine
-                && report_files_option(&c->files, option - OPTION_FILES, *text, &c->error);
-        free(*text);
-    }
-    return option;
+    struct compare_call *c = self;
+    if (option != OPTION_SET)
+        return report_files_take(&c->files, option, text, error);
+    c->set[c->sets++] = text;
+    return true;
 }
 
 static int compare_run_command(int argc, const char **argv)
 {
     struct compare_call *c = calloc(1, sizeof *c);
-    const char **set       = calloc((size_t)argc, sizeof *set);
-    char *assignment       = NULL;
-    unsigned sets          = 0;
-    bool fine              = true;
     CHECK(c != NULL);
-    CHECK(set != NULL);
+    c->set = calloc((size_t)argc, sizeof *c->set);
+    CHECK(c->set != NULL);
     const struct poptOption options[] = {
         { "policies", 0, POPT_ARG_STRING, &c->policies, 0, "Flush policies (default all)",
           "all|LIST" },
@@ -402,13 +456,13 @@ static int compare_run_command(int argc, const char **argv)
           "Add a hostile device (parameters attacker.*)", NULL },
         { "csv", 0, POPT_ARG_STRING, &c->csv, 0,
           "Write every metric there; - is standard output", "FILE" },
-        REPORT_FILES_OPTIONS(&assignment, OPTION_FILES),
+        REPORT_FILES_OPTIONS,
         { "plot", 0, POPT_ARG_STRING, &c->plot, 0,
           "Draw cycles against what a device can reach", "FILE.svg" },
         { "preset", 0, POPT_ARG_STRING, &c->preset, 0, "Machine (default vtd-server)",
           "NAME" },
-        { "set", 0, POPT_ARG_STRING, &assignment, OPTION_SET,
-          "One parameter; may be given again", "KEY=VALUE" },
+        { "set", 0, POPT_ARG_STRING, NULL, OPTION_SET, "One parameter; may be given again",
+          "KEY=VALUE" },
         { "cpus", 0, POPT_ARG_STRING, &c->cpus_text, 0,
           "Simulated CPUs, 1 to 64 (default: as recorded)", "N" },
         { "limit", 0, POPT_ARG_STRING, &c->limit_text, 0,
@@ -423,19 +477,12 @@ static int compare_run_command(int argc, const char **argv)
     };
     poptContext context = poptGetContext("iovasim compare", argc, argv, options, 0);
     poptSetOtherOptionHelp(context, "[OPTION...] TRACE...");
-    const int option = parse_options(c, context, &assignment, set, &sets, &fine);
-    c->status        = EXIT_USAGE;
-    if (option < -1) {
-        error_set(&c->error, "%s: %s", poptBadOption(context, 0), poptStrerror(option));
-    } else if (fine) {
-        compare(c, poptGetArgs(context), set, sets);
-    }
+    c->status = EXIT_USAGE;
+    if (options_read(context, take_option, c, &c->error))
+        compare(c, poptGetArgs(context));
     const int status =
         c->status == EXIT_FINE ? EXIT_FINE : command_fail(c->status, "%s", c->error.text);
     release(c);
-    for (unsigned i = 0; i < sets; i++)
-        free((char *)set[i]);
-    free(set);
     free(c);
     poptFreeContext(context);
     return status;

@@ -133,6 +133,59 @@ TEST_CASE(compare, a_row_is_what_a_replay_of_its_policy_gives)
     EXPECT_HAS(again.out, text);
 }
 
+/* Each process reads for itself, of one pipe that can be read once. */
+TEST_CASE(compare, a_pipe_gives_what_its_file_gives)
+{
+    program_run(&r, "compare @SAMPLE/nvme-mixed.iolog.gz --limit 100" THREE " --csv -");
+    EXPECT_EQUAL(r.status, 0);
+    program_run(&again,
+                "trace convert @SAMPLE/nvme-mixed.iolog.gz --to csv - | " TEST_BINARY_DIR
+                "/iovasim compare - --limit 100" THREE " --csv -");
+    EXPECT_EQUAL(again.status, 0);
+    EXPECT_TEXT(again.out, r.out);
+    program_run(&again, "compare - --limit 100" THREE " --csv - --processes 3 "
+                        "--json @/piped.json < @SAMPLE/nvme-mixed.iolog.gz");
+    EXPECT_EQUAL(again.status, 0);
+    EXPECT_TEXT(again.out, r.out);
+}
+
+TEST_CASE(compare, a_generator_has_a_result_like_a_file)
+{
+    program_run(&r, "compare gen:randread --limit 100" THREE " --json @/made.json");
+    EXPECT_EQUAL(r.status, 0);
+    program_run(&again,
+                "compare gen:randread --limit 100" THREE " --seed 1 --json @/b.json");
+    size_t bytes;
+    char *a = program_file(program_path("made.json"), &bytes);
+    char *b = program_file(program_path("b.json"), &bytes);
+    REQUIRE(a != NULL && b != NULL);
+    const char *first = strstr(a, "\"sha256\": \""), *second = strstr(b, "\"sha256\": \"");
+    REQUIRE(first != NULL && second != NULL);
+    EXPECT(strncmp(first, second, 76) != 0); /* Another seed, another trace. */
+    free(a);
+    free(b);
+}
+
+#define RPING "@SAMPLE/rdma-rping.verbs.txt.gz"
+
+TEST_CASE(compare, block_requests_and_rdma_work_have_a_table_each)
+{
+    static struct program_result rdma;
+    program_run(&r, "compare " MIXED THREE);
+    program_run(&rdma, "compare " RPING " --limit 100" THREE);
+    program_run(&again, "compare " RPING " " MIXED THREE);
+    EXPECT_EQUAL(again.status, 0);
+    EXPECT_TEXT(again.err, "");
+    EXPECT(strncmp(again.out, "block requests\n", 15) == 0);
+    EXPECT_HAS(again.out, r.out);
+    EXPECT_HAS(again.out, "\nRDMA work\n");
+    EXPECT_HAS(again.out, rdma.out);
+    expect_refusal("compare " RPING " " MIXED " --csv @/refused.csv", 2,
+                   "expected traces of block requests or of RDMA work, got both");
+    expect_refusal("compare " RPING " " MIXED " --json @/refused.json", 2, "got both");
+    EXPECT_EQUAL(program_files("refused."), 0);
+}
+
 TEST_CASE(compare, every_policy_has_its_row_and_its_point)
 {
     char name[64];

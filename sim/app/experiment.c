@@ -8,7 +8,6 @@
 #include "sim/app/interrupt.h"
 #include "sim/app/option.h"
 #include "sim/app/sources.h"
-#include "sim/app/spool.h"
 #include "sim/host/direct.h"
 #include "sim/host/systemc.h"
 
@@ -180,14 +179,8 @@ static bool is_piece(const struct experiment *c, const char *path)
  * was told. The first preset's parameters hold for all. */
 static bool open_trace(struct experiment *c, const char *path, struct comparison_trace *t)
 {
-    const bool standard          = strcmp(path, TRACE_STANDARD_INPUT) == 0;
     struct trace_reader **reader = &c->source[c->comparison.traces].reader;
-    char recipe[4096];
-    if (sources_recipe(path, &c->config[0], c->seed, recipe, sizeof recipe))
-        text_sha256(recipe, t->sha256);
-    else if (!generator_is(path)
-             && ((standard && !spool_standard_input(&c->error))
-                 || !file_sha256(standard ? "/dev/stdin" : path, t->sha256, &c->error)))
+    if (!sources_sha256(path, &c->config[0], c->seed, t->sha256, &c->error))
         return false;
     return sources_open(reader, path, NULL, &c->config[0], c->seed, &c->error);
 }

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "sim/app/spool.h"
+
 enum { CPUS_LOOK_AHEAD = 10000 };
 
 static const void *own_config(const struct config *c, const struct generator *generator)
@@ -39,11 +41,10 @@ static void put_params(const struct param_table *table, const void *values, FILE
                     param_number(def, values));
 }
 
-bool sources_recipe(const char *path, const struct config *config, uint64_t seed, char *out,
-                    size_t bytes)
+static bool recipe(const char *path, const struct config *config, uint64_t seed, char *out,
+                   size_t bytes, struct error *error)
 {
-    struct error error;
-    const struct generator *g = generator_is(path) ? generator_find(path, &error) : NULL;
+    const struct generator *g = generator_find(path, error);
     if (g == NULL)
         return false;
     FILE *text = fmemopen(out, bytes, "w");
@@ -54,6 +55,21 @@ bool sources_recipe(const char *path, const struct config *config, uint64_t seed
         put_params(g->params, own_config(config, g), text);
     fclose(text);
     return true;
+}
+
+bool sources_sha256(const char *path, const struct config *config, uint64_t seed,
+                    char sha256[FILE_SHA256_CHARS + 1], struct error *error)
+{
+    char text[4096];
+    if (generator_is(path)) {
+        const bool known = recipe(path, config, seed, text, sizeof text, error);
+        if (known)
+            text_sha256(text, sha256);
+        return known;
+    }
+    if (strcmp(path, TRACE_STANDARD_INPUT) != 0)
+        return file_sha256(path, sha256, error);
+    return spool_standard_input(error) && file_sha256("/dev/stdin", sha256, error);
 }
 
 bool sources_cpus(const struct replay_source *source, unsigned sources, unsigned *cpus,

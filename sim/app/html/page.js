@@ -534,7 +534,7 @@ const configuration = runs => {
   const shown = used.slice(0, 12);
   const columns = [{ name: "Parameter" }, ...shown.map(c => ({ name: label(c) }))];
   const rowsOf = list => list.map(k => [h("code", {}, k), ...shown.map(c => text(value(c, k)))]);
-  const search = h("input", { type: "search", placeholder: "e.g. iotlb", "aria-label": "Filter parameters by name" });
+  const search = h("input", { type: "search" });
   const all = h("div", {});
   const fill = () => all.replaceChildren(table("Resolved configuration", columns, rowsOf(keys.filter(k => k.includes(search.value.trim())))));
   search.addEventListener("input", fill);
@@ -543,7 +543,7 @@ const configuration = runs => {
       : h("p", {}, "Every parameter is as its preset says."),
     used.length > shown.length ? h("p", { class: "soft" }, `The first ${shown.length} of ${used.length} configurations.`) : null,
     differing.length ? [h("h3", {}, "What differs between the runs"), table("Parameters that differ", columns, rowsOf(differing))] : null,
-    folded(`All ${keys.length} resolved parameters`, () => { fill(); return h("div", {}, h("p", {}, h("label", {}, "Filter: ", search)), all); }));
+    folded(`All ${keys.length} resolved parameters`, () => { fill(); return h("div", {}, h("p", {}, h("label", {}, "Parameters whose name contains ", search)), all); }));
 };
 
 /* ---- Against the baseline ---- */
