@@ -178,7 +178,7 @@ static bool is_free(const struct plot *p, const struct box *b)
             && t->top < b->bottom)
             return false;
     }
-    return b->left >= LEFT - 4.0 && b->right <= WIDTH - 4.0
+    return b->left >= LEFT - 4.0 && b->right <= WIDTH - 4.0 && b->top >= TOP - LINE
            && b->bottom <= HEIGHT - BOTTOM + 4.0;
 }
 
@@ -187,24 +187,35 @@ static void take(struct plot *p, struct box b)
     p->taken[p->taken_count++] = b;
 }
 
-/* To the right, to the left, then further and further above and below. */
-static void place_name(struct plot *p, const struct point *pt)
+enum { SHIFTS = 60, AWAY = 6, AWAY_STEP = 80 };
+
+/* To the right, to the left, then further and further above and below; then all that
+ * further away. */
+static struct box find_room(const struct plot *p, const struct point *pt, double width)
 {
-    const char *name   = pt->job->policy->name;
-    const double width = LETTER * (double)strlen(name);
-    struct box b       = { 0 };
-    for (unsigned attempt = 0; attempt < 60; attempt++) {
+    struct box b = { 0 };
+    for (unsigned attempt = 0; attempt < SHIFTS * AWAY; attempt++) {
+        const unsigned n  = attempt % SHIFTS;
+        const double away = 8.0 + attempt / SHIFTS * (double)AWAY_STEP;
         const double shift =
-            (attempt / 4 + 1) / 2 * (double)LINE * ((attempt / 4) % 2 == 0 ? 1.0 : -1.0);
-        b.left   = attempt % 2 == 0 ? pt->x + 8.0 : pt->x - 8.0 - width;
-        b.top    = pt->y - LINE / 2.0 + shift + (attempt % 4 >= 2 ? LINE / 2.0 : 0.0);
+            (n / 4 + 1) / 2 * (double)LINE * ((n / 4) % 2 == 0 ? 1.0 : -1.0);
+        b.left   = n % 2 == 0 ? pt->x + away : pt->x - away - width;
+        b.top    = pt->y - LINE / 2.0 + shift + (n % 4 >= 2 ? LINE / 2.0 : 0.0);
         b.right  = b.left + width;
         b.bottom = b.top + LINE;
         if (is_free(p, &b))
             break;
     }
+    return b;
+}
+
+static void place_name(struct plot *p, const struct point *pt)
+{
+    const char *name   = pt->job->policy->name;
+    const struct box b = find_room(p, pt, LETTER * (double)strlen(name));
     take(p, b);
-    if (fabs(b.top + LINE / 2.0 - pt->y) > LINE)
+    if (fabs(b.top + LINE / 2.0 - pt->y) > LINE || b.left > pt->x + LINE
+        || b.right < pt->x - LINE)
         fprintf(p->out,
                 "<line x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\" stroke=\"#9aa5b1\" "
                 "stroke-width=\"0.7\"/>\n",

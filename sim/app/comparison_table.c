@@ -181,13 +181,14 @@ static void accesses(const struct comparison *report, FILE *out, bool colour)
  * ----------------------------------------------------------------------------- */
 
 /* Side by side, so many runs fit into 80 columns. smartcols knows no headings that span. */
-enum { BREAKDOWN_RUNS = 9, LABEL_WIDTH = 14, FIGURE_WIDTH = 7 };
+enum { BREAKDOWN_RUNS = 9, LABEL_WIDTH = 14, FIGURE_WIDTH = 7, WIDTH = 80 };
 
 /* Some of the runs, side by side. */
 struct breakdown {
     const struct machine_result *run;
     unsigned runs;
     bool presets; /* There are several. */
+    int width;    /* Of a figure's column. */
     FILE *out;
 };
 
@@ -201,19 +202,42 @@ static const char *policy_of(const struct machine_result *r)
     return r->policy;
 }
 
+/* How many runs from this one on share a preset and a name. */
+static unsigned span(const struct breakdown *b, unsigned first,
+                     const char *(*name)(const struct machine_result *r))
+{
+    const struct machine_result *r = &b->run[first];
+    unsigned same                  = 1;
+    while (first + same < b->runs && strcmp(name(&r[same]), name(r)) == 0
+           && strcmp(r[same].preset, r->preset) == 0)
+        same++;
+    return same;
+}
+
+/* Columns are as wide as the names above them need, if there is room. */
+static int column_width(const struct breakdown *b)
+{
+    const int most = (WIDTH - LABEL_WIDTH) / (int)b->runs;
+    int width      = FIGURE_WIDTH;
+    for (unsigned i = 0, same; i < b->runs; i += same) {
+        same = span(b, i, policy_of);
+        const int needs =
+            ((int)strlen(policy_of(&b->run[i])) + 3 + (int)same - 1) / (int)same;
+        width = needs > width ? needs : width;
+    }
+    return width < most ? width : most;
+}
+
 /* A name that neighbours of one preset share stands above them once. */
 static void spanning(const struct breakdown *b, const char *label,
                      const char *(*name)(const struct machine_result *r))
 {
     fprintf(b->out, "%-*s", LABEL_WIDTH, label);
     for (unsigned i = 0; i < b->runs;) {
-        const struct machine_result *r = &b->run[i];
-        unsigned same                  = 1;
-        while (i + same < b->runs && strcmp(name(&r[same]), name(r)) == 0
-               && strcmp(r[same].preset, r->preset) == 0)
-            same++;
-        const int width = (int)same * FIGURE_WIDTH - 3;
-        fprintf(b->out, "   %-*.*s", i + same < b->runs ? width : 0, width, name(r));
+        const unsigned same = span(b, i, name);
+        const int width     = (int)same * b->width - 3;
+        fprintf(b->out, "   %-*.*s", i + same < b->runs ? width : 0, width,
+                name(&b->run[i]));
         i += same;
     }
     fputc('\n', b->out);
@@ -226,7 +250,7 @@ static void breakdown_heading(const struct breakdown *b, const char *label)
     spanning(b, b->presets ? "" : label, policy_of);
     fprintf(b->out, "%-*s", LABEL_WIDTH, "");
     for (unsigned i = 0; i < b->runs; i++)
-        fprintf(b->out, "%*.*s", FIGURE_WIDTH, FIGURE_WIDTH - 1, b->run[i].api);
+        fprintf(b->out, "%*.*s", b->width, b->width - 1, b->run[i].api);
     fputc('\n', b->out);
 }
 
@@ -242,7 +266,7 @@ static void breakdown_row(const struct breakdown *b, const char *label, int digi
         return;
     fprintf(b->out, "%-*s", LABEL_WIDTH, label);
     for (unsigned i = 0; i < b->runs; i++)
-        fprintf(b->out, "%*.*f", FIGURE_WIDTH, digits, value(&b->run[i], which));
+        fprintf(b->out, "%*.*f", b->width, digits, value(&b->run[i], which));
     fputc('\n', b->out);
 }
 
@@ -418,8 +442,9 @@ void comparison_table(const struct comparison *report, FILE *out, bool colour)
     accesses(report, out, colour);
     legend(out);
     for (unsigned first = 0; first < report->runs; first += b.runs) {
-        b.run  = &report->run[first];
-        b.runs = beside(report, first);
+        b.run   = &report->run[first];
+        b.runs  = beside(report, first);
+        b.width = column_width(&b);
         cpu_breakdown(&b);
         device_breakdown(&b);
         attack_breakdown(&b);

@@ -20,7 +20,7 @@ static void print_help(FILE *out)
           "commands:\n",
           out);
     for (unsigned i = 0; cmd_table[i] != NULL; i++)
-        fprintf(out, "  %-10s %s\n", cmd_table[i]->name, cmd_table[i]->summary);
+        fprintf(out, "  %-11s %s\n", cmd_table[i]->name, cmd_table[i]->summary);
     fputs(
         "\n"
         "`iovasim COMMAND --help` explains one. `iovasim --version` prints the version.\n",

@@ -29,6 +29,9 @@ bool options_read(poptContext context, option_take *take, void *self, struct err
     while ((option = poptGetNextOpt(context)) > 0)
         if (!take(self, option, poptGetOptArg(context), error))
             return false;
+    if (option == POPT_ERROR_BADOPT)
+        return error_set(error, "%s: unknown option; --help lists them",
+                         poptBadOption(context, 0));
     return option == -1
            || error_set(error, "%s: %s", poptBadOption(context, 0), poptStrerror(option));
 }
