@@ -28,6 +28,7 @@ static void fetch(struct iommu *m, cycle_t presented)
     q->state       = INVQ_FETCHING;
     q->fetched     = commands_to_fetch(m);
     q->next        = 0;
+    q->late        = false;
     iommu_read(m, MEMPORT_INVQ, q->base + (uint64_t)q->head * q->entry_bytes,
                q->fetched * q->entry_bytes / 8, presented);
 }
@@ -89,7 +90,7 @@ static void complete(struct iommu *m, const struct iommu_command *c, cycle_t now
         m->watcher->command_done(m->watcher->self, q->current, now);
     if (!m->config.invq.early_head)
         move_head(m, now);
-    q->fence_armed = false;
+    q->fence_armed = q->late = false;
     q->next++;
     q->current = (q->current + 1) & (q->entries - 1);
     m->stats.command++;
@@ -194,11 +195,24 @@ static void issue_write(struct iommu *m, const struct iommu_command *c, cycle_t 
     iommu_schedule(m, ITEM_WRITE, write_ring_front(&m->invq.writes)->due);
 }
 
+/* A wait that neither writes nor interrupts: a device before it has not answered. */
+static void give_wait_up(struct iommu *m, cycle_t now)
+{
+    static const struct iommu_command aborted = { .kind = COMMAND_WAIT };
+    m->stats.command_wait++;
+    complete(m, &aborted, now);
+    go_on(m, now);
+}
+
 /* False: the command has to be tried again, when the drain is over or a write is through.
  */
 static bool pass_wait(struct iommu *m, const struct iommu_command *c, cycle_t now)
 {
     struct invq *q = &m->invq;
+    if (q->late) {
+        give_wait_up(m, now);
+        return true;
+    }
     if (c->drains_all && !q->fence_armed) {
         q->fence_armed = true;
         begin_drain(m);
@@ -323,17 +337,18 @@ void invq_answered(struct iommu *m, uint16_t requester, uint32_t itags,
     try_again(m, now);
 }
 
-/* The waits that were fetched are given up: they neither write nor interrupt. */
+/* A wait under way is given up: at once where it stands for the devices, else when it is
+ * carried out, or tried again. A write that is waited for is of one that is over. */
 static void abort_wait(struct iommu *m, cycle_t now)
 {
-    static const struct iommu_command aborted = { .kind = COMMAND_WAIT };
-    struct invq *q                            = &m->invq;
-    if (q->state != INVQ_DEVICES)
-        return;
-    m->stats.device_wait_cycles += now - q->drain_since;
-    m->stats.command_wait++;
-    complete(m, &aborted, now);
-    go_on(m, now);
+    struct invq *q     = &m->invq;
+    const bool retries = q->state == INVQ_WRITING && !m->config.invq.write_waits;
+    if (q->state == INVQ_DEVICES) {
+        m->stats.device_wait_cycles += now - q->drain_since;
+        give_wait_up(m, now);
+    } else {
+        q->late = q->state == INVQ_EXECUTING || q->state == INVQ_DRAINING || retries;
+    }
 }
 
 void invq_devices_run(struct iommu *m, cycle_t now)

@@ -287,11 +287,13 @@ struct invq {
     cycle_t drain_since;
     struct write_ring writes;
     bool timed_out; /* A device has not answered: nothing is fetched until it is cleared. */
+    bool late; /* ... since the command at hand came to its turn; a wait is given up. */
     struct invq_sent sent[ATS_ITAGS];
     uint32_t sent_count;
     /* Watched only: nothing is decided by it. */
-    uint32_t queued, queued_most; /* Commands not yet carried out; the most since it was 0ed. */
-    cycle_t queued_since;         /* Up to here they are in the statistics. */
+    uint32_t queued;      /* Commands not yet carried out; */
+    uint32_t queued_most; /* the most since whoever looks set it to now's. */
+    cycle_t queued_since; /* Up to here they are in the statistics. */
 };
 
 enum command_kind {
