@@ -349,11 +349,14 @@ static bool give_up(struct iommu *m, struct walk *w, cycle_t now)
     return true;
 }
 
-/* The walk has no result. Everyone who waits is refused, or, where that is the owner's
- * access alone, walks for himself: so does he whom a first stage that has let the owner
- * pass may still refuse. */
+/* An invalidation that covers any part of the page came after the walk began. */
 static bool overtaken(const struct iommu *m, const struct walk *w,
-                      const struct iotlb_entry *e);
+                      const struct iotlb_entry *e)
+{
+    const uint64_t first = e->page << e->page_lg2;
+    return w->flushed && !m->config.walker.fill_after_flush && first <= w->flush_last
+           && (first | mask_lg2(e->page_lg2)) >= w->flush_first;
+}
 
 /* Some implementations cache that the second stage has no translation. */
 static void fill_denied(struct iommu *m, const struct walk *w, unsigned stage,
@@ -371,6 +374,9 @@ static void fill_denied(struct iommu *m, const struct walk *w, unsigned stage,
         iotlb_fill(&m->iotlb, &e);
 }
 
+/* The walk has no result. Everyone who waits is refused, or, where that is the owner's
+ * access alone, walks for himself: so does he whom a first stage that has let the owner
+ * pass may still refuse. */
 static void fail_as(struct iommu *m, struct walk *w, struct iommu_fault what,
                     unsigned stage, enum arch_denial denial, cycle_t now)
 {
@@ -441,15 +447,6 @@ static void settle(struct iommu *m, uint16_t index, const struct xlate_context *
                                       .guest     = iotlb_guest(e, q->iova),
                                       .no_rights = true };
     deny(m, index, &what, now);
-}
-
-/* An invalidation that covers any part of the page came after the walk began. */
-static bool overtaken(const struct iommu *m, const struct walk *w,
-                      const struct iotlb_entry *e)
-{
-    const uint64_t first = e->page << e->page_lg2;
-    return w->flushed && !m->config.walker.fill_after_flush && first <= w->flush_last
-           && (first | mask_lg2(e->page_lg2)) >= w->flush_first;
 }
 
 /* A joined request whose access needs bits that the owner's did not cannot use the result.
