@@ -141,13 +141,25 @@ void iommu_invalidate_translations(struct iommu *m, const struct inv_selector *s
  * present one: the drain then is of those before it. If the oldest epoch is a whole ring
  * behind, new look-ups join the present one, which is only slower.
  */
-static void begin_drain(struct iommu *m)
+uint32_t iommu_begin_drain(struct iommu *m)
 {
-    const bool empty    = m->epoch_open[m->epoch % IOMMU_EPOCHS] == 0;
-    m->invq.drain       = true;
-    m->invq.drain_epoch = empty ? m->epoch - 1 : m->epoch;
+    const bool empty     = m->epoch_open[m->epoch % IOMMU_EPOCHS] == 0;
+    const uint32_t epoch = empty ? m->epoch - 1 : m->epoch;
     if (!empty && m->epoch - m->oldest + 1 < IOMMU_EPOCHS)
         m->epoch++;
+    return epoch;
+}
+
+bool iommu_drained(const struct iommu *m, uint32_t epoch)
+{
+    return m->oldest > epoch
+           || (m->oldest == epoch && m->epoch_open[epoch % IOMMU_EPOCHS] == 0);
+}
+
+static void begin_drain(struct iommu *m)
+{
+    m->invq.drain       = true;
+    m->invq.drain_epoch = iommu_begin_drain(m);
 }
 
 static void invalidate_iotlb(struct iommu *m, const struct iommu_command *c)
@@ -170,12 +182,6 @@ static void invalidate_contexts(struct iommu *m, const struct iommu_command *c, 
     if (m->config.context.refetch)
         walker_refetch(m, now);
     m->stats.command_context++;
-}
-
-static bool drained(const struct iommu *m)
-{
-    const uint32_t e = m->invq.drain_epoch;
-    return m->oldest > e || (m->oldest == e && m->epoch_open[e % IOMMU_EPOCHS] == 0);
 }
 
 static void issue_write(struct iommu *m, const struct iommu_command *c, cycle_t now)
@@ -217,7 +223,7 @@ static bool pass_wait(struct iommu *m, const struct iommu_command *c, cycle_t no
         q->fence_armed = true;
         begin_drain(m);
     }
-    if (q->drain && !drained(m)) {
+    if (q->drain && !iommu_drained(m, q->drain_epoch)) {
         q->state       = INVQ_DRAINING;
         q->drain_since = now;
         return false;
@@ -447,7 +453,7 @@ void invq_run(struct iommu *m, cycle_t now)
 
 void invq_retired(struct iommu *m, cycle_t now)
 {
-    if (m->invq.state == INVQ_DRAINING && drained(m))
+    if (m->invq.state == INVQ_DRAINING && iommu_drained(m, m->invq.drain_epoch))
         iommu_schedule(m, ITEM_INVQ, now);
 }
 

@@ -658,6 +658,10 @@ void faultq_written(struct iommu *m, cycle_t now);
 void iommu_invalidate_translations(struct iommu *m, const struct inv_selector *selector);
 /* Tells the watcher; selector as there. */
 void iommu_tell_invalidated(struct iommu *m, const struct inv_selector *selector);
+/* Earlier DMA, that of translations looked up so far, is over when this epoch has drained.
+ */
+uint32_t iommu_begin_drain(struct iommu *m);
+bool iommu_drained(const struct iommu *m, uint32_t epoch);
 /* Sets bits of a table's entry. */
 void iommu_set_bits(struct iommu *m, uint64_t pa, uint64_t bits);
 
