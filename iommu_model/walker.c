@@ -454,7 +454,7 @@ static void settle(struct iommu *m, uint16_t index, const struct xlate_context *
 static bool usable(const struct iommu *m, uint16_t index, const struct iotlb_entry *e)
 {
     const struct xlate *x = &m->xlate[index];
-    return m->arch->serves == NULL || m->arch->serves(m, &x->request, &x->context, e);
+    return m->arch->serves(m, &x->request, &x->context, e);
 }
 
 /* What a translation has spent on walks of its own. */
@@ -673,8 +673,7 @@ static bool marked(struct iommu *m, struct walk *w, struct pt_item *leaf, cycle_
     const struct xlate_context *c = context_of(m, w);
     const unsigned stage          = w->phase == WALK_STAGE1 ? STAGE_1 : STAGE_2;
     const uint8_t access          = marking_access(m, w, leaf);
-    const uint64_t bits =
-        m->arch->missing == NULL ? 0 : m->arch->missing(c, stage, access, leaf->prot);
+    const uint64_t bits           = m->arch->missing(c, stage, access, leaf->prot);
     if (bits == 0)
         return true;
     if (!m->arch->updates(c, stage)) {
@@ -701,7 +700,7 @@ static bool worth_marking(const struct iommu *m, const struct walk *w,
 {
     static const struct iommu_request own = { .access = PT_READ };
     const struct xlate_context *c         = context_of(m, w);
-    if (m->arch->missing == NULL || m->config.walker.fill_denied)
+    if (m->config.walker.fill_denied)
         return true;
     if (w->phase == WALK_STAGE2 && w->for_table)
         return m->arch->allows(&own, c, STAGE_2, leaf->prot);
