@@ -86,7 +86,7 @@ struct iommu_arch {
                    unsigned stage, uint8_t prot);
 
     /* The bits that the access needs set in the leaf's entry and that are not; a walk sets
-     * them if updates says so and fails otherwise. NULL: the architecture has none. */
+     * them if updates says so and fails otherwise. */
     uint64_t (*missing)(const struct xlate_context *context, unsigned stage, uint8_t access,
                         uint8_t prot);
     bool (*updates)(const struct xlate_context *context, unsigned stage);

@@ -316,9 +316,7 @@ static void guest_leaf(struct iommu *m, const struct pt_item *leaf, uint64_t ent
 {
     static const struct iommu_request own = { .access = PT_READ };
     struct context_walk *w                = &m->context_walk;
-    const uint64_t bits                   = m->arch->missing == NULL
-                                                ? 0
-                                                : m->arch->missing(&w->result, STAGE_2, PT_READ, leaf->prot);
+    const uint64_t bits = m->arch->missing(&w->result, STAGE_2, PT_READ, leaf->prot);
     if (!m->arch->allows(&own, &w->result, STAGE_2, leaf->prot)
         || (bits != 0 && !m->arch->updates(&w->result, STAGE_2))) {
         fail(m, true);

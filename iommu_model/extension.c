@@ -34,22 +34,11 @@ static void drop_selected(struct extension *e, uint32_t domain, uint64_t first,
     iommu_invalidate_translations(e->iommu, &s);
 }
 
-/* As a draining command of the invalidation queue: what was looked up so far belongs to an
- * epoch that look-ups from now on do not. */
+/* As a draining command of the invalidation queue. */
 static void begin_drain(struct ext_bank *b, struct iommu *m)
 {
-    const bool empty = m->epoch_open[m->epoch % IOMMU_EPOCHS] == 0;
-    b->draining      = true;
-    b->drain_epoch   = empty ? m->epoch - 1 : m->epoch;
-    if (!empty && m->epoch - m->oldest + 1 < IOMMU_EPOCHS)
-        m->epoch++;
-}
-
-static bool drained(const struct ext_bank *b, const struct iommu *m)
-{
-    const uint32_t epoch = b->drain_epoch;
-    return m->oldest > epoch
-           || (m->oldest == epoch && m->epoch_open[epoch % IOMMU_EPOCHS] == 0);
+    b->draining    = true;
+    b->drain_epoch = iommu_begin_drain(m);
 }
 
 /* ---- Operations ---------------------------------------------------------------------- */
@@ -113,7 +102,7 @@ static void queue_step(struct extension *e, struct ext_bank *b)
         b->due  = e->now;
         return;
     case EXT_DRAIN:
-        if (drained(b, e->iommu)) {
+        if (iommu_drained(e->iommu, b->drain_epoch)) {
             b->draining = false;
             b->step     = EXT_STATUS;
             b->due      = e->now + c->status_ns * TIME_NS;
@@ -327,7 +316,7 @@ static uint64_t ext_read(void *self, uint32_t offset, unsigned bytes, sim_time_t
         return 0;
     if (b->effect_at != TIME_NEVER)
         return 1;
-    if (b->draining && drained(b, e->iommu))
+    if (b->draining && iommu_drained(e->iommu, b->drain_epoch))
         b->draining = false;
     return b->draining;
 }

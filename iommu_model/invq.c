@@ -28,6 +28,7 @@ static void fetch(struct iommu *m, cycle_t presented)
     q->state       = INVQ_FETCHING;
     q->fetched     = commands_to_fetch(m);
     q->next        = 0;
+    q->late        = false;
     iommu_read(m, MEMPORT_INVQ, q->base + (uint64_t)q->head * q->entry_bytes,
                q->fetched * q->entry_bytes / 8, presented);
 }
@@ -89,7 +90,7 @@ static void complete(struct iommu *m, const struct iommu_command *c, cycle_t now
         m->watcher->command_done(m->watcher->self, q->current, now);
     if (!m->config.invq.early_head)
         move_head(m, now);
-    q->fence_armed = false;
+    q->fence_armed = q->late = false;
     q->next++;
     q->current = (q->current + 1) & (q->entries - 1);
     m->stats.command++;
@@ -140,13 +141,25 @@ void iommu_invalidate_translations(struct iommu *m, const struct inv_selector *s
  * present one: the drain then is of those before it. If the oldest epoch is a whole ring
  * behind, new look-ups join the present one, which is only slower.
  */
-static void begin_drain(struct iommu *m)
+uint32_t iommu_begin_drain(struct iommu *m)
 {
-    const bool empty    = m->epoch_open[m->epoch % IOMMU_EPOCHS] == 0;
-    m->invq.drain       = true;
-    m->invq.drain_epoch = empty ? m->epoch - 1 : m->epoch;
+    const bool empty     = m->epoch_open[m->epoch % IOMMU_EPOCHS] == 0;
+    const uint32_t epoch = empty ? m->epoch - 1 : m->epoch;
     if (!empty && m->epoch - m->oldest + 1 < IOMMU_EPOCHS)
         m->epoch++;
+    return epoch;
+}
+
+bool iommu_drained(const struct iommu *m, uint32_t epoch)
+{
+    return m->oldest > epoch
+           || (m->oldest == epoch && m->epoch_open[epoch % IOMMU_EPOCHS] == 0);
+}
+
+static void begin_drain(struct iommu *m)
+{
+    m->invq.drain       = true;
+    m->invq.drain_epoch = iommu_begin_drain(m);
 }
 
 static void invalidate_iotlb(struct iommu *m, const struct iommu_command *c)
@@ -171,12 +184,6 @@ static void invalidate_contexts(struct iommu *m, const struct iommu_command *c, 
     m->stats.command_context++;
 }
 
-static bool drained(const struct iommu *m)
-{
-    const uint32_t e = m->invq.drain_epoch;
-    return m->oldest > e || (m->oldest == e && m->epoch_open[e % IOMMU_EPOCHS] == 0);
-}
-
 static void issue_write(struct iommu *m, const struct iommu_command *c, cycle_t now)
 {
     const cycle_t issued = now + m->config.invq.write_cycles;
@@ -194,16 +201,29 @@ static void issue_write(struct iommu *m, const struct iommu_command *c, cycle_t 
     iommu_schedule(m, ITEM_WRITE, write_ring_front(&m->invq.writes)->due);
 }
 
+/* A wait that neither writes nor interrupts: a device before it has not answered. */
+static void give_wait_up(struct iommu *m, cycle_t now)
+{
+    static const struct iommu_command aborted = { .kind = COMMAND_WAIT };
+    m->stats.command_wait++;
+    complete(m, &aborted, now);
+    go_on(m, now);
+}
+
 /* False: the command has to be tried again, when the drain is over or a write is through.
  */
 static bool pass_wait(struct iommu *m, const struct iommu_command *c, cycle_t now)
 {
     struct invq *q = &m->invq;
+    if (q->late) {
+        give_wait_up(m, now);
+        return true;
+    }
     if (c->drains_all && !q->fence_armed) {
         q->fence_armed = true;
         begin_drain(m);
     }
-    if (q->drain && !drained(m)) {
+    if (q->drain && !iommu_drained(m, q->drain_epoch)) {
         q->state       = INVQ_DRAINING;
         q->drain_since = now;
         return false;
@@ -323,17 +343,18 @@ void invq_answered(struct iommu *m, uint16_t requester, uint32_t itags,
     try_again(m, now);
 }
 
-/* The waits that were fetched are given up: they neither write nor interrupt. */
+/* A wait under way is given up: at once where it stands for the devices, else when it is
+ * carried out, or tried again. A write that is waited for is of one that is over. */
 static void abort_wait(struct iommu *m, cycle_t now)
 {
-    static const struct iommu_command aborted = { .kind = COMMAND_WAIT };
-    struct invq *q                            = &m->invq;
-    if (q->state != INVQ_DEVICES)
-        return;
-    m->stats.device_wait_cycles += now - q->drain_since;
-    m->stats.command_wait++;
-    complete(m, &aborted, now);
-    go_on(m, now);
+    struct invq *q     = &m->invq;
+    const bool retries = q->state == INVQ_WRITING && !m->config.invq.write_waits;
+    if (q->state == INVQ_DEVICES) {
+        m->stats.device_wait_cycles += now - q->drain_since;
+        give_wait_up(m, now);
+    } else {
+        q->late = q->state == INVQ_EXECUTING || q->state == INVQ_DRAINING || retries;
+    }
 }
 
 void invq_devices_run(struct iommu *m, cycle_t now)
@@ -432,7 +453,7 @@ void invq_run(struct iommu *m, cycle_t now)
 
 void invq_retired(struct iommu *m, cycle_t now)
 {
-    if (m->invq.state == INVQ_DRAINING && drained(m))
+    if (m->invq.state == INVQ_DRAINING && iommu_drained(m, m->invq.drain_epoch))
         iommu_schedule(m, ITEM_INVQ, now);
 }
 

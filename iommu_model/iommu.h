@@ -287,11 +287,13 @@ struct invq {
     cycle_t drain_since;
     struct write_ring writes;
     bool timed_out; /* A device has not answered: nothing is fetched until it is cleared. */
+    bool late; /* ... since the command at hand came to its turn; a wait is given up. */
     struct invq_sent sent[ATS_ITAGS];
     uint32_t sent_count;
     /* Watched only: nothing is decided by it. */
-    uint32_t queued, queued_most; /* Commands not yet carried out; the most since it was 0ed. */
-    cycle_t queued_since;         /* Up to here they are in the statistics. */
+    uint32_t queued;      /* Commands not yet carried out; */
+    uint32_t queued_most; /* the most since whoever looks set it to now's. */
+    cycle_t queued_since; /* Up to here they are in the statistics. */
 };
 
 enum command_kind {
@@ -656,6 +658,10 @@ void faultq_written(struct iommu *m, cycle_t now);
 void iommu_invalidate_translations(struct iommu *m, const struct inv_selector *selector);
 /* Tells the watcher; selector as there. */
 void iommu_tell_invalidated(struct iommu *m, const struct inv_selector *selector);
+/* Earlier DMA, that of translations looked up so far, is over when this epoch has drained.
+ */
+uint32_t iommu_begin_drain(struct iommu *m);
+bool iommu_drained(const struct iommu *m, uint32_t epoch);
 /* Sets bits of a table's entry. */
 void iommu_set_bits(struct iommu *m, uint64_t pa, uint64_t bits);
 

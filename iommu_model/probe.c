@@ -117,7 +117,7 @@ static bool passes(struct probe *p, const struct xlate_context *c, unsigned stag
     const struct iommu_arch *arch = p->m->arch;
     if (!arch->allows(p->request, c, stage, prot))
         return denied(p, cause_of(p, stage, DENIED_PERMISSION, prot));
-    if (arch->missing == NULL || arch->missing(c, stage, p->request->access, prot) == 0)
+    if (arch->missing(c, stage, p->request->access, prot) == 0)
         return true;
     p->marks = true;
     return arch->updates(c, stage) || denied(p, cause_of(p, stage, DENIED_UNMARKED, prot));
@@ -198,7 +198,7 @@ static bool probe_page(struct probe *p, const struct xlate_context *c)
         p->response->outcome = XLATE_bypassed;
         return true;
     }
-    if (e == NULL || (m->arch->serves != NULL && !m->arch->serves(m, q, c, e)))
+    if (e == NULL || !m->arch->serves(m, q, c, e))
         return probe_tables(p, c);
     const unsigned stage = xlate_denying_stage(m, q, c, e);
     if (stage != 0)

@@ -209,6 +209,8 @@ static bool send_message(void *self, const struct port_invalidation *i, sim_time
         return false;
     r->down_free             = time_max(now, r->down_free) + wire_ps(r, ATS_ENTRY_BYTES);
     const sim_time_t arrives = r->down_free + r->config.latency_ns * TIME_NS;
+    if (message_ring_full(&r->messages)) /* Of tags that were given up, too. */
+        message_ring_grow(&r->messages);
     *message_ring_push(&r->messages) = (struct dma_message){ arrives, *i };
     tell_device(r, arrives);
     return true;

@@ -489,3 +489,28 @@ TEST_CASE(rootport, a_full_iommu_stops_the_link_and_nothing_is_lost)
     EXPECT(wire.root.stats.port_ps > 0);
     stop();
 }
+
+/* Tags whose time is up come again while their first messages are still on the link. */
+TEST_CASE(rootport,
+          invalidations_that_the_device_has_not_seen_are_not_limited_by_their_tags)
+{
+    enum { MESSAGES = 3 * ATS_ITAGS };
+    struct port_invalidation i;
+    wire_defaults(&wire);
+    start_with_iommu();
+    rootport_serve_device_tlb(&wire.root, DEVICE);
+    const struct iommu_client *c = &rig.iommu.client[wire.root.client];
+    for (unsigned n = 0; n < MESSAGES; n++) {
+        i = (struct port_invalidation){
+            .first = n, .last = n, .requester = DEVICE, .itag = (uint8_t)(n % ATS_ITAGS)
+        };
+        EXPECT(c->invalidate(c->invalidate_self, &i, rig.now));
+    }
+    EXPECT(!port_take_invalidation(wire.port, &i, rig.now));
+    wire_run(&wire, rig.now + 1000000 * TIME_NS);
+    for (unsigned n = 0; n < MESSAGES; n++) {
+        REQUIRE(port_take_invalidation(wire.port, &i, rig.now + 1000000 * TIME_NS));
+        EXPECT_EQUAL(i.first, n);
+    }
+    stop();
+}

@@ -129,6 +129,62 @@ TEST_CASE(vtd_queue, a_device_that_does_not_answer_stops_the_queue_until_ite_is_
     rig_stop(&rig);
 }
 
+/* Wherever the wait is when the device's time runs out: no software may take it for done.
+ */
+TEST_CASE(vtd_queue,
+          no_wait_that_was_under_way_when_a_device_was_late_says_that_all_is_done)
+{
+    for (unsigned before = 0; before < 200; before++) {
+        start();
+        rig_queue(&rig, vtd_inv_devtlb(OTHER, 0, 0x5000, 0));
+        rig_ring(&rig);
+        run_for(100);
+        EXPECT_EQUAL(rig.iommu.invq.sent_count, 1);
+        const cycle_t late = rig.iommu.invq.sent[0].deadline;
+        rig_run(&rig, (late - before) * RIG_PERIOD_PS);
+        queue_wait(3);
+        run_for(before + 1000);
+        EXPECT_EQUAL(reg(VTD_FSTS), VTD_FSTS_ITE);
+        EXPECT_EQUAL(status(), 0);
+        rig_stop(&rig);
+    }
+}
+
+TEST_CASE(vtd_queue, a_wait_that_stands_for_a_drain_is_given_up_with_the_late_device)
+{
+    static sim_time_t due;
+    const struct iommu_response *answer;
+    sim_time_t next;
+    start();
+    due                = TIME_NEVER;
+    const unsigned dma = iommu_attach(&rig.iommu, &due, 16, true);
+    rig_map(&rig, rig_attach(&rig, DEVICE, DOMAIN, 4), 4, 0x5000, 0x9000, 12, PT_READ);
+    *iommu_request(&rig.iommu) =
+        (struct iommu_request){ .iova = 0x5000, .requester = DEVICE, .access = PT_READ };
+    iommu_submit(&rig.iommu, dma, rig.now);
+    run_for(2000);
+    EXPECT((answer = iommu_take(&rig.iommu, dma, rig.now, &next)) != NULL);
+    const uint32_t epoch = answer->epoch;
+    rig_queue(&rig, vtd_inv_devtlb(OTHER, 0, 0x5000, 0));
+    rig_queue(&rig, vtd_inv_iotlb(VTD_PAGE, DOMAIN, 0x5000, 0, true));
+    queue_wait(3);
+    run_for(1000);
+    EXPECT_EQUAL(rig.iommu.invq.state, INVQ_DRAINING);
+    run_for(TIMEOUT_US * 1000);
+    EXPECT_EQUAL(reg(VTD_FSTS), VTD_FSTS_ITE);
+    set_reg(VTD_FSTS, VTD_FSTS_ITE); /* Before the drain is over, too. */
+    queue_wait(4);
+    run_for(1000);
+    EXPECT_EQUAL(status(), 0); /* This one waits for the DMA. */
+    iommu_retire(&rig.iommu, epoch, rig.now);
+    for (unsigned i = 0; i < 1000; i++) {
+        EXPECT(status() != 3);
+        run_for(1);
+    }
+    EXPECT_EQUAL(status(), 4);
+    rig_stop(&rig);
+}
+
 TEST_CASE(vtd_queue, an_answer_that_was_not_asked_for_is_ice)
 {
     start();

@@ -295,12 +295,12 @@ bool vtd_updates(const struct xlate_context *c, unsigned stage)
 bool vtd_serves(const struct iommu *m, const struct iommu_request *q,
                 const struct xlate_context *c, const struct iotlb_entry *e)
 {
-    struct iommu_request write = *q;
     const bool writes =
         (q->access & PT_WRITE) || (q->type == PORT_TRANSLATION && !q->no_write);
     (void)m;
     if (!writes || e->prot1 == PT_ALL || (e->prot1 & PT_DIRTY))
         return true;
-    write.access = PT_WRITE;
+    struct iommu_request write = *q;
+    write.access               = PT_WRITE;
     return !vtd_allows(&write, c, STAGE_1, e->prot1); /* There is no write to mark. */
 }

@@ -349,11 +349,14 @@ static bool give_up(struct iommu *m, struct walk *w, cycle_t now)
     return true;
 }
 
-/* The walk has no result. Everyone who waits is refused, or, where that is the owner's
- * access alone, walks for himself: so does he whom a first stage that has let the owner
- * pass may still refuse. */
+/* An invalidation that covers any part of the page came after the walk began. */
 static bool overtaken(const struct iommu *m, const struct walk *w,
-                      const struct iotlb_entry *e);
+                      const struct iotlb_entry *e)
+{
+    const uint64_t first = e->page << e->page_lg2;
+    return w->flushed && !m->config.walker.fill_after_flush && first <= w->flush_last
+           && (first | mask_lg2(e->page_lg2)) >= w->flush_first;
+}
 
 /* Some implementations cache that the second stage has no translation. */
 static void fill_denied(struct iommu *m, const struct walk *w, unsigned stage,
@@ -371,6 +374,9 @@ static void fill_denied(struct iommu *m, const struct walk *w, unsigned stage,
         iotlb_fill(&m->iotlb, &e);
 }
 
+/* The walk has no result. Everyone who waits is refused, or, where that is the owner's
+ * access alone, walks for himself: so does he whom a first stage that has let the owner
+ * pass may still refuse. */
 static void fail_as(struct iommu *m, struct walk *w, struct iommu_fault what,
                     unsigned stage, enum arch_denial denial, cycle_t now)
 {
@@ -443,21 +449,12 @@ static void settle(struct iommu *m, uint16_t index, const struct xlate_context *
     deny(m, index, &what, now);
 }
 
-/* An invalidation that covers any part of the page came after the walk began. */
-static bool overtaken(const struct iommu *m, const struct walk *w,
-                      const struct iotlb_entry *e)
-{
-    const uint64_t first = e->page << e->page_lg2;
-    return w->flushed && !m->config.walker.fill_after_flush && first <= w->flush_last
-           && (first | mask_lg2(e->page_lg2)) >= w->flush_first;
-}
-
 /* A joined request whose access needs bits that the owner's did not cannot use the result.
  */
 static bool usable(const struct iommu *m, uint16_t index, const struct iotlb_entry *e)
 {
     const struct xlate *x = &m->xlate[index];
-    return m->arch->serves == NULL || m->arch->serves(m, &x->request, &x->context, e);
+    return m->arch->serves(m, &x->request, &x->context, e);
 }
 
 /* What a translation has spent on walks of its own. */
@@ -676,8 +673,7 @@ static bool marked(struct iommu *m, struct walk *w, struct pt_item *leaf, cycle_
     const struct xlate_context *c = context_of(m, w);
     const unsigned stage          = w->phase == WALK_STAGE1 ? STAGE_1 : STAGE_2;
     const uint8_t access          = marking_access(m, w, leaf);
-    const uint64_t bits =
-        m->arch->missing == NULL ? 0 : m->arch->missing(c, stage, access, leaf->prot);
+    const uint64_t bits           = m->arch->missing(c, stage, access, leaf->prot);
     if (bits == 0)
         return true;
     if (!m->arch->updates(c, stage)) {
@@ -704,7 +700,7 @@ static bool worth_marking(const struct iommu *m, const struct walk *w,
 {
     static const struct iommu_request own = { .access = PT_READ };
     const struct xlate_context *c         = context_of(m, w);
-    if (m->arch->missing == NULL || m->config.walker.fill_denied)
+    if (m->config.walker.fill_denied)
         return true;
     if (w->phase == WALK_STAGE2 && w->for_table)
         return m->arch->allows(&own, c, STAGE_2, leaf->prot);

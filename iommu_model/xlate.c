@@ -392,7 +392,7 @@ static enum lookup_result lookup_page(struct iommu *m, const struct iommu_reques
     if (first)
         r->iotlb_hit = e != NULL;
     r->space = context->space;
-    if (e == NULL || (m->arch->serves != NULL && !m->arch->serves(m, q, context, e))) {
+    if (e == NULL || !m->arch->serves(m, q, context, e)) {
         if (m->counts_events)
             m->arch->event(m, EVENT_IOTLB_MISS, q, context);
         return LOOKUP_MISSED;
@@ -562,9 +562,7 @@ static void lookup_again(struct iommu *m, uint16_t index, cycle_t now)
     xlate_account(x, XLATE_PART_pipeline, now);
     if (m->config.context.refetch && context_walk_missing(m, x)) {
         context_walk_begin(m, index, now);
-    } else if (e == NULL
-               || (m->arch->serves != NULL
-                   && !m->arch->serves(m, &x->request, &x->context, e))) {
+    } else if (e == NULL || !m->arch->serves(m, &x->request, &x->context, e)) {
         miss(m, index, now);
     } else {
         iotlb_use(&m->iotlb, e);

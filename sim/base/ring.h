@@ -7,7 +7,7 @@
  *     #include "sim/base/ring.h"
  *
  * defines struct reply_ring and its verbs. Capacity is a power of two given to init.
- * Pushing into a full ring is a violation: ask _full first.
+ * Pushing into a full ring is a violation: ask _full first, or _grow it.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -95,6 +95,20 @@ __attribute__((unused)) static inline void RING_FN(_pop)(struct RING_NAME *r)
 {
     CHECK(r->tail != r->head);
     r->head++;
+}
+
+/* Twice the capacity; the items have moved. */
+__attribute__((unused)) static inline void RING_FN(_grow)(struct RING_NAME *r)
+{
+    struct RING_NAME larger;
+    CHECK(r->mask < UINT32_MAX / 2);
+    RING_FN(_init)(&larger, 2 * (r->mask + 1));
+    while (!RING_FN(_empty)(r)) {
+        *RING_FN(_push)(&larger) = *RING_FN(_front)(r);
+        RING_FN(_pop)(r);
+    }
+    RING_FN(_free)(r);
+    *r = larger;
 }
 
 #undef RING_NAME

@@ -60,3 +60,24 @@ TEST_CASE(ring, pushing_into_a_full_one_and_popping_an_empty_one_are_violations)
     EXPECT_EQUAL(*number_ring_at(&r, SLOTS - 1), 9);
     number_ring_free(&r);
 }
+
+TEST_CASE(ring, one_that_grows_keeps_its_items_in_order)
+{
+    for (unsigned popped = 0; popped < SLOTS; popped++) {
+        struct number_ring r;
+        number_ring_init(&r, SLOTS);
+        for (unsigned i = 0; i < popped; i++) {
+            *number_ring_push(&r) = 99;
+            number_ring_pop(&r);
+        }
+        for (unsigned i = 0; i < 2 * SLOTS; i++) {
+            if (number_ring_full(&r))
+                number_ring_grow(&r);
+            *number_ring_push(&r) = i;
+        }
+        EXPECT(number_ring_full(&r));
+        for (unsigned i = 0; i < 2 * SLOTS; i++)
+            EXPECT_EQUAL(*number_ring_at(&r, i), i);
+        number_ring_free(&r);
+    }
+}

@@ -37,10 +37,14 @@ void timeline_step(struct timeline *t, uint64_t track, const char *name, sim_tim
 /* ---- Counters --------------------------------------------------------------------------
  */
 
+static struct gauge_source gauges_of(const struct scope *s)
+{
+    return (struct gauge_source){ s->iommu, s->port, s->nvme, s->audit };
+}
+
 static void begin_gauges(struct timeline *t)
 {
-    const struct gauge_source source = { t->scope.iommu, t->scope.port, t->scope.nvme,
-                                         t->scope.audit };
+    const struct gauge_source source = gauges_of(&t->scope);
     t->gauges                        = gauge_list(&source, t->gauge);
     for (unsigned i = 0; i < t->gauges; i++) {
         const struct gauge *g = &t->gauge[i];
@@ -55,8 +59,7 @@ static void begin_gauges(struct timeline *t)
 
 void timeline_sample(struct timeline *t, sim_time_t now)
 {
-    const struct gauge_source source = { t->scope.iommu, t->scope.port, t->scope.nvme,
-                                         t->scope.audit };
+    const struct gauge_source source = gauges_of(&t->scope);
     if (!timeline_shows(t, now))
         return;
     for (unsigned i = 0; i < t->gauges; i++) {
@@ -123,7 +126,8 @@ void timeline_end(struct timeline *t, sim_time_t now)
     t->to = time_min(now, t->to); /* Nothing more begins. */
 }
 
-void timeline_retire(struct timeline *t, sim_time_t now)
+/* Takes the watchers away when nothing more is to be drawn. */
+static void retire(struct timeline *t, sim_time_t now)
 {
     if (!t->watching || now < t->to || t->shown_live > 0)
         return;
@@ -146,5 +150,5 @@ void timeline_stepped(struct timeline *t, sim_time_t now)
     if (!t->watching)
         return;
     timeline_sample(t, now);
-    timeline_retire(t, now);
+    retire(t, now);
 }

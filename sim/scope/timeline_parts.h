@@ -114,8 +114,6 @@ void timeline_step(struct timeline *t, uint64_t track, const char *name, sim_tim
                    sim_time_t length);
 
 void timeline_sample(struct timeline *t, sim_time_t now);
-/* Takes the watchers away when nothing more is to be drawn. */
-void timeline_retire(struct timeline *t, sim_time_t now);
 
 /* ---- timeline_cpu.c ---- */
 void timeline_cpus_begin(struct timeline *t, sim_time_t now);
