@@ -47,6 +47,7 @@ struct result {
     unsigned runs;
     json_t *document;
     json_t *held;       /* What was made for it. */
+    json_t *place;      /* Of each run's name in run[]. */
     const char *commit; /* What the program under test was, for formats that say it. */
     int64_t time;       /* Seconds since 1970, likewise; 0: not known. */
 };

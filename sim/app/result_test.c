@@ -86,6 +86,40 @@ TEST_CASE(result, whatever_is_missing_or_of_another_type_is_named)
     refused("[]", "[]", "[]", "expected an object with a \"schema\"");
 }
 
+/* A case "a" on "p/q" and a case "a/p" on "q" would have one name: nothing could tell them
+ * apart. */
+TEST_CASE(result, a_name_belongs_to_one_run_of_many)
+{
+    enum { CASES = 3000 };
+    static const char wanted[] = "the run case 1/p/q/lazy/sg stands there twice";
+    struct error error         = { "" };
+    struct result result;
+    json_t *one = json_loads(DOCUMENT(RUN), 0, NULL), *cases = json_array();
+    CHECK(one != NULL);
+    for (unsigned i = 0; i < CASES; i++)
+        json_array_append_new(cases, json_pack("{soso}", "name", json_sprintf("case %u", i),
+                                               "result", json_deep_copy(one)));
+    json_t *suite = json_pack("{sss{ss}so}", "schema", "iovasim.suite/1", "tool", "version",
+                              "1", "cases", cases);
+    REQUIRE(result_adopt(&result, json_deep_copy(suite), "file", &error));
+    EXPECT_EQUAL(result.runs, CASES);
+    for (unsigned i = 0; i < CASES; i++)
+        EXPECT(result_find(&result, result.run[i].name) == &result.run[i]);
+    result_free(&result);
+    static const char *const name[]   = { "case 1", "case 1/p" };
+    static const char *const preset[] = { "p/q", "q" };
+    for (unsigned i = 0; i < 2; i++) {
+        json_t *at = json_array_get(cases, 1 + i);
+        json_t *run =
+            json_array_get(json_object_get(json_object_get(at, "result"), "runs"), 0);
+        json_object_set_new(at, "name", json_string(name[i]));
+        json_object_set_new(run, "preset", json_string(preset[i]));
+    }
+    EXPECT(!result_adopt(&result, suite, "file", &error));
+    EXPECT_HAS(error.text, wanted);
+    json_decref(one);
+}
+
 TEST_CASE(result, digits_come_back_as_the_same_number)
 {
     char text[32];
