@@ -369,3 +369,55 @@ sqlite3 *sweep_db_read(const char *path, struct error *error)
     sqlite3_close(db);
     return NULL;
 }
+
+/* ---- Questions ---- */
+
+json_t *sweep_db_axes(sqlite3 *db)
+{
+    sqlite3_stmt *s;
+    json_t *axes = json_array();
+    if (sqlite3_prepare_v2(db,
+                           "SELECT value FROM sweep WHERE key LIKE 'axis %' ORDER BY key",
+                           -1, &s, NULL)
+        != SQLITE_OK)
+        return axes;
+    while (json_array_size(axes) < SWEEP_AXES_MAX && sqlite3_step(s) == SQLITE_ROW)
+        json_array_append_new(axes, json_string((const char *)sqlite3_column_text(s, 0)));
+    sqlite3_finalize(s);
+    return axes;
+}
+
+/* Two have no column of their own: the records that were replayed stand for "limit", the
+ * counters of a hostile device for "attacker". */
+char *sweep_db_axis_sql(const char *axis)
+{
+    char *sql =
+        strcmp(axis, "limit") == 0 ? sqlite3_mprintf("records")
+        : strcmp(axis, "attacker") == 0
+            ? sqlite3_mprintf("json_type(counters, '$.device.attacker') IS NOT NULL")
+            : sqlite3_mprintf("\"%w\"", axis);
+    CHECK(sql != NULL);
+    return sql;
+}
+
+json_t *sweep_db_value(sqlite3_stmt *s, int column)
+{
+    switch (sqlite3_column_type(s, column)) {
+    case SQLITE_INTEGER:
+        return json_integer(sqlite3_column_int64(s, column));
+    case SQLITE_FLOAT:
+        return json_real(sqlite3_column_double(s, column));
+    case SQLITE_NULL:
+        return json_null();
+    default:
+        return json_string((const char *)sqlite3_column_text(s, column));
+    }
+}
+
+json_t *sweep_db_row(sqlite3_stmt *s)
+{
+    json_t *row = json_object();
+    for (int i = 0; i < sqlite3_column_count(s); i++)
+        json_object_set_new(row, sqlite3_column_name(s, i), sweep_db_value(s, i));
+    return row;
+}
