@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sim/app/comparison.h"
 #include "sim/base/check.h"
 #include "sim/base/rng.h"
 #include "sim/test/program.h"
@@ -118,6 +119,33 @@ TEST_CASE(result, a_name_belongs_to_one_run_of_many)
     EXPECT(!result_adopt(&result, suite, "file", &error));
     EXPECT_HAS(error.text, wanted);
     json_decref(one);
+}
+
+/* A long replay has more DMAs than an int counts. */
+TEST_CASE(result, a_distribution_counts_beyond_32_bits)
+{
+    static struct machine_result run;
+    struct config config;
+    struct error error;
+    run = (struct machine_result){ .api = "sg", .policy = "lazy", .preset = "p" };
+    CHECK(config_init(&config, "vtd-server", &error));
+    histogram_record(&run.dma_read_ps, 1);
+    for (unsigned b = 0; b < HISTOGRAM_BUCKETS; b++)
+        run.dma_read_ps.bucket[b] *= 5000000000u;
+    const struct comparison c = { .config  = &config,
+                                  .configs = 1,
+                                  .traces  = 1,
+                                  .trace   = { { .path = "t", .format = "x" } },
+                                  .runs    = 1,
+                                  .run     = &run };
+    json_t *document          = comparison_document(&c);
+    const json_t *one         = json_array_get(json_object_get(document, "runs"), 0);
+    const json_t *read =
+        json_object_get(json_object_get(one, "histograms"), "dma_read_latency");
+    const json_t *bucket = json_array_get(json_object_get(read, "buckets"), 0);
+    EXPECT_EQUAL((uint64_t)json_integer_value(json_array_get(bucket, 2)), 5000000000u);
+    json_decref(document);
+    config_free(&config);
 }
 
 TEST_CASE(result, digits_come_back_as_the_same_number)
