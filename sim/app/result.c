@@ -466,6 +466,12 @@ double result_metric_value(const struct result_run *run, const char *name)
     return m == NULL ? 0.0 : m->value;
 }
 
+double result_records(const struct result_run *run)
+{
+    return result_number(run->json, "software.replay.record",
+                         result_number(run->json, "software.fabric.record", 0.0));
+}
+
 double result_number(const json_t *from, const char *path, double fallback)
 {
     char key[64];

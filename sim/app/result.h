@@ -69,6 +69,9 @@ struct result_metric *result_metric_find(const struct result_run *run, const cha
 /* The value of a metric that the run must have. */
 double result_metric_value(const struct result_run *run, const char *name);
 
+/* How many requests were replayed, of either kind of trace. */
+double result_records(const struct result_run *run);
+
 /* The counter at a path like "software.kernel.descriptor", or fallback. */
 double result_number(const json_t *from, const char *path, double fallback);
 
