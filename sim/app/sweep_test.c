@@ -148,6 +148,23 @@ TEST_CASE(sweep, mistakes_are_named_with_their_line)
     }
 }
 
+TEST_CASE(sweep, a_list_that_is_too_long_is_refused_and_not_cut)
+{
+    struct error error = { "" };
+    struct sweep s;
+    char *text;
+    size_t bytes;
+    FILE *out = open_memstream(&text, &bytes);
+    CHECK(out != NULL);
+    fputs(BASE "method: list\npoints:\n", out);
+    for (unsigned i = 0; i <= SWEEP_POINTS_MAX; i++)
+        fprintf(out, "- {a.b: %u}\n", i);
+    fclose(out);
+    EXPECT(!load(&s, text, &error));
+    EXPECT_HAS(error.text, "s.yaml:4: 100001 points; at most 100000");
+    free(text);
+}
+
 /* ---- The program ---- */
 
 static void write_spec(unsigned points)
