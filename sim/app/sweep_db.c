@@ -106,27 +106,32 @@ static bool trace_sha256(const char *path, char sha256[FILE_SHA256_CHARS + 1],
     return true;
 }
 
+static bool put_trace(struct sweep_db *d, const char *path)
+{
+    char sha256[FILE_SHA256_CHARS + 1];
+    if (!trace_sha256(path, sha256, d->error))
+        return false;
+    char *key       = text_make("trace %s", path);
+    const bool done = put_about(d, key, sha256);
+    free(key);
+    return done;
+}
+
 /* Every trace of every point, once, with its checksum. */
 static bool put_traces(struct sweep_db *d, const struct sweep *sweep)
 {
-    char sha256[FILE_SHA256_CHARS + 1];
-    const char *last = "";
+    json_t *seen = json_object();
+    bool done    = true;
     for (unsigned i = 0; i < sweep->points; i++)
-        for (unsigned t = 0; t < sweep->point[i].traces; t++) {
+        for (unsigned t = 0; done && t < sweep->point[i].traces; t++) {
             const char *path = sweep->point[i].trace[t];
-            if (strcmp(path, last) == 0)
+            if (json_object_get(seen, path) != NULL)
                 continue;
-            last = path;
-            if (!trace_sha256(path, sha256, d->error))
-                return false;
-            char *key = text_make("trace %s", path);
-            const bool done =
-                put(d, "INSERT OR IGNORE INTO sweep VALUES (?1, ?2)", -1, key, sha256);
-            free(key);
-            if (!done)
-                return false;
+            json_object_set_new_nocheck(seen, path, json_true());
+            done = put_trace(d, path);
         }
-    return true;
+    json_decref(seen);
+    return done;
 }
 
 static bool put_axes(struct sweep_db *d, const struct sweep *sweep)
