@@ -440,6 +440,8 @@ static json_t *run_view(struct view *v, unsigned from, const struct result_run *
     json_object_set_new(o, "x", run_outcomes(run));
     if (label != NULL)
         json_object_set_new(o, "label", json_string(label));
+    if (json_object_get(run->json, "drives") != NULL) /* --limit is of each. */
+        json_object_set_new(o, "drives", json_true());
     if (label == NULL || v->shown == 0) /* The traces of a sweep are those of its first. */
         json_object_set_new(o, "t", traces_of(run));
     if (v->detailed < HTML_DETAILED_MOST) {

@@ -17,6 +17,7 @@ const PAGES = {
     sweep: { sections: NO_DETAIL, charts: 4, runs: 6 },
     baseline: { sections: ["baseline", ...ALL], charts: 16, runs: 9 },
     several: { sections: ALL, charts: 12, runs: 3 },
+    drives: { sections: ALL, charts: 12, runs: 3 },
     rdma: { sections: ALL, charts: 12, runs: 3 },
     both: { sections: ALL, charts: 15, runs: 18 },
     hostile: { sections: ALL, charts: 4, runs: 9, evil: true },
@@ -131,7 +132,7 @@ for (const [name, want] of Object.entries(PAGES)) {
 }
 
 /* The commands that a page names give its figures again. */
-for (const [name, result] of [["replay", "result"], ["several", "several"], ["rdma", "rdma"]]) {
+for (const [name, result] of [["replay", "result"], ["several", "several"], ["drives", "drives"], ["rdma", "rdma"]]) {
     const { page, wrong } = await open(name, ONE, PAGES[name]);
     const commands = await page.$$eval("#run pre", all => all.map(e => e.textContent));
     if (commands.length !== 1) wrong.push(`${commands.length} commands`);

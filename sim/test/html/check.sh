@@ -35,6 +35,8 @@ mixed=$traces/nvme-randrw-mixed.iovatrace
 "$iovasim" replay "$mixed" --limit 300 --set iotlb.sets=2 --json changed.json >/dev/null
 "$iovasim" replay "$mixed" "$traces/nvme-randread-4k.iovatrace" --limit 120 --policy lazy \
     --set iotlb.sets=2 --json several.json --html several.html >/dev/null
+"$iovasim" replay "$mixed" "$traces/nvme-randread-4k.iovatrace" --limit 60 --policy lazy \
+    --set replay.devices=own --json drives.json --html drives.html >/dev/null
 "$iovasim" replay "$traces/rdma-rping.verbs.txt.gz" --cpus 2 --limit 50 --api iova \
     --json rdma.json --html rdma.html >/dev/null
 "$iovasim" compare "$mixed" --limit 200 --attacker \
