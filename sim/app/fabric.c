@@ -527,6 +527,12 @@ static bool check(struct fabric *f, struct error *error)
 
 static enum machine_outcome judge(struct fabric *f, struct error *error)
 {
+    for (unsigned i = 0; i < f->hosts; i++)
+        if (f->host[i].kernel.panicked) { /* Which has stopped the engine. */
+            *error = f->host[i].kernel.panic;
+            error_in(error, "host %u", i);
+            return MACHINE_REFUSED;
+        }
     if (f->engine.stopped)
         return MACHINE_STOPPED;
     if (f->failed) {
