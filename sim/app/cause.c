@@ -33,7 +33,7 @@ static void add(struct search *s, const char *unit, double before, double after,
 
 static double records(const struct result_run *run)
 {
-    const double ios = result_number(run->json, "software.replay.record", 0.0);
+    const double ios = result_records(run);
     return ios > 0.0 ? ios : 1.0;
 }
 

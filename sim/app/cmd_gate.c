@@ -38,8 +38,8 @@ static int verdict(const struct gate *g)
     return g->of_class[GATE_REGRESSED] > 0 ? EXIT_REGRESSED : EXIT_FINE;
 }
 
-static bool compare(struct gate_call *c, const struct gate_config *config,
-                    const struct result *before, struct result *after, int *status)
+static bool judge(struct gate_call *c, const struct gate_config *config,
+                  const struct result *before, struct result *after, int *status)
 {
     struct gate g;
     gate_judge(&g, config, before, after);
@@ -50,48 +50,52 @@ static bool compare(struct gate_call *c, const struct gate_config *config,
     return done;
 }
 
-static bool load_and_compare(struct gate_call *c, const char *const *path, int *status)
+static bool compare(struct gate_call *c, const struct result *before, struct result *after,
+                    int *status)
 {
     struct gate_config config;
-    struct result before, after;
-    bool done = false;
-    gate_config_init(&config);
-    if (c->config != NULL) {
-        gate_config_free(&config);
-        if (!gate_config_load(&config, c->config, &c->error))
-            return false;
-    }
-    if (result_load(&before, path[0], &c->error)) {
-        if (result_load(&after, path[1], &c->error)) {
-            done = compare(c, &config, &before, &after, status);
-            result_free(&after);
-        }
-        result_free(&before);
-    }
+    if (c->config == NULL)
+        gate_config_init(&config);
+    else if (!gate_config_load(&config, c->config, &c->error))
+        return false;
+    const bool done = judge(c, &config, before, after, status);
     gate_config_free(&config);
     return done;
 }
 
+static bool load_and_compare(struct gate_call *c, const char *const *path, int *status)
+{
+    struct result before, after;
+    bool done = false;
+    if (!result_load(&before, path[0], &c->error))
+        return false;
+    if (result_load(&after, path[1], &c->error)) {
+        done = compare(c, &before, &after, status);
+        result_free(&after);
+    }
+    result_free(&before);
+    return done;
+}
+
 /* A baseline that does not exist yet, or was broken, is no hindrance; a broken result is.
- */
+ * Each is read once: one may be standard input. */
 static bool bless(struct gate_call *c, const char *const *path)
 {
     struct result before, after;
     int ignored;
-    if (result_load(&before, path[0], &c->error)) {
-        result_free(&before);
-        if (!load_and_compare(c, path, &ignored))
-            return false;
-    }
+    bool done = true;
     if (!result_load(&after, path[1], &c->error))
         return false;
-    const struct report_format *baseline = report_find("baseline", &c->error);
-    const bool written = report_write(baseline, &after, path[0], &c->error);
+    if (result_load(&before, path[0], &c->error)) {
+        done = compare(c, &before, &after, &ignored);
+        result_free(&before);
+    }
+    done = done
+           && report_write(report_find("baseline", &c->error), &after, path[0], &c->error);
     result_free(&after);
-    if (!written)
-        return false;
-    printf("\n%s is the baseline now.\n", path[1]);
-    return true;
+    if (done)
+        printf("\n%s is the baseline now.\n", path[1]);
+    return done;
 }
 
 static int run(struct gate_call *c, const char *const *path)

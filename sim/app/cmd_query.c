@@ -31,20 +31,6 @@ static const char *column_text(sqlite3_stmt *s, int at, char digits[32])
     return text != NULL ? text : "";
 }
 
-static json_t *column_json(sqlite3_stmt *s, int at)
-{
-    switch (sqlite3_column_type(s, at)) {
-    case SQLITE_INTEGER:
-        return json_integer(sqlite3_column_int64(s, at));
-    case SQLITE_FLOAT:
-        return json_real(sqlite3_column_double(s, at));
-    case SQLITE_NULL:
-        return json_null();
-    default:
-        return json_string((const char *)sqlite3_column_text(s, at));
-    }
-}
-
 static int put_csv(sqlite3_stmt *s)
 {
     char digits[32];
@@ -69,12 +55,8 @@ static int put_json(sqlite3_stmt *s)
 {
     json_t *all = json_array();
     int got;
-    while ((got = sqlite3_step(s)) == SQLITE_ROW) {
-        json_t *row = json_object();
-        for (int i = 0; i < sqlite3_column_count(s); i++)
-            json_object_set_new(row, sqlite3_column_name(s, i), column_json(s, i));
-        json_array_append_new(all, row);
-    }
+    while ((got = sqlite3_step(s)) == SQLITE_ROW)
+        json_array_append_new(all, sweep_db_row(s));
     report_put_json(stdout, all);
     return got;
 }

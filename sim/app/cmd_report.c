@@ -79,16 +79,6 @@ static int write_against_baseline(struct report_call *c)
     return status;
 }
 
-/* An output that cannot be written is found out before results are read. */
-static bool try_output(struct report_call *c)
-{
-    struct output o;
-    if (!output_open(&o, c->html, &c->error))
-        return false;
-    output_abandon(&o);
-    return true;
-}
-
 static int report(struct report_call *c, const char *const *path)
 {
     if (path == NULL)
@@ -98,7 +88,7 @@ static int report(struct report_call *c, const char *const *path)
         return command_fail(EXIT_USAGE, "report: expected --html FILE");
     if (c->baseline != NULL && path[1] != NULL)
         return command_fail(EXIT_USAGE, "report: --baseline: expected one result");
-    if (!try_output(c))
+    if (!output_try(c->html, &c->error))
         return command_fail(EXIT_USAGE, "%s", c->error.text);
     if (!load_all(c, path))
         return command_fail(EXIT_INPUT, "%s", c->error.text);

@@ -140,10 +140,9 @@ static json_t *histogram_json(const struct histogram *h, const char *unit)
     json_object_set_new(o, "max", count(h->count == 0 ? 0 : h->max));
     for (unsigned b = 0; b < HISTOGRAM_BUCKETS; b++)
         if (h->bucket[b] != 0)
-            json_array_append_new(buckets,
-                                  json_pack("[IIi]", (json_int_t)histogram_bucket_first(b),
-                                            (json_int_t)histogram_bucket_last(b),
-                                            (int)h->bucket[b]));
+            json_array_append_new(
+                buckets, json_pack("[ooo]", count(histogram_bucket_first(b)),
+                                   count(histogram_bucket_last(b)), count(h->bucket[b])));
     json_object_set_new(o, "buckets", buckets);
     return o;
 }

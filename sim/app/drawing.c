@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sim/app/cmd.h"
+
 #define WINDOW_USUAL "200us"
 
 /* ---- The window ------------------------------------------------------------------------
@@ -88,7 +90,7 @@ static bool begin_waves(struct drawing *d, struct experiment *e)
 bool drawing_begin(struct drawing *d, struct experiment *e)
 {
     const char *window = d->window_text != NULL ? d->window_text : WINDOW_USUAL;
-    e->status          = 2;
+    e->status          = EXIT_USAGE;
     if (d->window_text != NULL && d->timeline == NULL && d->vcd == NULL)
         return error_set(&e->error, "--timeline-window: expected --timeline or --vcd, too");
     if (!window_parse(window, &d->window, &e->error)

@@ -120,22 +120,25 @@ static bool word_is(const char *word, const char *value)
     return word != NULL && strcmp(word, value) == 0;
 }
 
+/* Not said, or one of two words. */
+static bool either(struct experiment *c, const char *option, const char *word,
+                   const char *one, const char *other)
+{
+    if (word == NULL || word_is(word, one) || word_is(word, other))
+        return true;
+    return error_set(&c->error, "%s: expected %s or %s, got '%s'", option, one, other,
+                     word);
+}
+
 static bool parse_modes(struct experiment *c)
 {
     if (!progress_init(&c->progress,
                        c->words.progress != NULL ? c->words.progress : "auto"))
         return usage(c, "--progress: expected auto, always or never, got '%s'",
                      c->words.progress);
-    if (c->words.host != NULL && strcmp(c->words.host, "systemc") != 0
-        && strcmp(c->words.host, "direct") != 0)
-        return usage(c, "--host: expected systemc or direct, got '%s'", c->words.host);
-    if (c->words.attacker != NULL && !word_is(c->words.attacker, "on")
-        && !word_is(c->words.attacker, "off"))
-        return usage(c, "--attacker: expected on or off, got '%s'", c->words.attacker);
-    if (c->words.run_ahead != NULL && strcmp(c->words.run_ahead, "on") != 0
-        && strcmp(c->words.run_ahead, "off") != 0)
-        return usage(c, "--run-ahead: expected on or off, got '%s'", c->words.run_ahead);
-    return true;
+    return either(c, "--host", c->words.host, "systemc", "direct")
+           && either(c, "--attacker", c->words.attacker, "on", "off")
+           && either(c, "--run-ahead", c->words.run_ahead, "on", "off");
 }
 
 static bool add_preset(struct experiment *c, const char *name)
@@ -278,20 +281,20 @@ static bool run_one(struct experiment *c, const struct sim_host *host,
 {
     struct machine_result *result = &c->comparison.run[c->comparison.runs];
     const struct machine_run run  = {
-         .api         = api,
-         .policy      = policy,
-         .cpus        = (unsigned)c->cpus,
-         .limit       = c->limit,
-         .seed        = c->seed,
-         .run_ahead   = c->words.run_ahead == NULL || strcmp(c->words.run_ahead, "on") == 0,
-         .attacker    = word_is(c->words.attacker, "on"),
-         .rdma        = c->rdma,
-         .timeline    = c->timeline,
-         .waves       = c->waves,
-         .source      = c->source,
-         .sources     = c->comparison.traces,
-         .interrupted = &interrupt_seen,
-         .progress    = progress,
+         .api           = api,
+         .policy        = policy,
+         .cpus          = (unsigned)c->cpus,
+         .limit         = c->limit,
+         .seed          = c->seed,
+         .run_ahead     = !word_is(c->words.run_ahead, "off"),
+         .attacker      = word_is(c->words.attacker, "on"),
+         .rdma          = c->rdma,
+         .timeline      = c->timeline,
+         .waves         = c->waves,
+         .source        = c->source,
+         .sources       = c->comparison.traces,
+         .interrupted   = &interrupt_seen,
+         .progress      = progress,
          .progress_self = c,
          .finding       = finding,
          .finding_self  = c,
@@ -333,7 +336,7 @@ bool experiment_run(struct experiment *c)
 {
     c->comparison.run = calloc(experiment_runs(c), sizeof *c->comparison.run);
     CHECK(c->comparison.run != NULL);
-    if (c->words.host != NULL && strcmp(c->words.host, "direct") == 0) {
+    if (word_is(c->words.host, "direct")) {
         struct direct_host *h = direct_host_new();
         run_all(c, direct_host_verbs(h));
         direct_host_free(h);

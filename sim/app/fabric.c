@@ -398,23 +398,6 @@ static void destroy(struct fabric *f)
 /* ---- Checks at the end ----------------------------------------------------------------
  */
 
-static bool check_owners(const struct fabric *f, struct error *error)
-{
-    const struct machine_result *r = f->result;
-    const uint64_t cpus            = (uint64_t)f->hosts * f->run->cpus;
-    const uint64_t had             = cpus * (r->time_ps / f->config->cpu.period_ps);
-    uint64_t owned                 = 0;
-    for (unsigned p = 0; p < PHASES; p++)
-        for (unsigned o = 0; o < OWNERS; o++)
-            owned += r->counters.cycles[p][o];
-    if (owned != had)
-        return error_set(error,
-                         "the CPUs had %" PRIu64 " cycles for the replay but their owners "
-                         "sum to %" PRIu64,
-                         had, owned);
-    return true;
-}
-
 static bool check_host(struct fabric_host *h, struct error *error)
 {
     struct machine_counters all;
@@ -437,23 +420,8 @@ static bool check_host(struct fabric_host *h, struct error *error)
     return true;
 }
 
-/* A negative control has to break something; how often is in the statistics. */
-static bool check_promise(struct fabric_host *h, struct error *error)
-{
-    struct error what = { "" };
-    if (audit_check(&h->audit, &what))
-        return true;
-    if (!h->fabric->run->policy->negative) {
-        *error = what;
-        return false;
-    }
-    h->fabric->result->broken = what;
-    return true;
-}
-
-/* What left one host's memory and was not inside a work request, and what was placed in
- * another's: the messages that were replayed, and all of them (8 bytes of an atomic are
- * added where they lie, and placed where they were asked for). */
+/* The bytes of all messages that were replayed were placed in a host's memory (an atomic's
+ * are those of its answer); parts of messages that failed were, too. */
 static bool check_bytes(struct fabric *f, struct error *error)
 {
     uint64_t placed = 0;
@@ -471,16 +439,23 @@ static bool check(struct fabric *f, struct error *error)
 {
     for (unsigned i = 0; i < f->hosts; i++) {
         struct fabric_host *h = &f->host[i];
-        const bool good       = check_promise(h, error) && check_host(h, error);
+        const bool good = machine_check_promise(&h->audit, f->run->policy, f->result, error)
+                          && check_host(h, error);
         if (!good)
             return error_in(error, "host %u", h->id);
     }
-    return check_owners(f, error) && rdma_wire_check(&f->wire, error)
-           && check_bytes(f, error);
+    return machine_check_owners(f->result, f->config, error)
+           && rdma_wire_check(&f->wire, error) && check_bytes(f, error);
 }
 
 static enum machine_outcome judge(struct fabric *f, struct error *error)
 {
+    for (unsigned i = 0; i < f->hosts; i++)
+        if (f->host[i].kernel.panicked) { /* Which has stopped the engine. */
+            *error = f->host[i].kernel.panic;
+            error_in(error, "host %u", i);
+            return MACHINE_REFUSED;
+        }
     if (f->engine.stopped)
         return MACHINE_STOPPED;
     if (f->failed) {

@@ -169,6 +169,12 @@ TEST_CASE(fabric, what_it_cannot_replay_is_refused_in_one_line)
     const struct wish crowd = { .trace = traces[0], .cpus = 33 };
     EXPECT_EQUAL(play(&crowd), MACHINE_REFUSED);
     EXPECT_HAS(error.text, "--cpus: expected at most 32 for each of 2 hosts");
+    const struct wish late = { .preset = "vtd-ats",
+                               .trace  = traces[1],
+                               .set = { "invq.device_timeout_us=1", "atc.answer_ns=50000",
+                                        "linux.inval_attempts=3" } };
+    EXPECT_EQUAL(play(&late), MACHINE_REFUSED); /* Its kernel stops, nobody else did. */
+    EXPECT_HAS(error.text, "3 times (linux.inval_attempts)");
     const struct wish few = { .trace = "handmade.ns3-flow.txt", .set = { "rdma.qps=2" } };
     EXPECT(play(&few) != MACHINE_RAN);
     EXPECT_HAS(error.text, "rdma.qps");

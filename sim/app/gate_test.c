@@ -10,7 +10,7 @@
 #include "sim/test/shim.h"
 
 #define REPLAY                                                                             \
-    "replay @SAMPLE/nvme-randrw-mixed.iovatrace --limit 60 --host direct "                \
+    "replay @SAMPLE/nvme-randrw-mixed.iovatrace --limit 60 --host direct "                 \
     "--policy strict,lazy "
 
 static struct program_result r;
@@ -66,6 +66,17 @@ TEST_CASE(gate, the_same_result_passes_and_needs_no_baseline_to_begin_with)
     run("gate @/kept.json @/base.json --bless", 0);
     run("gate @/kept.json @/base.json", 0);
     EXPECT_EQUAL(program_files("kept.json"), 1);
+}
+
+TEST_CASE(gate, a_result_from_standard_input_becomes_the_baseline)
+{
+    make_baseline();
+    for (unsigned i = 0; i < 2; i++) { /* Where there is none, and where there is one. */
+        run("gate @/piped.json - --bless < @/base.json", 0);
+        EXPECT_HAS(r.out, "- is the baseline now.");
+    }
+    EXPECT_HAS(r.out, "## iovasim gate: passed");
+    run("gate @/piped.json - < @/base.json", 0);
 }
 
 /* The configuration says what it said; the model does something else. */

@@ -10,7 +10,6 @@
 #ifndef SIM_APP_HTML_H
 #define SIM_APP_HTML_H
 
-#include <sqlite3.h>
 #include <stdio.h>
 
 #include "sim/app/gate.h"

@@ -7,34 +7,6 @@
 #include "sim/app/sweep_db.h"
 #include "sim/app/text.h"
 
-/* Keys of the axes, one a row. */
-static const char axes_sql[] =
-    "SELECT value FROM sweep WHERE key LIKE 'axis %' ORDER BY key";
-static const char runs_sql[] = "SELECT * FROM run WHERE status = 'done' ORDER BY point";
-
-static json_t *column(sqlite3_stmt *s, int at)
-{
-    switch (sqlite3_column_type(s, at)) {
-    case SQLITE_INTEGER:
-        return json_integer(sqlite3_column_int64(s, at));
-    case SQLITE_FLOAT:
-        return json_real(sqlite3_column_double(s, at));
-    case SQLITE_TEXT:
-        return json_string((const char *)sqlite3_column_text(s, at));
-    default:
-        return json_null();
-    }
-}
-
-/* The row by names of columns. */
-static json_t *row_of(sqlite3_stmt *s)
-{
-    json_t *row = json_object();
-    for (int i = 0; i < sqlite3_column_count(s); i++)
-        json_object_set_new(row, sqlite3_column_name(s, i), column(s, i));
-    return row;
-}
-
 static json_t *metrics_of(const json_t *row)
 {
     json_t *all = json_object();
@@ -84,20 +56,8 @@ static json_t *run_of(const json_t *row)
     return run;
 }
 
-/* The value at "iotlb.sets" of the configuration, or at "policy" of the row. */
-static const json_t *axis_value(const json_t *row, const json_t *config, const char *axis)
-{
-    const char *dot = strchr(axis, '.');
-    if (dot == NULL)
-        return json_object_get(row, strcmp(axis, "limit") == 0 ? "records" : axis);
-    char *table         = text_make("%.*s", (int)(dot - axis), axis);
-    const json_t *value = json_object_get(json_object_get(config, table), dot + 1);
-    free(table);
-    return value;
-}
-
 /* "lazy iotlb.sets=4": what tells this point from others. Words stand for themselves. */
-static json_t *label_of(const json_t *row, const json_t *config, const json_t *axes)
+static json_t *label_of(sqlite3_stmt *s, const json_t *axes)
 {
     size_t index, bytes;
     json_t *axis;
@@ -106,22 +66,40 @@ static json_t *label_of(const json_t *row, const json_t *config, const json_t *a
     CHECK(out != NULL);
     json_array_foreach(axes, index, axis)
     {
-        const char *key     = json_string_value(axis);
-        const json_t *value = axis_value(row, config, key);
-        const char *word    = json_string_value(value);
-        const char *slash   = word != NULL ? strrchr(word, '/') : NULL;
+        const int at = (int)index;
         fputs(index == 0 ? "" : " ", out);
-        if (word != NULL)
+        if (sqlite3_column_type(s, at) == SQLITE_TEXT) {
+            const char *word  = (const char *)sqlite3_column_text(s, at);
+            const char *slash = strrchr(word, '/');
             fputs(slash != NULL ? slash + 1 : word, out);
-        else
-            fprintf(out, "%s=%.12g", key,
-                    json_is_boolean(value) ? json_is_true(value)
-                                           : json_number_value(value));
+        } else {
+            fprintf(out, "%s=%.12g", json_string_value(axis), sqlite3_column_double(s, at));
+        }
     }
     fclose(out);
     json_t *label = json_string(text);
     free(text);
     return label;
+}
+
+/* The runs that were done: the values of the axes, and then the whole row. */
+static char *runs_sql(const json_t *axes)
+{
+    size_t index, bytes;
+    json_t *axis;
+    char *sql;
+    FILE *out = open_memstream(&sql, &bytes);
+    CHECK(out != NULL);
+    fputs("SELECT ", out);
+    json_array_foreach(axes, index, axis)
+    {
+        char *value = sweep_db_axis_sql(json_string_value(axis));
+        fprintf(out, "%s, ", value);
+        sqlite3_free(value);
+    }
+    fputs("* FROM result WHERE status = 'done' ORDER BY point", out);
+    fclose(out);
+    return sql;
 }
 
 /* A case of a suite: its name is the point's number. */
@@ -143,11 +121,11 @@ static json_t *document_of(sqlite3_stmt *s, const char *name, const char *versio
 {
     json_t *cases = json_array();
     while (sqlite3_step(s) == SQLITE_ROW) {
-        json_t *row = row_of(s), *config = text_json(row, "config");
+        json_t *row = sweep_db_row(s), *config = text_json(row, "config");
         if (config == NULL)
             config = json_object(); /* Which is refused, with what was expected. */
         json_array_append_new(cases, case_of(row, config));
-        json_array_append_new(labels, label_of(row, config, axes));
+        json_array_append_new(labels, label_of(s, axes));
         json_decref(config);
         json_decref(row);
     }
@@ -169,31 +147,18 @@ static char *value_of(sqlite3 *db, const char *key)
     return text;
 }
 
-static json_t *axes_of(sqlite3 *db)
-{
-    sqlite3_stmt *s;
-    json_t *axes = json_array();
-    if (sqlite3_prepare_v2(db, axes_sql, -1, &s, NULL) != SQLITE_OK)
-        return axes;
-    while (sqlite3_step(s) == SQLITE_ROW)
-        json_array_append_new(axes, column(s, 0));
-    sqlite3_finalize(s);
-    return axes;
-}
-
 static bool load(sqlite3 *db, struct result *result, json_t *labels, const char *path,
                  struct error *error)
 {
-    sqlite3_stmt *s;
+    sqlite3_stmt *s = NULL;
+    json_t *axes    = sweep_db_axes(db);
     char *name = value_of(db, "name"), *version = value_of(db, "version");
+    char *sql = runs_sql(axes);
     bool fine = name != NULL && version != NULL
-                && sqlite3_prepare_v2(db, runs_sql, -1, &s, NULL) == SQLITE_OK;
+                && sqlite3_prepare_v2(db, sql, -1, &s, NULL) == SQLITE_OK;
     if (fine) {
-        json_t *axes     = axes_of(db);
         json_t *document = document_of(s, name, version, axes, labels);
-        sqlite3_finalize(s);
-        json_decref(axes);
-        fine = json_array_size(labels) > 0
+        fine             = json_array_size(labels) > 0
                || error_set(error, "%s: no run of the sweep is done", path);
         if (fine)
             fine = result_adopt(result, document, path, error);
@@ -202,6 +167,9 @@ static bool load(sqlite3 *db, struct result *result, json_t *labels, const char 
     } else {
         error_set(error, "%s: not the database of a sweep", path);
     }
+    sqlite3_finalize(s);
+    json_decref(axes);
+    free(sql);
     free(name);
     free(version);
     return fine;

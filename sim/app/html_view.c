@@ -122,11 +122,6 @@ static json_t *run_metrics(const struct result_run *run)
     return all;
 }
 
-static double records(const struct result_run *run)
-{
-    return result_number(run->json, "software.replay.record", 0.0);
-}
-
 static json_t *run_owners(const struct result_run *run)
 {
     const json_t *from = json_object_get(run->json, "cpu_breakdown");
@@ -135,7 +130,7 @@ static json_t *run_owners(const struct result_run *run)
         if (o != OWNER_idle)
             json_array_append_new(
                 all, figure(per(json_number_value(json_object_get(from, cpu_owner_name[o])),
-                                records(run))));
+                                result_records(run))));
     return all;
 }
 
@@ -413,6 +408,11 @@ static json_t *traces_of(const struct result_run *run)
     return all;
 }
 
+static bool is_fabric(const struct result_run *run)
+{
+    return json_object_get(json_object_get(run->json, "software"), "fabric") != NULL;
+}
+
 static json_t *run_view(struct view *v, unsigned from, const struct result_run *run,
                         const char *label)
 {
@@ -423,6 +423,9 @@ static json_t *run_view(struct view *v, unsigned from, const struct result_run *
     json_t *o = json_pack("{sisissssss}", "f", (int)from, "g", (int)place(v->groups, group),
                           "preset", run->preset, "policy", run->policy, "api", run->api);
     json_object_set_new(o, "cpus", figure((double)run->cpus));
+    if (is_fabric(run)) /* Its "cpus" are those of all hosts, --cpus of each. */
+        json_object_set_new(o, "hosts",
+                            figure(result_number(run->config, "fabric.hosts", 1.0)));
     json_object_set_new(o, "seed", figure((double)run->seed));
     json_object_set_new(o, "all", json_boolean(untranslated(run)));
     json_object_set_new(o, "promise", json_string(promise != NULL ? promise : ""));
@@ -437,6 +440,8 @@ static json_t *run_view(struct view *v, unsigned from, const struct result_run *
     json_object_set_new(o, "x", run_outcomes(run));
     if (label != NULL)
         json_object_set_new(o, "label", json_string(label));
+    if (json_object_get(run->json, "drives") != NULL) /* --limit is of each. */
+        json_object_set_new(o, "drives", json_true());
     if (label == NULL || v->shown == 0) /* The traces of a sweep are those of its first. */
         json_object_set_new(o, "t", traces_of(run));
     if (v->detailed < HTML_DETAILED_MOST) {
@@ -450,17 +455,11 @@ static json_t *run_view(struct view *v, unsigned from, const struct result_run *
     return o;
 }
 
-static double metric(const struct result_run *run, const char *name)
-{
-    const struct result_metric *m = result_metric_find(run, name);
-    return m == NULL ? 0.0 : m->value;
-}
-
 static double reach(const struct result_run *run)
 {
     return untranslated(run) ? INFINITY
-                             : metric(run, "exposure_page_us_per_io")
-                                   + metric(run, "pool_page_us_per_io");
+                             : result_metric_value(run, "exposure_page_us_per_io")
+                                   + result_metric_value(run, "pool_page_us_per_io");
 }
 
 struct trade {
@@ -489,7 +488,8 @@ static bool *best_runs(const struct result *r)
     CHECK(best != NULL);
     for (unsigned i = 0; i < r->runs; i++)
         trade[i] =
-            (struct trade){ reach(&r->run[i]), metric(&r->run[i], "cpu_cycles_per_io"), i };
+            (struct trade){ reach(&r->run[i]),
+                            result_metric_value(&r->run[i], "cpu_cycles_per_io"), i };
     qsort(trade, r->runs, sizeof *trade, by_reach);
     for (unsigned i = 0; i < r->runs; i++) {
         best[trade[i].run] = trade[i].cost < least;
@@ -502,7 +502,7 @@ static bool *best_runs(const struct result *r)
 /* Runs of which there is only a dot: [cycles, reach]. */
 static json_t *point(const struct result_run *run)
 {
-    return json_pack("[oo]", figure(metric(run, "cpu_cycles_per_io")),
+    return json_pack("[oo]", figure(result_metric_value(run, "cpu_cycles_per_io")),
                      untranslated(run) ? json_null() : figure(reach(run)));
 }
 

@@ -709,12 +709,11 @@ static bool check_stats(struct machine *m, struct error *error)
     return machine_check_stats(&all, error);
 }
 
-/* The account of the replay is complete: as many cycles as its CPUs had time for. */
-static bool check_owners(const struct machine *m, struct error *error)
+bool machine_check_owners(const struct machine_result *r, const struct config *config,
+                          struct error *error)
 {
-    const struct machine_result *r = m->result;
-    const uint64_t had             = r->cpus * (r->time_ps / m->config->cpu.period_ps);
-    uint64_t owned                 = 0;
+    const uint64_t had = r->cpus * (r->time_ps / config->cpu.period_ps);
+    uint64_t owned     = 0;
     for (unsigned p = 0; p < PHASES; p++)
         for (unsigned o = 0; o < OWNERS; o++)
             owned += r->counters.cycles[p][o];
@@ -763,17 +762,17 @@ static bool check_everything_back(const struct machine *m, struct error *error)
     return true;
 }
 
-/* A negative control has to break something; how often is in the statistics. */
-static bool check_promise(struct machine *m, struct error *error)
+bool machine_check_promise(const struct audit *audit, const struct flush_policy *policy,
+                           struct machine_result *result, struct error *error)
 {
     struct error what = { "" };
-    if (audit_check(&m->audit, &what))
+    if (audit_check(audit, &what))
         return true;
-    if (!m->run->policy->negative) {
+    if (!policy->negative) {
         *error = what;
         return false;
     }
-    m->result->broken = what;
+    result->broken = what;
     return true;
 }
 
@@ -785,7 +784,8 @@ static bool check(struct machine *m, struct error *error)
     for (unsigned i = 0; i < m->drives; i++)
         if (!nvme_ctrl_check(&m->drive[i].nvme, error))
             return false;
-    return check_promise(m, error) && check_stats(m, error) && check_owners(m, error)
+    return machine_check_promise(&m->audit, m->run->policy, m->result, error)
+           && check_stats(m, error) && machine_check_owners(m->result, m->config, error)
            && check_everything_back(m, error);
 }
 

@@ -127,6 +127,13 @@ void machine_add(struct machine_counters *sum, const struct machine_counters *on
 bool machine_check_stats(const struct machine_counters *all, struct error *error);
 /* Whether everything has come back to the kernel. */
 bool machine_check_kernel(const struct kernel *kernel, struct error *error);
+/* The account of the replay is complete: as many cycles as its CPUs had time for. */
+bool machine_check_owners(const struct machine_result *result, const struct config *config,
+                          struct error *error);
+/* A negative control has to break something, which is noted in the result; how often is in
+ * the statistics. */
+bool machine_check_promise(const struct audit *audit, const struct flush_policy *policy,
+                           struct machine_result *result, struct error *error);
 /* The parameters of a policy of the family; one that a test brings along has none. */
 const void *machine_policy_config(const struct config *config,
                                   const struct flush_policy *policy);

@@ -89,3 +89,12 @@ void output_abandon(struct output *o)
         unlink(o->temporary);
     forget(o);
 }
+
+bool output_try(const char *path, struct error *error)
+{
+    struct output o;
+    if (!output_open(&o, path, error))
+        return false;
+    output_abandon(&o);
+    return true;
+}

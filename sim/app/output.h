@@ -17,6 +17,9 @@ struct output {
 
 bool output_open(struct output *o, const char *path, struct error *error);
 
+/* Whether it could be opened: asked before long work, not after it. Nothing is left. */
+bool output_try(const char *path, struct error *error);
+
 /* The file is there, whole; false when the disk was full, say, and then nothing is there.
  */
 bool output_finish(struct output *o, struct error *error);

@@ -171,15 +171,12 @@ static void hand_next(struct crew *crew, struct worker *w)
 static bool replace(struct crew *crew, struct worker *w)
 {
     const unsigned piece = w->piece, attempt = w->attempt;
-    const bool busy  = w->busy;
     const int status = finish(w);
-    if (busy && attempt >= ATTEMPTS)
+    if (attempt >= ATTEMPTS)
         return error_set(crew->error,
                          "piece %u: its process died %u times, at last of %s %d", piece,
                          attempt, WIFSIGNALED(status) ? "signal" : "exit status",
                          WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
-    if (!busy)
-        return true;
     if (!start(crew, w))
         return false;
     hand(w, piece, attempt + 1);

@@ -31,15 +31,6 @@ bool report_write(const struct report_format *format, const struct result *resul
     return output_finish(&o, error);
 }
 
-static bool try_output(const char *path, struct error *error)
-{
-    struct output o;
-    if (!output_open(&o, path, error))
-        return false;
-    output_abandon(&o);
-    return true;
-}
-
 bool report_files_add(struct report_files *files, const char *assignment,
                       struct error *error)
 {
@@ -51,7 +42,7 @@ bool report_files_add(struct report_files *files, const char *assignment,
         return error_set(error, "--format: more than %d files", REPORT_FILES_MAX);
     snprintf(name, sizeof name, "%.*s", (int)(equals - assignment), assignment);
     const struct report_format *format = report_find(name, error);
-    if (format == NULL || !try_output(equals + 1, error))
+    if (format == NULL || !output_try(equals + 1, error))
         return false;
     files->file[files->files].format = format;
     files->file[files->files].path   = strdup(equals + 1);

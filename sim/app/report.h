@@ -80,8 +80,8 @@ bool report_write(const struct report_format *format, const struct result *resul
 
 /* ---- What writers share ---- */
 
-/* A metric of one run, or NULL; the union of all runs' metrics, in order, NULL behind the
- * last (to be freed). */
+/* The names of all runs' metrics, each once, in order, NULL behind the last (to be freed).
+ */
 const char **report_metric_names(const struct result *result);
 
 /* An array for customSmallerIsBetter or customBiggerIsBetter of github-action-benchmark. */

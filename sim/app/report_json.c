@@ -3,8 +3,7 @@
 
 static void write_json(const struct result *result, FILE *out)
 {
-    json_dumpf(result->document, out, JSON_INDENT(1));
-    fputc('\n', out);
+    report_put_json(out, json_incref(result->document));
 }
 
 const struct report_format report_json = {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <ctype.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "sim/app/report.h"
 
@@ -34,13 +35,9 @@ static void put_labels(FILE *out, const struct result_run *run)
 
 static const char *meaning(const char *name)
 {
-    for (unsigned i = 0; i < METRIC_COUNT; i++) {
-        const char *a = metric_def[i].name, *b = name;
-        for (; *a == *b && *a != '\0'; a++, b++)
-            ;
-        if (*a == *b)
+    for (unsigned i = 0; i < METRIC_COUNT; i++)
+        if (strcmp(metric_def[i].name, name) == 0)
             return metric_def[i].text;
-    }
     return "A metric of another version";
 }
 

@@ -178,15 +178,17 @@ static bool read_counters(struct reader *r, const json_t *run)
     return true;
 }
 
+/* By the whole name: parts with a '/' in them could come to the same. */
 static bool name_run(struct reader *r, struct result_run *run)
 {
-    for (const struct result_run *other = r->result->run; other < run; other++)
-        if (strcmp(other->workload, run->workload) == 0
-            && strcmp(other->preset, run->preset) == 0
-            && strcmp(other->policy, run->policy) == 0 && strcmp(other->api, run->api) == 0)
-            return error_set(r->error, "%s: %sthe run %s stands there twice",
-                             r->result->name, r->where, other->name);
+    struct result *result = r->result;
     run->name = text_make("%s/%s/%s/%s", run->workload, run->preset, run->policy, run->api);
+    if (json_object_get(result->place, run->name) != NULL)
+        return error_set(r->error, "%s: %sthe run %s stands there twice", result->name,
+                         r->where, run->name);
+    const int set =
+        json_object_set_new(result->place, run->name, json_integer(run - result->run));
+    CHECK(set == 0);
     return true;
 }
 
@@ -385,6 +387,7 @@ bool result_adopt(struct result *result, json_t *document, const char *name,
     *result         = (struct result){ .document = document, .commit = "unknown" };
     result->name    = strdup(name);
     result->held    = json_array();
+    result->place   = json_object();
     CHECK(result->name != NULL);
     if (read_all(&r))
         return true;
@@ -436,6 +439,7 @@ void result_free(struct result *r)
     free(r->run);
     free(r->name);
     json_decref(r->held);
+    json_decref(r->place);
     json_decref(r->document);
     *r = (struct result){ .name = NULL };
 }
@@ -444,10 +448,8 @@ void result_free(struct result *r)
 
 const struct result_run *result_find(const struct result *r, const char *run)
 {
-    for (unsigned i = 0; i < r->runs; i++)
-        if (strcmp(r->run[i].name, run) == 0)
-            return &r->run[i];
-    return NULL;
+    const json_t *at = json_object_get(r->place, run);
+    return at == NULL ? NULL : &r->run[json_integer_value(at)];
 }
 
 struct result_metric *result_metric_find(const struct result_run *run, const char *name)
@@ -462,6 +464,12 @@ double result_metric_value(const struct result_run *run, const char *name)
 {
     const struct result_metric *m = result_metric_find(run, name);
     return m == NULL ? 0.0 : m->value;
+}
+
+double result_records(const struct result_run *run)
+{
+    return result_number(run->json, "software.replay.record",
+                         result_number(run->json, "software.fabric.record", 0.0));
 }
 
 double result_number(const json_t *from, const char *path, double fallback)

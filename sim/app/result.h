@@ -47,6 +47,7 @@ struct result {
     unsigned runs;
     json_t *document;
     json_t *held;       /* What was made for it. */
+    json_t *place;      /* Of each run's name in run[]. */
     const char *commit; /* What the program under test was, for formats that say it. */
     int64_t time;       /* Seconds since 1970, likewise; 0: not known. */
 };
@@ -67,6 +68,9 @@ struct result_metric *result_metric_find(const struct result_run *run, const cha
 
 /* The value of a metric that the run must have. */
 double result_metric_value(const struct result_run *run, const char *name);
+
+/* How many requests were replayed, of either kind of trace. */
+double result_records(const struct result_run *run);
 
 /* The counter at a path like "software.kernel.descriptor", or fallback. */
 double result_number(const json_t *from, const char *path, double fallback);

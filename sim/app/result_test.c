@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sim/app/comparison.h"
 #include "sim/base/check.h"
 #include "sim/base/rng.h"
 #include "sim/test/program.h"
@@ -84,6 +85,67 @@ TEST_CASE(result, whatever_is_missing_or_of_another_type_is_named)
     refused(DOCUMENT(RUN "," RUN), "iotlb", "iotlb",
             "the run t/p/lazy/sg stands there twice");
     refused("[]", "[]", "[]", "expected an object with a \"schema\"");
+}
+
+/* A case "a" on "p/q" and a case "a/p" on "q" would have one name: nothing could tell them
+ * apart. */
+TEST_CASE(result, a_name_belongs_to_one_run_of_many)
+{
+    enum { CASES = 3000 };
+    static const char wanted[] = "the run case 1/p/q/lazy/sg stands there twice";
+    struct error error         = { "" };
+    struct result result;
+    json_t *one = json_loads(DOCUMENT(RUN), 0, NULL), *cases = json_array();
+    CHECK(one != NULL);
+    for (unsigned i = 0; i < CASES; i++)
+        json_array_append_new(cases, json_pack("{soso}", "name", json_sprintf("case %u", i),
+                                               "result", json_deep_copy(one)));
+    json_t *suite = json_pack("{sss{ss}so}", "schema", "iovasim.suite/1", "tool", "version",
+                              "1", "cases", cases);
+    REQUIRE(result_adopt(&result, json_deep_copy(suite), "file", &error));
+    EXPECT_EQUAL(result.runs, CASES);
+    for (unsigned i = 0; i < CASES; i++)
+        EXPECT(result_find(&result, result.run[i].name) == &result.run[i]);
+    result_free(&result);
+    static const char *const name[]   = { "case 1", "case 1/p" };
+    static const char *const preset[] = { "p/q", "q" };
+    for (unsigned i = 0; i < 2; i++) {
+        json_t *at = json_array_get(cases, 1 + i);
+        json_t *run =
+            json_array_get(json_object_get(json_object_get(at, "result"), "runs"), 0);
+        json_object_set_new(at, "name", json_string(name[i]));
+        json_object_set_new(run, "preset", json_string(preset[i]));
+    }
+    EXPECT(!result_adopt(&result, suite, "file", &error));
+    EXPECT_HAS(error.text, wanted);
+    json_decref(one);
+}
+
+/* A long replay has more DMAs than an int counts. */
+TEST_CASE(result, a_distribution_counts_beyond_32_bits)
+{
+    static struct machine_result run;
+    struct config config;
+    struct error error;
+    run = (struct machine_result){ .api = "sg", .policy = "lazy", .preset = "p" };
+    CHECK(config_init(&config, "vtd-server", &error));
+    histogram_record(&run.dma_read_ps, 1);
+    for (unsigned b = 0; b < HISTOGRAM_BUCKETS; b++)
+        run.dma_read_ps.bucket[b] *= 5000000000u;
+    const struct comparison c = { .config  = &config,
+                                  .configs = 1,
+                                  .traces  = 1,
+                                  .trace   = { { .path = "t", .format = "x" } },
+                                  .runs    = 1,
+                                  .run     = &run };
+    json_t *document          = comparison_document(&c);
+    const json_t *one         = json_array_get(json_object_get(document, "runs"), 0);
+    const json_t *read =
+        json_object_get(json_object_get(one, "histograms"), "dma_read_latency");
+    const json_t *bucket = json_array_get(json_object_get(read, "buckets"), 0);
+    EXPECT_EQUAL((uint64_t)json_integer_value(json_array_get(bucket, 2)), 5000000000u);
+    json_decref(document);
+    config_free(&config);
 }
 
 TEST_CASE(result, digits_come_back_as_the_same_number)

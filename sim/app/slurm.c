@@ -279,10 +279,12 @@ bool slurm_task_points(const char *todo, unsigned tasks, const char *folder,
     }
     const unsigned mine = (unsigned)strtoul(index, NULL, 10);
     for (; fscanf(in, "%u", &number) == 1; line++) {
+        if (line % tasks != mine)
+            continue;
         char *path       = point_path(folder, number);
         const bool there = access(path, F_OK) == 0;
         free(path);
-        if (line % tasks != mine || there)
+        if (there)
             continue;
         *point = realloc(*point, (*points + 1) * sizeof **point);
         CHECK(*point != NULL);

@@ -106,27 +106,32 @@ static bool trace_sha256(const char *path, char sha256[FILE_SHA256_CHARS + 1],
     return true;
 }
 
+static bool put_trace(struct sweep_db *d, const char *path)
+{
+    char sha256[FILE_SHA256_CHARS + 1];
+    if (!trace_sha256(path, sha256, d->error))
+        return false;
+    char *key       = text_make("trace %s", path);
+    const bool done = put_about(d, key, sha256);
+    free(key);
+    return done;
+}
+
 /* Every trace of every point, once, with its checksum. */
 static bool put_traces(struct sweep_db *d, const struct sweep *sweep)
 {
-    char sha256[FILE_SHA256_CHARS + 1];
-    const char *last = "";
+    json_t *seen = json_object();
+    bool done    = true;
     for (unsigned i = 0; i < sweep->points; i++)
-        for (unsigned t = 0; t < sweep->point[i].traces; t++) {
+        for (unsigned t = 0; done && t < sweep->point[i].traces; t++) {
             const char *path = sweep->point[i].trace[t];
-            if (strcmp(path, last) == 0)
+            if (json_object_get(seen, path) != NULL)
                 continue;
-            last = path;
-            if (!trace_sha256(path, sha256, d->error))
-                return false;
-            char *key = text_make("trace %s", path);
-            const bool done =
-                put(d, "INSERT OR IGNORE INTO sweep VALUES (?1, ?2)", -1, key, sha256);
-            free(key);
-            if (!done)
-                return false;
+            json_object_set_new_nocheck(seen, path, json_true());
+            done = put_trace(d, path);
         }
-    return true;
+    json_decref(seen);
+    return done;
 }
 
 static bool put_axes(struct sweep_db *d, const struct sweep *sweep)
@@ -368,4 +373,56 @@ sqlite3 *sweep_db_read(const char *path, struct error *error)
     error_set(error, "%s: expected a database of `iovasim sweep`", path);
     sqlite3_close(db);
     return NULL;
+}
+
+/* ---- Questions ---- */
+
+json_t *sweep_db_axes(sqlite3 *db)
+{
+    sqlite3_stmt *s;
+    json_t *axes = json_array();
+    if (sqlite3_prepare_v2(db,
+                           "SELECT value FROM sweep WHERE key LIKE 'axis %' ORDER BY key",
+                           -1, &s, NULL)
+        != SQLITE_OK)
+        return axes;
+    while (json_array_size(axes) < SWEEP_AXES_MAX && sqlite3_step(s) == SQLITE_ROW)
+        json_array_append_new(axes, json_string((const char *)sqlite3_column_text(s, 0)));
+    sqlite3_finalize(s);
+    return axes;
+}
+
+/* Two have no column of their own: the records that were replayed stand for "limit", the
+ * counters of a hostile device for "attacker". */
+char *sweep_db_axis_sql(const char *axis)
+{
+    char *sql =
+        strcmp(axis, "limit") == 0 ? sqlite3_mprintf("records")
+        : strcmp(axis, "attacker") == 0
+            ? sqlite3_mprintf("json_type(counters, '$.device.attacker') IS NOT NULL")
+            : sqlite3_mprintf("\"%w\"", axis);
+    CHECK(sql != NULL);
+    return sql;
+}
+
+json_t *sweep_db_value(sqlite3_stmt *s, int column)
+{
+    switch (sqlite3_column_type(s, column)) {
+    case SQLITE_INTEGER:
+        return json_integer(sqlite3_column_int64(s, column));
+    case SQLITE_FLOAT:
+        return json_real(sqlite3_column_double(s, column));
+    case SQLITE_NULL:
+        return json_null();
+    default:
+        return json_string((const char *)sqlite3_column_text(s, column));
+    }
+}
+
+json_t *sweep_db_row(sqlite3_stmt *s)
+{
+    json_t *row = json_object();
+    for (int i = 0; i < sqlite3_column_count(s); i++)
+        json_object_set_new(row, sqlite3_column_name(s, i), sweep_db_value(s, i));
+    return row;
 }

@@ -35,4 +35,14 @@ void sweep_db_close(struct sweep_db *d);
 /* For reading only. */
 sqlite3 *sweep_db_read(const char *path, struct error *error);
 
+/* The keys of the axes, in order: an array of strings. */
+json_t *sweep_db_axes(sqlite3 *db);
+
+/* What of a row of result is the value of an axis: SQL, to be freed with sqlite3_free. */
+char *sweep_db_axis_sql(const char *axis);
+
+/* A value of the row that a statement is at, and all of them by the names of columns. */
+json_t *sweep_db_value(sqlite3_stmt *s, int column);
+json_t *sweep_db_row(sqlite3_stmt *s);
+
 #endif

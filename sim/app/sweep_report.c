@@ -6,20 +6,21 @@
 #include <string.h>
 
 #include "sim/app/metric.h"
-#include "sim/app/sweep_spec.h"
+#include "sim/app/sweep_db.h"
 #include "sim/app/text.h"
 #include "sim/base/check.h"
 
-enum { METRICS_MAX = 6, CELL = 24 };
+enum { METRICS_MAX = 6 };
 
 /* All runs that were done: values of axes as text, and of metrics. */
 struct table {
     const struct metric_def *metric[METRICS_MAX];
     unsigned metrics, axes, rows;
-    char axis[SWEEP_AXES_MAX][64];
+    json_t *keys; /* Of the axes. */
+    const char *axis[SWEEP_AXES_MAX];
     struct row {
         int point;
-        char axis[SWEEP_AXES_MAX][CELL];
+        char *axis[SWEEP_AXES_MAX];
         double value[METRICS_MAX];
     } * row;
 };
@@ -55,27 +56,13 @@ static bool failed(sqlite3 *db, struct error *error)
     return error_set(error, "the database: %s", sqlite3_errmsg(db));
 }
 
-static bool read_axes(struct table *t, sqlite3 *db, struct error *error)
+static void read_axes(struct table *t, sqlite3 *db)
 {
-    sqlite3_stmt *s;
-    if (sqlite3_prepare_v2(db,
-                           "SELECT value FROM sweep WHERE key LIKE 'axis %' ORDER BY key",
-                           -1, &s, NULL)
-        != SQLITE_OK)
-        return failed(db, error);
-    while (t->axes < SWEEP_AXES_MAX && sqlite3_step(s) == SQLITE_ROW)
-        snprintf(t->axis[t->axes++], sizeof t->axis[0], "%s",
-                 (const char *)sqlite3_column_text(s, 0));
-    sqlite3_finalize(s);
-    return true;
-}
-
-/* "limit" is what was replayed: it has no column of its own name. */
-static const char *column_of(const char *axis)
-{
-    return strcmp(axis, "limit") == 0      ? "records"
-           : strcmp(axis, "attacker") == 0 ? "NULL"
-                                           : axis;
+    size_t index;
+    json_t *key;
+    t->keys                                                = sweep_db_axes(db);
+    json_array_foreach(t->keys, index, key) t->axis[index] = json_string_value(key);
+    t->axes = (unsigned)json_array_size(t->keys);
 }
 
 static char *select_sql(const struct table *t)
@@ -86,9 +73,9 @@ static char *select_sql(const struct table *t)
     CHECK(out != NULL);
     fputs("SELECT point", out);
     for (unsigned a = 0; a < t->axes; a++) {
-        char *name = sqlite3_mprintf(", \"%w\"", column_of(t->axis[a]));
-        fputs(name, out);
-        sqlite3_free(name);
+        char *value = sweep_db_axis_sql(t->axis[a]);
+        fprintf(out, ", %s", value);
+        sqlite3_free(value);
     }
     for (unsigned m = 0; m < t->metrics; m++)
         fprintf(out, ", \"%s\"", t->metric[m]->name);
@@ -111,7 +98,7 @@ static void read_row(struct table *t, sqlite3_stmt *s)
         const char *base = text == NULL ? "" : text;
         if (strcmp(t->axis[a], "trace") == 0 && strrchr(base, '/') != NULL)
             base = strrchr(base, '/') + 1;
-        snprintf(row->axis[a], CELL, "%s", base);
+        row->axis[a] = text_make("%s", base);
     }
     for (unsigned m = 0; m < t->metrics; m++)
         row->value[m] = sqlite3_column_double(s, at++);
@@ -121,8 +108,9 @@ static bool read_table(struct table *t, sqlite3 *db, const char *metrics,
                        struct error *error)
 {
     sqlite3_stmt *s;
-    if (!read_metrics(t, metrics, error) || !read_axes(t, db, error))
+    if (!read_metrics(t, metrics, error))
         return false;
+    read_axes(t, db);
     char *sql       = select_sql(t);
     const bool fine = sqlite3_prepare_v2(db, sql, -1, &s, NULL) == SQLITE_OK;
     free(sql);
@@ -132,6 +120,16 @@ static bool read_table(struct table *t, sqlite3 *db, const char *metrics,
         read_row(t, s);
     sqlite3_finalize(s);
     return t->rows > 0 || error_set(error, "the database has no run that was done");
+}
+
+static void free_table(struct table *t)
+{
+    for (unsigned i = 0; i < t->rows; i++)
+        for (unsigned a = 0; a < t->axes; a++)
+            free(t->row[i].axis[a]);
+    free(t->row);
+    json_decref(t->keys);
+    free(t);
 }
 
 /* ---- Pareto ---- */
@@ -199,6 +197,7 @@ static void put_front(struct table *t, FILE *out)
             continue;
         put_row(t, &t->row[i], out);
         const struct row kept = t->row[i];
+        t->row[i]             = t->row[front];
         t->row[front++]       = kept;
     }
     fprintf(out, "%u of %u runs\n", front, t->rows);
@@ -215,15 +214,14 @@ bool sweep_pareto(sqlite3 *db, const char *metrics, FILE *out, struct error *err
                              t->metric[m]->name);
     if (fine)
         put_front(t, out);
-    free(t->row);
-    free(t);
+    free_table(t);
     return fine;
 }
 
 /* ---- Sensitivity ---- */
 
 struct group {
-    char first[CELL], last[CELL];
+    const char *first, *last; /* Values; those of a row. */
     double sum;
     unsigned runs;
 };
@@ -267,11 +265,10 @@ static unsigned make_groups(const struct table *t, unsigned axis, struct group *
         const bool same   = groups > 0 && strcmp(group[groups - 1].last, value) == 0;
         const bool full   = (size_t)i * SWEEP_GROUPS_MAX >= (size_t)groups * t->rows;
         if (!same && (groups == 0 || each || (full && groups < SWEEP_GROUPS_MAX))) {
-            group[groups] = (struct group){ .sum = 0.0 };
-            memcpy(group[groups++].first, value, CELL);
+            group[groups++] = (struct group){ .first = value };
         }
         struct group *g = &group[groups - 1];
-        memcpy(g->last, value, CELL);
+        g->last         = value;
         g->sum += t->row[i].value[0];
         g->runs++;
     }
@@ -315,12 +312,10 @@ static int by_share(const void *a, const void *b)
 
 static void put_group(const struct group *g, int width, FILE *out)
 {
-    char text[2 * CELL + 4];
-    if (strcmp(g->first, g->last) == 0)
-        snprintf(text, sizeof text, "%s", g->first);
-    else
-        snprintf(text, sizeof text, "%s..%s", g->first, g->last);
+    const bool one = strcmp(g->first, g->last) == 0;
+    char *text     = text_make("%s%s%s", g->first, one ? "" : "..", one ? "" : g->last);
     fprintf(out, " %11.6g at %-*s", mean_of(g), width, text);
+    free(text);
 }
 
 static void put_effects(struct table *t, FILE *out)
@@ -354,7 +349,6 @@ bool sweep_sensitivity(sqlite3 *db, const char *metric, FILE *out, struct error 
         fine = error_set(error, "--sensitivity: expected one metric");
     if (fine)
         put_effects(t, out);
-    free(t->row);
-    free(t);
+    free_table(t);
     return fine;
 }

@@ -298,12 +298,14 @@ static bool listed_points(struct plan *p, struct seen *seen)
     unsigned n = 0;
     if (p->points == NULL || p->points->type != YAML_SEQUENCE_NODE)
         return yaml_refuse(&p->yaml, p->points, "method list: expected points: and a list");
-    while (n < SWEEP_POINTS_MAX && yaml_item(&p->yaml, p->points, n) != NULL)
+    while (yaml_item(&p->yaml, p->points, n) != NULL)
         n++;
-    if (n == 0)
-        return yaml_refuse(&p->yaml, p->points, "points: the list is empty");
+    if (n == 0 || n > SWEEP_POINTS_MAX)
+        return n == 0 ? yaml_refuse(&p->yaml, p->points, "points: the list is empty")
+                      : yaml_refuse(&p->yaml, p->points, "%u points; at most %d", n,
+                                    SWEEP_POINTS_MAX);
     room_for(p->sweep, seen, n);
-    for (unsigned i = 0; i < n && (one = yaml_item(&p->yaml, p->points, i)) != NULL; i++)
+    for (unsigned i = 0; (one = yaml_item(&p->yaml, p->points, i)) != NULL; i++)
         if (!read_point(p, seen, one))
             return false;
     list_axes(p, yaml_item(&p->yaml, p->points, 0));

@@ -148,6 +148,23 @@ TEST_CASE(sweep, mistakes_are_named_with_their_line)
     }
 }
 
+TEST_CASE(sweep, a_list_that_is_too_long_is_refused_and_not_cut)
+{
+    struct error error = { "" };
+    struct sweep s;
+    char *text;
+    size_t bytes;
+    FILE *out = open_memstream(&text, &bytes);
+    CHECK(out != NULL);
+    fputs(BASE "method: list\npoints:\n", out);
+    for (unsigned i = 0; i <= SWEEP_POINTS_MAX; i++)
+        fprintf(out, "- {a.b: %u}\n", i);
+    fclose(out);
+    EXPECT(!load(&s, text, &error));
+    EXPECT_HAS(error.text, "s.yaml:4: 100001 points; at most 100000");
+    free(text);
+}
+
 /* ---- The program ---- */
 
 static void write_spec(unsigned points)
@@ -295,6 +312,36 @@ TEST_CASE(sweep, reports_find_what_a_plain_search_finds)
     const char *first = strstr(r.out, "greatest mean\n");
     REQUIRE(first != NULL);
     EXPECT(strncmp(first + 14, "cost.call_cycles", 16) == 0); /* It explains the most. */
+}
+
+/* Points that differ only in a word's end, or in what has no column of its own. */
+TEST_CASE(sweep, reports_tell_apart_whatever_an_axis_says)
+{
+    put("apart.yaml",
+        "base: { api: iova, policy: lazy, limit: 40 }\naxes:\n"
+        "  trace: [the-same-long-beginning-of-a-read.gz, the-same-long-beginning-of-a.gz]\n"
+        "  attacker: ['off', 'on']\n");
+    run("--version; cp @SAMPLE/nvme-randread-4k.iovatrace "
+        "@/the-same-long-beginning-of-a.gz; "
+        "cp @SAMPLE/nvme-randrw-mixed.iovatrace @/the-same-long-beginning-of-a-read.gz",
+        0);
+    run("sweep @/apart.yaml --db @/apart.db", 0);
+    EXPECT_HAS(r.out, "4 points, 4 run now, 0 were there:");
+    run("query @/apart.db --sensitivity stale_hits", 0);
+    EXPECT_HAS(r.out, " at the-same-long-beginning-of-a.gz\n");
+    EXPECT_HAS(r.out, " at the-same-long-beginning-of-a-read.gz ");
+    EXPECT_HAS(r.out, "\nattacker ");
+    EXPECT_HAS(r.out, " 0 at 0 ");
+    EXPECT_HAS(r.out, " at 1\n");
+    run("query @/apart.db --pareto cpu_cycles_per_io,stale_hits", 0);
+    EXPECT_HAS(r.out, "the-same-long-beginning-of-a.gz          0 ");
+    run("report @/apart.db --html @/apart.html", 0);
+    size_t bytes;
+    char *page = program_file(program_path("apart.html"), &bytes);
+    REQUIRE(page != NULL);
+    EXPECT_HAS(page, "\"label\":\"the-same-long-beginning-of-a.gz attacker=0\"");
+    EXPECT_HAS(page, "\"label\":\"the-same-long-beginning-of-a-read.gz attacker=1\"");
+    free(page);
 }
 
 TEST_CASE(sweep, another_sweep_another_trace_and_wrong_questions_are_refused)

@@ -72,12 +72,13 @@ static void put_contention(FILE *out)
     const struct published_contention two     = published_contend(2, PUBLISHED_WORK_US);
     const struct published_contention eight   = published_contend(8, PUBLISHED_WORK_US);
     const struct published_contention sixteen = published_contend(16, PUBLISHED_WORK_US);
-    fputs(
+    fprintf(
+        out,
         "\n**One queue, many CPUs.** A receiver in a guest, one flow for each "
         "core, host\nstrict (Fast & Safe repository, October 2025). Here each CPU unmaps "
-        "10 pages, flushes, and\nworks for 9.3 us, which is what the single core did; the "
+        "10 pages, flushes, and\nworks for %g us, which is what the single core did; the "
         "other rows are predicted\n(`sim/test/published.c`).\n\n",
-        out);
+        PUBLISHED_WORK_US);
     heading(out);
     row(out, "flushes a us, 1 core (the work was chosen by it)", flushes(47.3, 0.067),
         one.invalidations_per_us, 10);

@@ -157,8 +157,8 @@ const commands = runs => {
     const r = list[0];
     const words = ["iovasim", "replay", ...r.t.map(t => t[0]), "--preset", r.preset,
       "--policy", unique(list.map(x => x.policy)).join(), "--api", unique(list.map(x => x.api)).join(),
-      "--cpus", String(r.cpus), "--seed", String(r.seed)];
-    if (r.t.length === 1) words.push("--limit", String(r.t[0][2]));
+      "--cpus", String(r.cpus / (r.hosts || 1)), "--seed", String(r.seed),
+      "--limit", String(r.drives ? Math.max(...r.t.map(t => t[2])) : sum(r.t.map(t => t[2])))];
     if (r.attacker) words.push("--attacker");
     for (const s of D.configs[r.c].set) words.push("--set", s);
     return words.map(quoted).join(" ");

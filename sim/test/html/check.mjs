@@ -1,4 +1,5 @@
 // Opens the reports as people do: wide and narrow, light and dark, by keyboard, on paper.
+import { execFileSync } from "node:child_process";
 import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { pathToFileURL } from "node:url";
 import { chromium } from "playwright-core";
@@ -15,6 +16,9 @@ const PAGES = {
     suite: { sections: ALL, charts: 12, runs: 1, groups: 2 },
     sweep: { sections: NO_DETAIL, charts: 4, runs: 6 },
     baseline: { sections: ["baseline", ...ALL], charts: 16, runs: 9 },
+    several: { sections: ALL, charts: 12, runs: 3 },
+    drives: { sections: ALL, charts: 12, runs: 3 },
+    rdma: { sections: ALL, charts: 12, runs: 3 },
     both: { sections: ALL, charts: 15, runs: 18 },
     hostile: { sections: ALL, charts: 4, runs: 9, evil: true },
     many: { sections: NO_DETAIL, charts: 3, runs: 1 },
@@ -124,6 +128,21 @@ for (const [name, want] of Object.entries(PAGES)) {
     const rows = await page.$$eval("#comparison tbody tr", r => r.length);
     if (rows !== 2) wrong.push(`the other workload has ${rows} runs`);
     report("suite", "another workload", wrong);
+    await page.close();
+}
+
+/* The commands that a page names give its figures again. */
+for (const [name, result] of [["replay", "result"], ["several", "several"], ["drives", "drives"], ["rdma", "rdma"]]) {
+    const { page, wrong } = await open(name, ONE, PAGES[name]);
+    const commands = await page.$$eval("#run pre", all => all.map(e => e.textContent));
+    if (commands.length !== 1) wrong.push(`${commands.length} commands`);
+    try {
+        execFileSync("sh", ["-c", `${commands[0].replace(/^iovasim/, '"$IOVASIM"')} --json repeated.json`], { stdio: "pipe" });
+        if (!readFileSync("repeated.json").equals(readFileSync(`${result}.json`))) wrong.push(`gives others: ${commands[0]}`);
+    } catch (e) {
+        wrong.push(`fails: ${e.stderr || e}`);
+    }
+    report(name, "command", wrong);
     await page.close();
 }
 

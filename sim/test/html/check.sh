@@ -33,6 +33,12 @@ rm -f sizes.db* ./*.html
 mixed=$traces/nvme-randrw-mixed.iovatrace
 "$iovasim" replay "$mixed" --limit 300 --json result.json --html replay.html >/dev/null
 "$iovasim" replay "$mixed" --limit 300 --set iotlb.sets=2 --json changed.json >/dev/null
+"$iovasim" replay "$mixed" "$traces/nvme-randread-4k.iovatrace" --limit 120 --policy lazy \
+    --set iotlb.sets=2 --json several.json --html several.html >/dev/null
+"$iovasim" replay "$mixed" "$traces/nvme-randread-4k.iovatrace" --limit 60 --policy lazy \
+    --set replay.devices=own --json drives.json --html drives.html >/dev/null
+"$iovasim" replay "$traces/rdma-rping.verbs.txt.gz" --cpus 2 --limit 50 --api iova \
+    --json rdma.json --html rdma.html >/dev/null
 "$iovasim" compare "$mixed" --limit 200 --attacker \
     --policies strict,lazy,damn,never,passthrough --html compare.html >/dev/null
 "$iovasim" suite run suite.yaml --html suite.html >/dev/null
@@ -47,4 +53,4 @@ cmp again.html twice.html
 node hostile.mjs
 "$iovasim" report hostile.json --html hostile.html
 "$iovasim" report many.json --html many.html
-node check.mjs
+IOVASIM=$iovasim node check.mjs
