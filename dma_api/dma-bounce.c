@@ -37,18 +37,24 @@ static bool policy_bounces(const struct device *dev, size_t size)
     return d->policy->bounces && d->policy->serves(d->policy_state, size);
 }
 
+/* Linux has a reason, whatever the policy. */
+static bool machine_bounces(const struct device *dev, size_t size,
+                            enum dma_data_direction dir)
+{
+    return dev->untrusted || (writes_around_caches(dev, dir) && shares_line(size));
+}
+
 bool dma_may_bounce(const struct device *dev, size_t size, enum dma_data_direction dir)
 {
-    return dev->untrusted || (writes_around_caches(dev, dir) && shares_line(size))
-           || policy_bounces(dev, size);
+    return machine_bounces(dev, size, dir) || policy_bounces(dev, size);
 }
 
 bool dma_must_bounce(const struct device *dev, phys_addr_t phys, size_t size,
-                     enum dma_data_direction dir)
+                     enum dma_data_direction dir, unsigned long attrs)
 {
-    if (policy_bounces(dev, size))
+    if (!(attrs & DMA_ATTRS_IN_PLACE) && policy_bounces(dev, size))
         return true;
-    return dma_may_bounce(dev, size, dir)
+    return machine_bounces(dev, size, dir)
            && ((phys | size) & domain_granule_mask(dev->domain)) != 0;
 }
 

@@ -197,6 +197,31 @@ TEST_CASE(dma_bounce, a_map_that_may_not_bounce_fails_instead)
     run("strict", "7.3", refused);
 }
 
+/* What a policy has no reason to bounce, the machine may have. */
+static void refused_by_the_machine(struct kernel_rig *r, void *state)
+{
+    struct device *dev = &r->device;
+    (void)state;
+    EXPECT_EQUAL(dma_map_phys(dev, MEM, 8, DMA_FROM_DEVICE, DMA_ATTR_MMIO),
+                 DMA_MAPPING_ERROR);
+    const dma_addr_t a = dma_map_phys(dev, MEM, 8, DMA_TO_DEVICE, DMA_ATTR_MMIO);
+    EXPECT_EQUAL(behind(r, a), MEM);
+    dma_unmap_phys(dev, a, 8, DMA_TO_DEVICE, DMA_ATTR_MMIO);
+}
+
+TEST_CASE(dma_bounce, registers_that_share_a_line_are_refused_whatever_the_policy)
+{
+    static const char *const policy[] = { "strict", "shadow", "pooled-bounce" };
+    for (unsigned i = 0; i < 3; i++) {
+        struct kernel_rig *r = kernel_rig_new(RIG_FAKE);
+        kernel_rig_policy(r, policy[i]);
+        r->noncoherent              = true;
+        r->linux_config.swiotlb_mib = 1;
+        kernel_rig_run(r, refused_by_the_machine, NULL);
+        kernel_rig_free(r);
+    }
+}
+
 /* ---- The IOVA API ----------------------------------------------------------------------
  */
 
