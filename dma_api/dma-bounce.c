@@ -37,18 +37,24 @@ static bool policy_bounces(const struct device *dev, size_t size)
     return d->policy->bounces && d->policy->serves(d->policy_state, size);
 }
 
+/* Linux has a reason, whatever the policy. */
+static bool machine_bounces(const struct device *dev, size_t size,
+                            enum dma_data_direction dir)
+{
+    return dev->untrusted || (writes_around_caches(dev, dir) && shares_line(size));
+}
+
 bool dma_may_bounce(const struct device *dev, size_t size, enum dma_data_direction dir)
 {
-    return dev->untrusted || (writes_around_caches(dev, dir) && shares_line(size))
-           || policy_bounces(dev, size);
+    return machine_bounces(dev, size, dir) || policy_bounces(dev, size);
 }
 
 bool dma_must_bounce(const struct device *dev, phys_addr_t phys, size_t size,
-                     enum dma_data_direction dir)
+                     enum dma_data_direction dir, unsigned long attrs)
 {
-    if (policy_bounces(dev, size))
+    if (!(attrs & DMA_ATTRS_IN_PLACE) && policy_bounces(dev, size))
         return true;
-    return dma_may_bounce(dev, size, dir)
+    return machine_bounces(dev, size, dir)
            && ((phys | size) & domain_granule_mask(dev->domain)) != 0;
 }
 
@@ -183,9 +189,25 @@ void dma_bounce_unmap_sg(struct device *dev, struct scatterlist *sgl, int nents,
     int i;
     for_each_sg(sgl, sg, nents, i)
     {
-        iommu_dma_unmap_phys(dev, sg->dma_address, sg->dma_length, dir, attrs);
+        if (!dma_sg_by_bus(sg))
+            iommu_dma_unmap_phys(dev, sg->dma_address, sg->dma_length, dir, attrs);
+        sg->dma_flags &= ~SG_DMA_BUS_ADDRESS;
     }
     sgl->dma_flags &= ~SG_DMA_SWIOTLB;
+}
+
+/* Linux does not ask for peers' memory where it bounces; a policy that keeps mappings is no
+ * reason not to. */
+static int map_element(struct device *dev, struct scatterlist *sg,
+                       enum dma_data_direction dir, unsigned long attrs)
+{
+    const bool asks = !dev->untrusted && dev->domain->policy->serves != NULL;
+    const int error = asks ? dma_sg_peer(dev, sg, &attrs) : 0;
+    if (error != 0 || dma_sg_by_bus(sg))
+        return error;
+    sg->dma_address = iommu_dma_map_phys(dev, sg_phys(sg), sg->length, dir, attrs);
+    sg->dma_length  = sg->length;
+    return sg->dma_address == DMA_MAPPING_ERROR ? -EIO : 0;
 }
 
 int dma_bounce_map_sg(struct device *dev, struct scatterlist *sgl, int nents,
@@ -197,12 +219,11 @@ int dma_bounce_map_sg(struct device *dev, struct scatterlist *sgl, int nents,
     for_each_sg(sgl, sg, nents, i)
     {
         cpu_spend(cpu_this(), dev->kernel->cost.segment_cycles);
-        sg->dma_address = iommu_dma_map_phys(dev, sg_phys(sg), sg->length, dir, attrs);
-        if (sg->dma_address == DMA_MAPPING_ERROR) {
+        const int error = map_element(dev, sg, dir, attrs);
+        if (error != 0) {
             dma_bounce_unmap_sg(dev, sgl, i, dir, attrs | DMA_ATTR_SKIP_CPU_SYNC);
-            return -EIO;
+            return error;
         }
-        sg->dma_length = sg->length;
     }
     return nents;
 }

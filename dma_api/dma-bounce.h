@@ -12,10 +12,14 @@
 #include "dma_api/dma-iommu.h"
 #include "dma_api/swiotlb.h"
 
+/* What both sides use at once. It does not go through a policy's bounce buffers, but is
+ * mapped like what does not fit into them; where the machine has to bounce, it fails. */
+#define DMA_ATTRS_IN_PLACE (DMA_ATTR_MMIO | DMA_ATTR_REQUIRE_COHERENT)
+
 /* Whether the device's mappings bounce where they are not aligned. */
 bool dma_may_bounce(const struct device *dev, size_t size, enum dma_data_direction dir);
 bool dma_must_bounce(const struct device *dev, phys_addr_t phys, size_t size,
-                     enum dma_data_direction dir);
+                     enum dma_data_direction dir, unsigned long attrs);
 
 /* A bounce buffer for all of it; an untrusted device sees zeroes beside the data.
  * DMA_MAPPING_ERROR after a one-time warning: there is no pool, or it is full. */

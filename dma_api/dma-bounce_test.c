@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dma_api/dma-bounce.h"
 
+#include "dma_api/pci-p2pdma.h"
 #include "sim/test/kernel_rig.h"
 #include "sim/test/shim.h"
 
@@ -195,6 +196,31 @@ static void refused(struct kernel_rig *r, void *state)
 TEST_CASE(dma_bounce, a_map_that_may_not_bounce_fails_instead)
 {
     run("strict", "7.3", refused);
+}
+
+/* What a policy has no reason to bounce, the machine may have. */
+static void refused_by_the_machine(struct kernel_rig *r, void *state)
+{
+    struct device *dev = &r->device;
+    (void)state;
+    EXPECT_EQUAL(dma_map_phys(dev, MEM, 8, DMA_FROM_DEVICE, DMA_ATTR_MMIO),
+                 DMA_MAPPING_ERROR);
+    const dma_addr_t a = dma_map_phys(dev, MEM, 8, DMA_TO_DEVICE, DMA_ATTR_MMIO);
+    EXPECT_EQUAL(behind(r, a), MEM);
+    dma_unmap_phys(dev, a, 8, DMA_TO_DEVICE, DMA_ATTR_MMIO);
+}
+
+TEST_CASE(dma_bounce, registers_that_share_a_line_are_refused_whatever_the_policy)
+{
+    static const char *const policy[] = { "strict", "shadow", "pooled-bounce" };
+    for (unsigned i = 0; i < 3; i++) {
+        struct kernel_rig *r = kernel_rig_new(RIG_FAKE);
+        kernel_rig_policy(r, policy[i]);
+        r->noncoherent              = true;
+        r->linux_config.swiotlb_mib = 1;
+        kernel_rig_run(r, refused_by_the_machine, NULL);
+        kernel_rig_free(r);
+    }
 }
 
 /* ---- The IOVA API ----------------------------------------------------------------------
@@ -599,4 +625,61 @@ TEST_CASE(dma_bounce, no_memory_at_any_place_leaves_nothing_behind)
     EXPECT_EQUAL(fail_each(try_map), 4); /* A slot, and three tables. */
     EXPECT(fail_each(try_link) >= 6);    /* Two slots, and four tables. */
     EXPECT_EQUAL(fail_each(try_list), 6);
+}
+
+/* ---- Other devices' memory ------------------------------------------------------------
+ */
+
+enum { BY_BUS, THROUGH, NO_WAY, WINDOWS };
+static const struct p2pdma_window windows[WINDOWS] = {
+    { 0xe0000000, 0xe0ffffff, PCI_P2PDMA_MAP_BUS_ADDR, 0x1000000000 },
+    { 0xe1000000, 0xe1ffffff, PCI_P2PDMA_MAP_THRU_HOST_BRIDGE, 0 },
+    { 0xe2000000, 0xe2ffffff, PCI_P2PDMA_MAP_NOT_SUPPORTED, 0 },
+};
+
+static int map_table(struct kernel_rig *r, struct scatterlist list[4],
+                     struct sg_table *table, unsigned last)
+{
+    const phys_addr_t phys[] = { windows[THROUGH].first, windows[BY_BUS].first, MEM,
+                                 windows[last].first };
+    *table                   = (struct sg_table){ .sgl = list, .orig_nents = 4 };
+    sg_init_table(list, 4);
+    for (unsigned i = 0; i < 4; i++)
+        sg_set_page(&list[i], phys_to_page(phys[i]), PAGE, 0);
+    return dma_map_sgtable(&r->device, table, DMA_BIDIRECTIONAL, 0);
+}
+
+static void peers(struct kernel_rig *r, void *state)
+{
+    struct scatterlist list[4];
+    struct sg_table table;
+    (void)state;
+    pci_p2pdma_add_windows(&r->kernel, windows, WINDOWS);
+    EXPECT_EQUAL(map_table(r, list, &table, NO_WAY), -EREMOTEIO);
+    const uint64_t live = r->domain->iova.live; /* Of the policy's own. */
+    EXPECT_EQUAL(map_table(r, list, &table, BY_BUS), 0);
+    EXPECT_EQUAL(table.nents, 4);
+    EXPECT_EQUAL(behind(r, sg_dma_address(&list[0])), windows[THROUGH].first);
+    EXPECT_EQUAL(sg_dma_address(&list[1]), windows[BY_BUS].first + windows[BY_BUS].bus_off);
+    EXPECT(list[1].dma_flags & SG_DMA_BUS_ADDRESS);
+    EXPECT_EQUAL(sg_dma_address(&list[3]), sg_dma_address(&list[1]));
+    dma_sync_sgtable_for_cpu(&r->device, &table, DMA_BIDIRECTIONAL);
+    dma_sync_sgtable_for_device(&r->device, &table, DMA_BIDIRECTIONAL);
+    dma_unmap_sgtable(&r->device, &table, DMA_BIDIRECTIONAL, 0);
+    EXPECT_EQUAL(list[1].dma_flags, 0);
+    EXPECT_EQUAL(r->kernel.stats.warning, 0);
+    EXPECT_EQUAL(r->kernel.bounce_slots_out, 0);
+    EXPECT_EQUAL(r->domain->iova.live, live);
+}
+
+TEST_CASE(dma_bounce, peers_memory_is_reached_past_a_policy_that_keeps_mappings)
+{
+    static const char *const policy[] = { "strict", "shadow", "pooled-bounce" };
+    for (unsigned i = 0; i < 3; i++) {
+        struct kernel_rig *r = kernel_rig_new(RIG_FAKE);
+        kernel_rig_policy(r, policy[i]);
+        r->linux_config.swiotlb_mib = 1;
+        kernel_rig_run(r, peers, NULL);
+        kernel_rig_free(r);
+    }
 }

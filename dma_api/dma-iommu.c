@@ -58,17 +58,11 @@ static void free_iova(struct dma_domain *d, dma_addr_t iova, uint64_t bytes)
  * -------------------------------------------------------------------------- */
 
 /* Whether the policy keeps mappings of this size itself. */
-static bool policy_serves(const struct dma_domain *d, uint64_t bytes)
+static bool policy_serves(const struct dma_domain *d, uint64_t bytes, unsigned long attrs)
 {
+    if (d->policy->bounces && attrs & DMA_ATTRS_IN_PLACE)
+        return false;
     return d->policy->serves != NULL && d->policy->serves(d->policy_state, bytes);
-}
-
-/* What both sides use at once cannot go through a policy's bounce buffers: it is mapped
- * like what does not fit into them. */
-static bool goes_around(const struct device *dev, unsigned long attrs)
-{
-    return (attrs & (DMA_ATTR_MMIO | DMA_ATTR_REQUIRE_COHERENT)) != 0
-           && dev->domain->policy->bounces;
 }
 
 static dma_addr_t map_by_policy(struct device *dev, phys_addr_t phys, size_t size,
@@ -118,9 +112,8 @@ static dma_addr_t map(struct device *dev, phys_addr_t phys, size_t size, unsigne
 dma_addr_t iommu_dma_map_phys(struct device *dev, phys_addr_t phys, size_t size,
                               enum dma_data_direction dir, unsigned long attrs)
 {
-    const bool in_place = attrs & (DMA_ATTR_MMIO | DMA_ATTR_REQUIRE_COHERENT);
-    const bool around   = goes_around(dev, attrs);
-    if (!around && dma_must_bounce(dev, phys, size, dir)) {
+    const bool in_place = attrs & DMA_ATTRS_IN_PLACE;
+    if (dma_must_bounce(dev, phys, size, dir, attrs)) {
         phys = in_place ? DMA_MAPPING_ERROR : dma_bounce_map(dev, phys, size, attrs);
         if (phys == DMA_MAPPING_ERROR)
             return DMA_MAPPING_ERROR;
@@ -130,7 +123,7 @@ dma_addr_t iommu_dma_map_phys(struct device *dev, phys_addr_t phys, size_t size,
         dma_cache_barrier(dev);
     }
     dma_addr_t addr = 0;
-    if (!around && policy_serves(dev->domain, size) && domain_attach_deferred(dev) == 0)
+    if (policy_serves(dev->domain, size, attrs) && domain_attach_deferred(dev) == 0)
         addr = map_by_policy(dev, phys, size, dma_prot(dir));
     if (addr == 0)
         addr = map(dev, phys, size, dma_prot(dir), *dev->dma_mask);
@@ -168,7 +161,7 @@ void iommu_dma_unmap_phys(struct device *dev, dma_addr_t addr, size_t size,
 {
     struct dma_domain *d = dev->domain;
     phys_addr_t phys     = 0;
-    if (!(attrs & (DMA_ATTR_MMIO | DMA_ATTR_REQUIRE_COHERENT))) {
+    if (!(attrs & DMA_ATTRS_IN_PLACE)) {
         /* For bounce buffers and cache maintenance, whether there are any or not. */
         phys = iommu_dma_lookup(d, addr);
         if (phys == 0) {
@@ -211,7 +204,7 @@ static bool try_alloc(struct device *dev, struct dma_iova_state *state, phys_add
                       size_t size)
 {
     struct kernel *k = dev->kernel;
-    if (!dev->dma_iommu || k->release < LINUX_6_18 || policy_serves(dev->domain, size))
+    if (!dev->dma_iommu || k->release < LINUX_6_18 || policy_serves(dev->domain, size, 0))
         return false;
     if (domain_attach_deferred(dev) != 0)
         return false;
@@ -296,9 +289,9 @@ static int link(struct device *dev, struct dma_iova_state *state, phys_addr_t ph
     }
     if (attrs & DMA_ATTR_REQUIRE_COHERENT && dev->noncoherent)
         return -EOPNOTSUPP;
-    if (goes_around(dev, attrs) || !dma_must_bounce(dev, phys, size, dir))
+    if (!dma_must_bounce(dev, phys, size, dir, attrs))
         return iommu_dma_link(dev, state->addr + offset, phys, size, dir, attrs);
-    if (attrs & (DMA_ATTR_MMIO | DMA_ATTR_REQUIRE_COHERENT))
+    if (attrs & DMA_ATTRS_IN_PLACE)
         return -EPERM;
     return dma_bounce_link(dev, state, phys, offset, size, dir, attrs);
 }

@@ -36,6 +36,10 @@ void iommu_dma_unmap_phys(struct device *dev, dma_addr_t addr, size_t size,
  * adds DMA_ATTR_MMIO when it is another device's behind the host bridge. 0 or -EREMOTEIO.
  */
 int dma_sg_peer(struct device *dev, struct scatterlist *sg, unsigned long *attrs);
+static inline bool dma_sg_by_bus(const struct scatterlist *sg)
+{
+    return sg->dma_flags & SG_DMA_BUS_ADDRESS;
+}
 /* The number of output segments, or a negative errno: -ENOMEM, -EINVAL, -EREMOTEIO. */
 int iommu_dma_map_sg(struct device *dev, struct scatterlist *sgl, int nents,
                      enum dma_data_direction dir, unsigned long attrs);

@@ -294,7 +294,7 @@ static void direct_unmap_sg(struct device *dev, struct scatterlist *sgl, int nen
     int i;
     for_each_sg(sgl, sg, nents, i)
     {
-        if (!(sg->dma_flags & SG_DMA_BUS_ADDRESS))
+        if (!dma_sg_by_bus(sg))
             direct_unmap(dev, sg->dma_address, sg->dma_length, dir, attrs);
         sg->dma_flags &= ~SG_DMA_BUS_ADDRESS;
     }
@@ -303,7 +303,7 @@ static void direct_unmap_sg(struct device *dev, struct scatterlist *sgl, int nen
 static int direct_map_one(struct device *dev, struct scatterlist *sg, unsigned long attrs)
 {
     const int error = dma_sg_peer(dev, sg, &attrs);
-    if (error != 0 || sg->dma_flags & SG_DMA_BUS_ADDRESS)
+    if (error != 0 || dma_sg_by_bus(sg))
         return error;
     sg->dma_address = direct_map(dev, sg_phys(sg), sg->length, attrs);
     sg->dma_length  = sg->length;

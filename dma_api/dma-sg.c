@@ -80,11 +80,6 @@ int dma_sg_peer(struct device *dev, struct scatterlist *sg, unsigned long *attrs
     }
 }
 
-static bool by_bus(const struct scatterlist *sg)
-{
-    return sg->dma_flags & SG_DMA_BUS_ADDRESS;
-}
-
 /* The addresses that the list takes; elements that are reached by bus address none. */
 static int bytes_of_list(struct device *dev, struct scatterlist *sgl, int nents,
                          uint64_t *bytes)
@@ -99,7 +94,7 @@ static int bytes_of_list(struct device *dev, struct scatterlist *sgl, int nents,
         error = dma_sg_peer(dev, sg, &attrs);
         if (error != 0)
             return error;
-        if (by_bus(sg))
+        if (dma_sg_by_bus(sg))
             continue;
         const struct placed p = place(dev, sg, *bytes);
         *bytes += p.pad + p.bytes;
@@ -130,7 +125,7 @@ static int map_list(struct device *dev, struct scatterlist *sgl, int nents, dma_
     for_each_sg(sgl, sg, nents, i)
     {
         cpu_spend(cpu_this(), dev->kernel->cost.segment_cycles);
-        if (by_bus(sg))
+        if (dma_sg_by_bus(sg))
             continue;
         const struct placed p  = place(dev, sg, run.at + run.bytes);
         const phys_addr_t phys = sg_phys(sg) - p.offset;
@@ -180,7 +175,7 @@ static int finalise(struct device *dev, struct scatterlist *sgl, int nents, dma_
     for_each_sg(sgl, sg, nents, i)
     {
         cpu_spend(cpu_this(), dev->kernel->cost.segment_cycles);
-        if (by_bus(sg)) {
+        if (dma_sg_by_bus(sg)) {
             const dma_addr_t bus = sg->dma_address;
             clear(sg);
             out    = put_by_bus(count++ == 0 ? sgl : sg_next(out), bus, sg->length);
@@ -274,7 +269,7 @@ static void unmap_sg(struct device *dev, struct scatterlist *sgl, int nents)
         if (sg->dma_length == 0)
             break;
         cpu_spend(cpu_this(), dev->kernel->cost.segment_cycles);
-        if (by_bus(sg)) {
+        if (dma_sg_by_bus(sg)) {
             sg->dma_flags &= ~SG_DMA_BUS_ADDRESS;
             continue;
         }

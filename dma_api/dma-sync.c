@@ -136,10 +136,10 @@ void dma_sync_sg_for_cpu(struct device *dev, struct scatterlist *sgl, int nents,
     const struct dma_call call = sync_enter(dev, dir);
     for_each_sg(sgl, sg, nents, i)
     {
-        if (sgl->dma_flags & SG_DMA_SWIOTLB)
-            single_for_cpu(dev, sg->dma_address, sg->length, dir);
-        else
+        if (!(sgl->dma_flags & SG_DMA_SWIOTLB))
             dma_cache_for_cpu(dev, sg_phys(sg), sg->length, dir);
+        else if (!dma_sg_by_bus(sg))
+            single_for_cpu(dev, sg->dma_address, sg->length, dir);
     }
     sync_leave(dev, call);
 }
@@ -156,10 +156,10 @@ void dma_sync_sg_for_device(struct device *dev, struct scatterlist *sgl, int nen
     const struct dma_call call = sync_enter(dev, dir);
     for_each_sg(sgl, sg, nents, i)
     {
-        if (sgl->dma_flags & SG_DMA_SWIOTLB)
-            single_for_device(dev, sg->dma_address, sg->length, dir);
-        else
+        if (!(sgl->dma_flags & SG_DMA_SWIOTLB))
             dma_cache_for_device(dev, sg_phys(sg), sg->length);
+        else if (!dma_sg_by_bus(sg))
+            single_for_device(dev, sg->dma_address, sg->length, dir);
     }
     sync_leave(dev, call);
 }

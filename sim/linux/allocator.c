@@ -194,7 +194,8 @@ static bool allocate(struct allocator *a, uint32_t index)
     const struct row *row = &d->calls->row[index];
     bool cached;
     resync_begin(&d->resync, true, row->pfn, row->path);
-    d->resync.row = index;
+    d->resync.row    = index;
+    d->resync.unseen = row->unseen;
     d->addr =
         iova_alloc_fast(&a->space[row->space], row->pages, row->limit, false, &cached);
     if (d->resync.rule != RULE_interrupt) {
@@ -236,9 +237,8 @@ static void pass_over(struct allocator *a, const struct row *row, uint32_t index
 
 void allocator_call(struct allocator *a, uint32_t index)
 {
-    const struct row *row            = &a->compare->drive->calls->row[index];
-    a->row                           = index;
-    a->compare->drive->resync.unseen = recording_unseen(a->compare->drive->calls, row);
+    const struct row *row = &a->compare->drive->calls->row[index];
+    a->row                = index;
     if (row->kind == ROW_release)
         release(a, index);
     else if (a->late[index] != LATE_not)

@@ -56,8 +56,7 @@ static void perform(struct run *run, const struct step *step)
         return;
     }
     compare_before(&run->compare, row);
-    d->resync.unseen = run->allocator != NULL && run->allocator->derived
-                       && row->section > run->calls->row[0].section;
+    d->resync.unseen   = row->unseen;
     run->compare.place = (enum resync_rule)run->plan.excused[step->row];
     if (step->kind == STEP_flush) {
         drive_flush(d, step->row);

@@ -5,9 +5,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "sim/linux/shape.h"
 #include "sim/test/shim.h"
+#include "traces/import.h"
+#include "traces/source.h"
 
 static void path_of(char *path, size_t bytes, const char *name, const char *kind)
 {
@@ -96,6 +99,126 @@ TEST_CASE(linux_check, calls_without_their_allocators_recording)
         EXPECT_EQUAL(r->rows_differing, 0);
         free(r);
     }
+}
+
+/* ---- Faults in the calls alone
+ * -----------------------------------------------------------------
+ *
+ * Nothing is excused because there is no allocator's recording, but where what happened
+ * between two sections may be the reason.
+ */
+enum plant { PLANT_path, PLANT_mask, PLANT_nothing };
+enum { LINES_MAX = 1024 };
+
+/* Of the line: the other place of its allocation, one more in its mask, no invalidation.
+ * False when it has none. */
+static bool plant(char *line, enum plant what)
+{
+    char *inv = strstr(line, " inv="), *alloc = strstr(line, " alloc="), *mask, *rest;
+    if (what == PLANT_path) {
+        char *end = alloc == NULL ? NULL : alloc + 1 + strcspn(alloc + 1, " ,");
+        if (end == NULL || *end == ',')
+            return false;
+        end[-1] = end[-1] == 'f' ? 's' : 'f';
+        return true;
+    }
+    if (inv == NULL)
+        return false;
+    if (what == PLANT_mask) {
+        mask = strncmp(inv, " inv=psi:", 9) == 0 ? strchr(inv + 9, ':') : NULL;
+        mask = mask == NULL ? NULL : strchr(mask + 1, ':');
+        if (mask == NULL || mask[1] == '9')
+            return false;
+        mask[1]++;
+        return true;
+    }
+    rest = inv + 1 + strcspn(inv + 1, " ");
+    memmove(inv, rest, strlen(rest) + 1);
+    return true;
+}
+
+static unsigned read_lines(const char *name, char *line[LINES_MAX])
+{
+    struct trace_source *source;
+    struct error error = { "" };
+    char path[256];
+    const char *text;
+    size_t bytes;
+    unsigned count = 0;
+    path_of(path, sizeof path, name, "oracle");
+    CHECK(trace_source_open(&source, path, &error));
+    while ((text = trace_source_line(source, &bytes, &error)) != NULL) {
+        CHECK(count < LINES_MAX);
+        line[count++] = strdup(text);
+    }
+    trace_source_close(source);
+    return count;
+}
+
+static void check_with(struct check_result *r, const char *name, char *const *line,
+                       unsigned lines, unsigned at, const char *instead)
+{
+    struct check_settings settings;
+    struct error error = { "" };
+    char path[sizeof TEST_BINARY_DIR + 96];
+    memset(r, 0, sizeof *r);
+    snprintf(path, sizeof path, TEST_BINARY_DIR "/%s-%d.oracle.txt", name, (int)getpid());
+    FILE *out = fopen(path, "w");
+    CHECK(out != NULL);
+    for (unsigned i = 0; i < lines; i++)
+        fprintf(out, "%s\n", i == at ? instead : line[i]);
+    fclose(out);
+    char named[128];
+    snprintf(named, sizeof named, "%s.oracle.txt", name);
+    EXPECT(settings_of_name(&settings, named, &error));
+    EXPECT(check_recording(r, path, NULL, &settings, &error));
+    EXPECT_TEXT(error.text, "");
+    remove(path);
+}
+
+/* Plants one fault at a time, in every so many lines that can have it; returns how many
+ * were planted, and of how many no row differs. */
+static unsigned plant_each(const char *name, enum plant what, unsigned every,
+                           unsigned *missed)
+{
+    char *line[LINES_MAX];
+    struct check_result *r = calloc(1, sizeof *r);
+    const unsigned lines   = read_lines(name, line);
+    unsigned able = 0, planted = 0;
+    *missed = 0;
+    for (unsigned i = 0; i < lines; i++) {
+        char *changed = strdup(line[i]);
+        if (plant(changed, what) && able++ % every == 0) {
+            check_with(r, name, line, lines, i, changed);
+            planted++;
+            *missed += r->rows_differing == 0;
+            if (r->rows_differing == 0 && r->rule[RULE_unseen] != 1)
+                EXPECT_TEXT(changed, "");
+        }
+        free(changed);
+    }
+    for (unsigned i = 0; i < lines; i++)
+        free(line[i]);
+    free(r);
+    return planted;
+}
+
+TEST_CASE(linux_check, one_fault_in_the_calls_alone_is_found)
+{
+    unsigned missed;
+    EXPECT_EQUAL(plant_each("k73-strict", PLANT_mask, 2, &missed), 14);
+    EXPECT_EQUAL(missed, 0);
+    EXPECT_EQUAL(plant_each("k73-strict", PLANT_nothing, 2, &missed), 14);
+    EXPECT_EQUAL(missed, 0);
+    EXPECT_EQUAL(plant_each("k73-strict", PLANT_path, 2, &missed), 22);
+    EXPECT_EQUAL(missed, 0);
+    EXPECT_EQUAL(plant_each("k612-lazy", PLANT_nothing, 1, &missed), 11);
+    EXPECT_EQUAL(missed, 0);
+    EXPECT_EQUAL(plant_each("k612-lazy", PLANT_path, 8, &missed), 43);
+    EXPECT_EQUAL(missed, 0);
+    /* The first of a section that its CPU takes from the tree. */
+    EXPECT_EQUAL(plant_each("k618-lazy-sm-fs-cm", PLANT_path, 3, &missed), 42);
+    EXPECT_EQUAL(missed, 1);
 }
 
 /* A comparison that cannot fail is worth nothing: other settings must differ. */

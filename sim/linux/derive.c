@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "dma_api/dma-mapping.h"
+#include "dma_api/iova.h"
 #include "sim/base/check.h"
 #include "sim/base/lg2.h"
 
@@ -15,7 +16,7 @@ struct entry {
     uint64_t place; /* Twice the number of the event, one less: before it. */
     uint32_t order; /* Among those of one place. */
     uint32_t call;  /* Of an event: its row; NO_ROW: it happened outside of the calls. */
-    bool release;
+    bool release, unseen;
     uint8_t cpu, space;
     char path;
     uint64_t pfn, pages;
@@ -31,10 +32,11 @@ struct known {
 };
 
 struct derive {
-    const struct recording *calls;
+    struct recording *calls;
     struct entry *entry;
     uint32_t entries, room;
     struct known **bucket;
+    uint64_t *searched;     /* See went_to_tree. */
     uint64_t first[256];    /* Of each space: the first address; 0: none yet. */
     uint64_t events;        /* So far. */
     uint64_t section_event; /* How many there were when this section began. */
@@ -88,9 +90,31 @@ static void forget_all(struct derive *d)
 /* ---- Events
  * --------------------------------------------------------------------------------- */
 
-static void note_allocation(struct derive *d, const struct entry *e)
+/* By space, size and CPU: the event behind that with which it last went to the tree. */
+static uint64_t *went_to_tree(struct derive *d, const struct entry *e, unsigned order)
 {
-    struct known *k = known_find(d, e->space, e->pfn);
+    return &d->searched[(e->space * IOVA_ORDERS + order) * REC_CPUS_MAX + e->cpu];
+}
+
+/* Whether the address may have come into a magazine where nothing is recorded. Not when
+ * the section has named it; nor on a CPU that has gone to the tree in this section, which
+ * had nothing left then. */
+static bool is_unseen(struct derive *d, const struct known *k, const struct entry *e)
+{
+    const unsigned order = lg2_ceil(e->pages);
+    if (d->section_event == 0 || order >= IOVA_ORDERS)
+        return false;
+    uint64_t *searched = went_to_tree(d, e, order);
+    if (e->path == 's')
+        *searched = d->events + 1;
+    return *searched <= d->section_event && (k == NULL || k->section != d->section);
+}
+
+static void note_allocation(struct derive *d, struct entry *e)
+{
+    struct known *k               = known_find(d, e->space, e->pfn);
+    e->unseen                     = is_unseen(d, k, e);
+    d->calls->row[e->call].unseen = e->unseen;
     if (d->first[e->space] == 0)
         d->first[e->space] = e->pfn;
     if (k == NULL)
@@ -193,6 +217,7 @@ static void write_row(struct recording *out, const struct entry *e, uint64_t lim
     row->cpu             = e->cpu;
     row->space           = e->space;
     row->path            = e->path;
+    row->unseen          = e->unseen;
     row->pfn             = e->pfn;
     row->pages           = e->pages;
     row->limit           = forcedac || e->pfn > below || limit < below ? limit : below;
@@ -211,8 +236,6 @@ static void write_all(struct derive *d, struct recording *out, uint64_t limit,
                 rec_add_section(out, "");
             between = true;
         } else if (between || d->calls->row[e->call].section != section) {
-            if (section == NO_ROW)
-                out->seen_until = out->sections;
             section = d->calls->row[e->call].section;
             rec_add_section(out, d->calls->section[section]);
             between = false;
@@ -229,7 +252,9 @@ void derive_allocator(struct recording *allocator, struct recording *calls, uint
     if (calls->sections == 0)
         rec_add_section(calls, "recording");
     d.bucket = calloc(BUCKETS, sizeof(struct known *));
-    CHECK(d.bucket != NULL);
+    d.searched =
+        calloc((size_t)calls->spaces * IOVA_ORDERS * REC_CPUS_MAX, sizeof *d.searched);
+    CHECK(d.bucket != NULL && d.searched != NULL);
     for (uint32_t i = 0; i < calls->rows; i++) {
         if (calls->row[i].section != d.section) {
             d.section       = calls->row[i].section;
@@ -240,11 +265,11 @@ void derive_allocator(struct recording *allocator, struct recording *calls, uint
     qsort(d.entry, d.entries, sizeof *d.entry, by_place);
     allocator->path           = strdup(calls->path);
     allocator->allocator_only = true;
-    allocator->derived        = true;
     allocator->cpus           = calls->cpus;
     allocator->spaces         = calls->spaces;
     CHECK(allocator->path != NULL);
     write_all(&d, allocator, limit, forcedac);
     forget_all(&d);
+    free(d.searched);
     free(d.entry);
 }

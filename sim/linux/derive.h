@@ -13,8 +13,9 @@
 
 #include "sim/linux/recording.h"
 
-/* calls: resolved. limit: the last page number that a device may be given, 32-bit addresses
- * first unless forcedac. Give allocator to recording_free. */
+/* calls: resolved; those that RULE_unseen may be about are marked. limit: the last page
+ * number that a device may be given, 32-bit addresses first unless forcedac. Give allocator
+ * to recording_free. */
 void derive_allocator(struct recording *allocator, struct recording *calls, uint64_t limit,
                       bool forcedac);
 

@@ -86,6 +86,8 @@ struct row {
     bool nested;   /* What it allocated was credited to a row that it interrupted, or it
                     took another row's in. */
     bool inv_lost; /* Its invalidations are in no line. */
+    bool unseen;   /* It takes what no line before has named since a gap in the recording,
+                    * in which it may have come into a magazine. */
     uint32_t section;
     uint32_t pair; /* Of an unmap of a list or range: the row that mapped it. */
     uint64_t phys, bytes, iova; /* iova: the outcome of a map, the argument of an unmap. */
@@ -99,8 +101,6 @@ struct row {
 struct recording {
     char *path;
     bool allocator_only;
-    bool derived; /* The allocator's, from the calls: what was done between is not known. */
-    uint32_t seen_until; /* Of a derived one: the section before the first gap. */
     struct row *row;
     uint32_t rows, rows_room;
     struct rec_piece *piece;
@@ -123,13 +123,6 @@ struct recording {
 /* False with FILE, line N and what is wrong. */
 bool recording_read(struct recording *r, const char *path, struct error *error);
 void recording_free(struct recording *r);
-
-/* Whether the allocator was asked, or may have been, for what no line shows before this
- * row. */
-static inline bool recording_unseen(const struct recording *r, const struct row *row)
-{
-    return r->derived && row->section > r->seen_until;
-}
 
 /* Another row, of the newest section; another section. */
 struct row *rec_add_row(struct recording *r);

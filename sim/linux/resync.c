@@ -350,7 +350,7 @@ static uint64_t answered(void *self, struct iova_domain *d, uint64_t granules, u
     s->served               = false;
     if (s->expects && s->pfn != pfn && s->pfn != 0 && pfn != 0)
         pfn = settle(s, d, at->number, granules, pfn, cached);
-    else if (s->expects && s->unseen && pfn != 0 && s->path != 0 && s->path != s->got_path)
+    else if (s->unseen && s->pfn == pfn && s->path == 'f' && !cached)
         s->rule = RULE_unseen;
     const bool plain = s->rule == RULE_none || s->rule == RULE_tree;
     if (plain && cacheable(granules) && pfn != 0
@@ -412,6 +412,7 @@ void resync_begin(struct resync *s, bool expects, uint64_t pfn, char path)
     s->releases = 0;
     s->outside  = false;
     s->row      = 0;
+    s->unseen   = false;
 }
 
 static struct live_range *unlink_any(struct resync *s, unsigned bucket_number)

@@ -20,8 +20,9 @@
  *   CPU's search came in between. Exactly that range is taken; the next search begins
  *   where this one would have.
  *
- * - unseen: the range is free in the tree and was in a magazine, or the other way round,
- *   where what the allocator was asked between the recorded sections is not recorded.
+ * - unseen: the range is free in the tree and was in a magazine, where what the allocator
+ *   was asked between the recorded sections is not recorded: it was allocated and given
+ *   back there. Only the first time that the section names it.
  *
  * Where both an interrupt and a late record explain an answer, the one with which more of
  * the CPU's next lines agree is taken.
@@ -55,7 +56,7 @@ struct resync {
     bool expects;
     uint64_t pfn;
     char path;
-    bool unseen;  /* The allocator was asked for what no line shows. */
+    bool unseen;  /* It may have come into a magazine by what no line shows. */
     uint32_t row; /* Its number, for those who want to know the order. */
 
     /* Whether a line to come says this address; it is then the one that is served, and its
