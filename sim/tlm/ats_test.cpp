@@ -39,7 +39,7 @@ class Device : public sc_core::sc_module
         Request &r                  = *t.get_extension<Request>();
         r.requester                 = number;
         r.has_pasid                 = pasid && type == Ats::Type::translation;
-        r.pasid                     = 5 + number;
+        r.pasid                     = World::pasid(number);
         if (t.get_extension<Ats>() == nullptr)
             t.set_extension(new Ats);
         *t.get_extension<Ats>()      = Ats();
@@ -147,7 +147,7 @@ class Device : public sc_core::sc_module
         EXPECT_EQ(t.get_address(), i.first);
         EXPECT_EQ(i.requester, number);
         EXPECT_EQ(i.has_pasid, pasid);
-        EXPECT_TRUE(!pasid || i.pasid == 5 + number);
+        EXPECT_TRUE(!pasid || i.pasid == World::pasid(number));
         last = i;
         told++;
         if (!answers)
@@ -540,8 +540,8 @@ void software(Bench &b, Frames &frames, unsigned count, bool &done)
     for (unsigned i = 0; i < count; i++) {
         const unsigned device    = random() % 2;
         const std::uint64_t iova = base + random() % 6 * 4096;
-        const Mapping *old       = b.world.find(device, iova);
-        const std::uint64_t pa   = old == nullptr ? 0 : old->pa;
+        const auto old           = b.world.find(device, iova);
+        const std::uint64_t pa   = old ? old->pa : 0;
         if (random() % 3 == 0)
             b.world.unmap(device, iova);
         else
