@@ -499,6 +499,34 @@ TEST(Invalidations, under_way_at_reset_are_forgotten)
     });
 }
 
+// A translation request that reset has caught was never answered.
+TEST(Invalidations, a_question_at_reset_is_not_answered)
+{
+    for (const bool blocking : { true, false })
+        simulate([blocking] {
+            sc_core::sc_signal<bool> line("line");
+            Bench b("vtd-ats", "vtd", 1, World::vtd_ats);
+            Device d("device", b, 0, false);
+            d.blocking = blocking;
+            b.iommu.reset.bind(line);
+            b.world.map(0, base, there, PT_READ);
+            thread([&] {
+                b.enable();
+                auto &t = d.make(false, base, 8, Ats::Type::translation);
+                d.carry(t);
+                EXPECT_EQ(t.get_response_status(), tlm::TLM_GENERIC_ERROR_RESPONSE);
+                EXPECT_EQ(t.get_extension<Ats>()->status, Status::none);
+                t.release();
+            });
+            thread([&] {
+                sc_core::wait(150, sc_core::SC_NS);
+                line.write(true);
+            });
+            sc_core::sc_start();
+            b.expect_clean();
+        });
+}
+
 // ---- Never stale
 
 struct Traffic {

@@ -151,6 +151,39 @@ TEST(Shapes, pages_byte_enables_and_streaming)
     });
 }
 
+// ---- Before anything has begun
+
+// What others ask while they are put together finds no IOMMU yet.
+TEST(Early, debug_and_direct_pointers_are_refused)
+{
+    simulate([] {
+        struct Early : sc_core::sc_module {
+            explicit Early(const sc_core::sc_module_name &name) : sc_module(name)
+            {
+            }
+            void end_of_elaboration() override
+            {
+                tlm::tlm_dmi dmi;
+                auto &t = bench->pool.make(false, base, 8);
+                auto &r = bench->pool.make(false, 0, 8);
+                EXPECT_EQ(bench->requester[0]->socket->transport_dbg(t), 0u);
+                EXPECT_FALSE(bench->requester[0]->socket->get_direct_mem_ptr(t, dmi));
+                EXPECT_EQ(bench->cpu.socket->transport_dbg(r), 0u);
+                t.release();
+                r.release();
+                asked = true;
+            }
+            Bench *bench = nullptr;
+            bool asked   = false;
+        } early("early"); // Made first, it is told first.
+        Bench b("", "vtd", 1);
+        early.bench = &b;
+        sc_core::sc_start(sc_core::SC_ZERO_TIME);
+        EXPECT_TRUE(early.asked);
+        b.expect_clean();
+    });
+}
+
 // ---- Whoever sends nonsense is answered
 
 void nonsense(tlm::tlm_generic_payload &t, std::mt19937 &random)
@@ -407,6 +440,140 @@ TEST(Reset, forgets_everything_and_answers_what_was_under_way)
         sc_core::sc_start();
         EXPECT_EQ(errors, 2u);
         b.expect_clean();
+    });
+}
+
+// One is being translated, and another's request is held back, when reset comes: the held
+// one must not be taken by the new core, which is off and would let its address pass.
+TEST(Reset, answers_a_request_that_was_held_back)
+{
+    for (const bool short_pulse : { false, true })
+        simulate([short_pulse] {
+            sc_core::sc_signal<bool> line("line");
+            Bench b("", "vtd", 1);
+            b.iommu.reset.bind(line);
+            b.iommu.set("tlm.outstanding", "1");
+            simple_world(b);
+            unsigned passed = 0, errors = 0;
+            b.memory.watch = [&passed](const tlm::tlm_generic_payload &t) {
+                passed += (t.get_address() & ~UINT64_C(0xffff)) == base;
+            };
+            tlm::tlm_generic_payload *response = nullptr;
+            sc_core::sc_event answered;
+            b.requester[0]->responded = [&](tlm::tlm_generic_payload &t) {
+                errors += t.get_response_status() == tlm::TLM_GENERIC_ERROR_RESPONSE;
+                response = &t;
+                answered.notify(sc_core::SC_ZERO_TIME);
+            };
+            thread([&] {
+                b.enable();
+                for (unsigned i = 0; i < 2; i++) {
+                    tlm::tlm_phase phase   = tlm::BEGIN_REQ;
+                    sc_core::sc_time delay = sc_core::SC_ZERO_TIME;
+                    b.requester[0]->socket->nb_transport_fw(
+                        b.pool.make(false, base + i * 4096, 64), phase, delay);
+                    sc_core::wait(10, sc_core::SC_NS);
+                }
+                line.write(true);
+                if (short_pulse) {
+                    sc_core::wait(sc_core::SC_ZERO_TIME);
+                    line.write(false);
+                }
+                for (unsigned i = 0; i < 2; i++) {
+                    if (response == nullptr)
+                        sc_core::wait(sc_core::sc_time(1, sc_core::SC_US), answered);
+                    if (response == nullptr)
+                        break;
+                    tlm::tlm_generic_payload &t = *response;
+                    tlm::tlm_phase phase        = tlm::END_RESP;
+                    sc_core::sc_time delay      = sc_core::SC_ZERO_TIME;
+                    response                    = nullptr;
+                    b.requester[0]->socket->nb_transport_fw(t, phase, delay);
+                    t.release();
+                }
+            });
+            sc_core::sc_start();
+            EXPECT_EQ(errors, 2u);
+            EXPECT_EQ(passed, 0u);
+            b.expect_clean();
+        });
+}
+
+// The last value of a signal in a waveform; 0 where it has never changed.
+std::uint64_t last_value(const std::string &vcd, const std::string &name)
+{
+    std::ifstream in(vcd);
+    std::string line, id, word;
+    std::uint64_t value = 0;
+    while (std::getline(in, line)) {
+        std::istringstream words(line);
+        std::vector<std::string> w;
+        while (words >> word)
+            w.push_back(word);
+        if (w.size() > 4 && w[0] == "$var" && w[4] == name)
+            id = w[3];
+        else if (w.size() == 2 && w[1] == id && w[0][0] == 'b')
+            value = std::stoull(w[0].substr(1), nullptr, 2);
+    }
+    EXPECT_FALSE(id.empty()) << name;
+    return value;
+}
+
+TEST(Reset, ends_what_the_waveform_shows_as_under_way)
+{
+    simulate([] {
+        sc_core::sc_signal<bool> line("line");
+        Bench b("", "vtd", 1);
+        b.iommu.reset.bind(line);
+        simple_world(b);
+        const std::string vcd        = "/tmp/iovasim_tlm_" + std::to_string(getpid());
+        sc_core::sc_trace_file *file = sc_core::sc_create_vcd_trace_file(vcd.c_str());
+        file->set_time_unit(1, sc_core::SC_PS);
+        b.iommu.trace(file);
+        thread([&] {
+            b.enable();
+            auto &t = b.pool.make(false, base, 64);
+            EXPECT_EQ(status_of(b, t), tlm::TLM_GENERIC_ERROR_RESPONSE);
+            t.release();
+            sc_core::wait(1, sc_core::SC_NS);
+        });
+        thread([&] {
+            sc_core::wait(150, sc_core::SC_NS);
+            line.write(true);
+        });
+        sc_core::sc_start();
+        sc_core::sc_close_vcd_trace_file(file);
+        EXPECT_EQ(last_value(vcd + ".vcd", "requests"), 1u);
+        EXPECT_EQ(last_value(vcd + ".vcd", "responses"), 1u);
+        EXPECT_EQ(last_value(vcd + ".vcd", "under_way"), 0u);
+        std::remove((vcd + ".vcd").c_str());
+    });
+}
+
+// A register access of a time that is still to come, when reset comes first.
+TEST(Reset, answers_a_register_access_that_has_waited)
+{
+    simulate([] {
+        sc_core::sc_signal<bool, sc_core::SC_MANY_WRITERS> line("line");
+        Bench b("", "riscv", 1);
+        b.iommu.reset.bind(line);
+        thread([&] {
+            auto &t                = b.pool.make(true, RISCV_DDTP, 8);
+            sc_core::sc_time delay = sc_core::sc_time(1, sc_core::SC_US);
+            t.get_data_ptr()[0]    = RISCV_DDTP_BARE;
+            b.cpu.socket->b_transport(t, delay);
+            EXPECT_EQ(t.get_response_status(), tlm::TLM_GENERIC_ERROR_RESPONSE);
+            t.release();
+            line.write(false);
+            sc_core::wait(1, sc_core::SC_NS);
+            EXPECT_EQ(b.read_register(RISCV_DDTP, 8), 0u);
+        });
+        thread([&] {
+            sc_core::wait(500, sc_core::SC_NS);
+            line.write(true);
+        });
+        sc_core::sc_start();
+        EXPECT_EQ(b.pool.out, 0u);
     });
 }
 
