@@ -647,6 +647,8 @@ bool Iommu::Impl::invalidate_device(const port_invalidation &i, sim_time_t at)
     Message &m       = messages_.emplace_back();
     m.port           = static_cast<unsigned>(number);
     m.generation     = generation;
+    m.requester      = i.requester;
+    m.tag            = i.itag;
     m.body.first     = i.first;
     m.body.last      = i.last;
     m.body.requester = i.requester;
@@ -681,9 +683,8 @@ void Iommu::Impl::device_has_answered(tlm::tlm_generic_payload &trans, Message &
     if (!good)
         SC_REPORT_WARNING(report_protocol, "a device has refused an Invalidate Request");
     else if (m.generation == generation)
-        device_answers_.push_back({ m.port, static_cast<std::uint16_t>(m.body.requester),
-                                    m.body.tag, jobs_begun_,
-                                    std::max(at, writes_end_[m.port]) });
+        device_answers_.push_back(
+            { m.port, m.requester, m.tag, jobs_begun_, std::max(at, writes_end_[m.port]) });
     messages_.remove_if([&m](const Message &other) { return &other == &m; });
     release_device_answers();
 }

@@ -197,7 +197,9 @@ class Iommu::Impl : public UnitListener
     struct Message {
         unsigned port;
         std::uint64_t generation;
-        Invalidation body;
+        std::uint16_t requester;
+        unsigned tag;
+        Invalidation body;  // What the device is shown; it may write to it.
         std::uint64_t data; // As on the link.
     };
     struct DeviceAnswer {

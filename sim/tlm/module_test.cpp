@@ -211,6 +211,18 @@ void nonsense(tlm::tlm_generic_payload &t, std::mt19937 &random)
         e->privileged = any() % 2;
         e->execute    = any() % 2;
     }
+    delete t.get_extension<Ats>();
+    t.clear_extension<Ats>();
+    if (any() % 2 == 0)
+        return;
+    auto *ats     = new Ats;
+    ats->type     = static_cast<Ats::Type>(any() % 4); // Two of them there are.
+    ats->no_write = any() % 2;
+    ats->status   = static_cast<Ats::Status>(any());
+    ats->bytes    = any();
+    t.set_extension(ats);
+    if (any() % 2)
+        t.set_command(tlm::TLM_IGNORE_COMMAND);
 }
 
 class Hostile : public testing::TestWithParam<const char *>
@@ -312,6 +324,174 @@ TEST_P(Hostile, drivers_do_not_crash_the_platform)
 }
 
 INSTANTIATE_TEST_SUITE_P(Of, Hostile, testing::Values("vtd", "riscv"));
+
+// What stands where a device's TLB should be: it answers Invalidate Requests as it likes.
+class Rude : public sc_core::sc_module, public tlm::tlm_fw_transport_if<>
+{
+  public:
+    Rude(const sc_core::sc_module_name &name, bool accepts, unsigned seed)
+        : sc_module(name), socket("socket"), accepts_(accepts), random_(seed)
+    {
+        socket.bind(*this);
+    }
+    tlm::tlm_sync_enum nb_transport_fw(tlm::tlm_generic_payload &t, tlm::tlm_phase &phase,
+                                       sc_core::sc_time &delay) override
+    {
+        if (phase != tlm::BEGIN_REQ)
+            return static_cast<tlm::tlm_sync_enum>(random_() % 3);
+        told++;
+        t.set_response_status(polite || random_() % 3 ? tlm::TLM_OK_RESPONSE
+                              : random_() % 2         ? tlm::TLM_INCOMPLETE_RESPONSE
+                                                      : tlm::TLM_COMMAND_ERROR_RESPONSE);
+        if (polite || random_() % 2)
+            scribble(*t.get_extension<Invalidation>()); // It is its to read only.
+        if (polite)
+            return tlm::TLM_COMPLETED;
+        delay = accepts_ || random_() % 20
+                    ? sc_core::sc_time(random_() % 40000, sc_core::SC_NS)
+                    : sc_core::sc_max_time();
+        switch (random_() % 5) {
+        case 0:
+            return tlm::TLM_COMPLETED;
+        case 1:
+            phase = tlm::BEGIN_RESP;
+            return tlm::TLM_UPDATED;
+        case 2: // Not at all.
+            break;
+        default:
+            thread([this, &t] { later(t); });
+        }
+        phase = tlm::END_REQ;
+        return accepts_ || random_() % 8 ? tlm::TLM_UPDATED : tlm::TLM_ACCEPTED;
+    }
+    void b_transport(tlm::tlm_generic_payload &, sc_core::sc_time &) override
+    {
+    }
+    bool get_direct_mem_ptr(tlm::tlm_generic_payload &, tlm::tlm_dmi &) override
+    {
+        return false;
+    }
+    unsigned transport_dbg(tlm::tlm_generic_payload &) override
+    {
+        return 0;
+    }
+    bool polite   = false;
+    unsigned told = 0;
+    tlm::tlm_target_socket<> socket;
+
+  private:
+    void scribble(Invalidation &i)
+    {
+        i.tag       = static_cast<std::uint32_t>(random_());
+        i.requester = static_cast<std::uint32_t>(random_());
+        i.first     = random_();
+    }
+    // A few phases, not all of which are its turn.
+    void later(tlm::tlm_generic_payload &t)
+    {
+        for (unsigned i = 0; i < 1 + random_() % 3; i++) {
+            tlm::tlm_phase phase = random_() % 3 ? tlm::tlm_phase(tlm::BEGIN_RESP)
+                                                 : tlm::tlm_phase(tlm::END_REQ);
+            sc_core::wait(sc_core::sc_time(random_() % 30000, sc_core::SC_NS));
+            sc_core::sc_time delay(random_() % 9, sc_core::SC_NS);
+            socket->nb_transport_bw(t, phase, delay);
+        }
+    }
+    bool accepts_;
+    std::mt19937 random_;
+};
+
+class HostileDevices : public testing::TestWithParam<unsigned>
+{
+};
+
+// Translated requests, translation requests and answers to Invalidate Requests as they
+// come; in the end a device with manners is served as ever.
+TEST_P(HostileDevices, do_not_crash_or_stop_the_platform)
+{
+    simulate([] {
+        sc_core::sc_report_handler::set_actions(report_protocol, sc_core::SC_DO_NOTHING);
+        Bench b("vtd-ats", "vtd", 2, GetParam());
+        Rude zero("zero", true, 5), one("one", false, 6);
+        b.iommu.set("invq.device_timeout_us", "20");
+        b.iommu.device_tlb[0].bind(zero.socket);
+        b.iommu.device_tlb[1].bind(one.socket);
+        for (unsigned i = 0; i < 2; i++)
+            b.world.map(i, base, there, PT_READ | PT_WRITE);
+        unsigned told = 0, answered = 0;
+        const auto who = [](unsigned device) {
+            Request r;
+            r.requester = device;
+            r.has_pasid = GetParam() == World::vtd_pasid;
+            r.pasid     = World::pasid(device);
+            return r;
+        };
+        // As a driver does after time-outs: until every command has been carried out.
+        const auto heal = [&b] {
+            const unsigned errors = VTD_FSTS_ITE | VTD_FSTS_ICE | VTD_FSTS_IQE;
+            for (unsigned n = 0; n < 100; n++) {
+                b.write_register({ VTD_FSTS, errors, 4 });
+                sc_core::wait(25, sc_core::SC_US);
+                if (b.read_register(VTD_IQH, 8) == b.read_register(VTD_IQT, 8))
+                    break;
+            }
+            b.write_register({ VTD_FSTS, errors, 4 });
+        };
+        thread([&] {
+            std::mt19937 random(GetParam());
+            b.enable();
+            for (unsigned i = 0; i < 3000; i++) {
+                if (i % 10 == 0) {
+                    if (random() % 4 == 0)
+                        heal();
+                    b.write_register(b.world.invalidate(
+                        random() % 2, base + random() % 8 * 4096, random() % 4 == 0));
+                }
+                auto &t = b.pool.make(random() % 2, base + random() % 32768,
+                                      1 + static_cast<unsigned>(random() % 300));
+                nonsense(t, random);
+                if (random() % 2)
+                    *t.get_extension<Request>() = who(random() % 2);
+                sc_core::sc_time delay(random() % 400, sc_core::SC_NS);
+                b.checker[random() % 2]->out->b_transport(t, delay);
+                EXPECT_NE(t.get_response_status(), tlm::TLM_INCOMPLETE_RESPONSE);
+                const Ats *ats = t.get_extension<Ats>();
+                told += ats != nullptr && ats->status == Ats::Status::success;
+                sc_core::wait(delay);
+                t.release();
+            }
+            zero.polite = true;
+            sc_core::wait(1, sc_core::SC_MS); // All of before is overdue.
+            heal();
+            // Others have asked in its name: this is where it is.
+            auto &t = b.pool.make(false, base, 8);
+            t.set_command(tlm::TLM_IGNORE_COMMAND);
+            *t.get_extension<Request>() = who(0);
+            delete t.get_extension<Ats>();
+            t.set_extension(new Ats);
+            t.get_extension<Ats>()->type = Ats::Type::translation;
+            b.requester[0]->blocking(t);
+            EXPECT_EQ(t.get_extension<Ats>()->address, there);
+            t.release();
+            b.world.unmap(0, base);
+            b.write_register(b.world.invalidate(0, base, false));
+            for (unsigned n = 0; !b.world.waited() && n < 1000; n++)
+                sc_core::wait(100, sc_core::SC_NS);
+            EXPECT_TRUE(b.world.waited());
+            EXPECT_EQ(b.read_register(VTD_FSTS, 4) & (VTD_FSTS_ITE | VTD_FSTS_IQE), 0u);
+            answered = 1;
+        });
+        sc_core::sc_start(1, sc_core::SC_SEC);
+        EXPECT_EQ(answered, 1u);
+        EXPECT_GT(told, 30u);
+        EXPECT_GT(zero.told, 20u);
+        EXPECT_GT(b.iommu.statistic("iommu.device_late"), 5u);
+    });
+}
+
+INSTANTIATE_TEST_SUITE_P(Of, HostileDevices,
+                         testing::Values(unsigned{ World::vtd_ats },
+                                         unsigned{ World::vtd_pasid }));
 
 // ---- Time
 
