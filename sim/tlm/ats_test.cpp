@@ -39,7 +39,7 @@ class Device : public sc_core::sc_module
         Request &r                  = *t.get_extension<Request>();
         r.requester                 = number;
         r.has_pasid                 = pasid && type == Ats::Type::translation;
-        r.pasid                     = 5 + number;
+        r.pasid                     = World::pasid(number);
         if (t.get_extension<Ats>() == nullptr)
             t.set_extension(new Ats);
         *t.get_extension<Ats>()      = Ats();
@@ -147,7 +147,7 @@ class Device : public sc_core::sc_module
         EXPECT_EQ(t.get_address(), i.first);
         EXPECT_EQ(i.requester, number);
         EXPECT_EQ(i.has_pasid, pasid);
-        EXPECT_TRUE(!pasid || i.pasid == 5 + number);
+        EXPECT_TRUE(!pasid || i.pasid == World::pasid(number));
         last = i;
         told++;
         if (!answers)
@@ -499,6 +499,34 @@ TEST(Invalidations, under_way_at_reset_are_forgotten)
     });
 }
 
+// A translation request that reset has caught was never answered.
+TEST(Invalidations, a_question_at_reset_is_not_answered)
+{
+    for (const bool blocking : { true, false })
+        simulate([blocking] {
+            sc_core::sc_signal<bool> line("line");
+            Bench b("vtd-ats", "vtd", 1, World::vtd_ats);
+            Device d("device", b, 0, false);
+            d.blocking = blocking;
+            b.iommu.reset.bind(line);
+            b.world.map(0, base, there, PT_READ);
+            thread([&] {
+                b.enable();
+                auto &t = d.make(false, base, 8, Ats::Type::translation);
+                d.carry(t);
+                EXPECT_EQ(t.get_response_status(), tlm::TLM_GENERIC_ERROR_RESPONSE);
+                EXPECT_EQ(t.get_extension<Ats>()->status, Status::none);
+                t.release();
+            });
+            thread([&] {
+                sc_core::wait(150, sc_core::SC_NS);
+                line.write(true);
+            });
+            sc_core::sc_start();
+            b.expect_clean();
+        });
+}
+
 // ---- Never stale
 
 struct Traffic {
@@ -540,8 +568,8 @@ void software(Bench &b, Frames &frames, unsigned count, bool &done)
     for (unsigned i = 0; i < count; i++) {
         const unsigned device    = random() % 2;
         const std::uint64_t iova = base + random() % 6 * 4096;
-        const Mapping *old       = b.world.find(device, iova);
-        const std::uint64_t pa   = old == nullptr ? 0 : old->pa;
+        const auto old           = b.world.find(device, iova);
+        const std::uint64_t pa   = old ? old->pa : 0;
         if (random() % 3 == 0)
             b.world.unmap(device, iova);
         else

@@ -23,6 +23,7 @@ struct Op {
     std::uint64_t iova, pa;
     unsigned bytes, prot;
     bool write;
+    bool pasid; // Where it makes no difference to what is translated.
 };
 
 struct Outcome {
@@ -37,7 +38,7 @@ struct Outcome {
 
 enum { OPS = 400 };
 
-std::vector<Op> plan(unsigned seed, std::uint64_t period)
+std::vector<Op> plan(unsigned seed, std::uint64_t period, bool pasids)
 {
     std::mt19937 generator(seed);
     const auto random = [&generator] { return static_cast<unsigned>(generator()); };
@@ -50,14 +51,14 @@ std::vector<Op> plan(unsigned seed, std::uint64_t period)
         if (i < 20 || what == 0)
             ops.push_back({ Op::Kind::map, gap, random() % devices, iova,
                             UINT64_C(0x80000000) + (random() % 64) * 4096u, 0,
-                            1 + random() % 3u, false });
+                            1 + random() % 3u, false, false });
         else if (what == 1)
             ops.push_back({ Op::Kind::invalidate, gap, random() % devices, iova, 0, 0, 0,
-                            random() % 4 == 0 });
+                            random() % 4 == 0, false });
         else
             ops.push_back({ Op::Kind::access, random() % (3 * period), random() % devices,
                             iova + random() % 4096, 0, 1 + random() % 9000u, 0,
-                            random() % 2 == 0 });
+                            random() % 2 == 0, pasids && i % 2 == 0 });
         if (ops.back().kind == Op::Kind::map && ops.back().prot == PT_WRITE)
             ops.back().prot |= PT_READ; // RISC-V has no pages for writing only.
     }
@@ -81,13 +82,10 @@ class Direct
         error e;
         memory_init(&memory_);
         settings_init(&settings_);
-        set(("iommu.arch=" + arch).c_str());
         if (!preset.empty())
             CHECK(settings_preset(&settings_, preset.c_str(), &e));
-        set(("iommu.arch=" + arch).c_str());
-        set("riscv.msi_flat=0");
-        if (arch == "riscv" && shape == 3)
-            set("riscv.amo_hwad=1");
+        for (const std::string &assignment : World::settings(arch, shape))
+            CHECK(settings_set(&settings_, assignment.c_str(), &e));
         struct iommu_settings s = settings_iommu(&settings_);
         s.write_ps              = 50000;
         due_                    = TIME_NEVER;
@@ -116,11 +114,6 @@ class Direct
     }
 
   private:
-    void set(const char *assignment)
-    {
-        error e;
-        CHECK(settings_set(&settings_, assignment, &e));
-    }
     void reg(const World::Write &w, sim_time_t now)
     {
         iommu_mmio_ops.write(m_.get(), w.offset, w.value, w.bytes, now);
@@ -162,6 +155,8 @@ class Direct
                 q.id                     = static_cast<std::uint32_t>(next++);
                 q.requester              = op.device;
                 q.access                 = op.write ? PT_WRITE : PT_READ;
+                q.has_pasid              = op.pasid;
+                q.pasid                  = op.pasid ? World::pasid(op.device) : 0;
                 *iommu_request(m_.get()) = q;
                 iommu_submit(m_.get(), client_, now);
             }
@@ -229,7 +224,10 @@ Outcome through_socket(Bench &b, const Op &op, bool blocking)
     tlm::tlm_generic_payload &t = b.pool.make(op.write, op.iova, op.bytes);
     if (op.write)
         fill(op, t.get_data_ptr());
-    t.get_extension<Request>()->requester = op.device;
+    Request &who  = *t.get_extension<Request>();
+    who.requester = op.device;
+    who.has_pasid = op.pasid;
+    who.pasid     = World::pasid(op.device);
     if (blocking)
         b.requester[op.device]->blocking(t);
     else
@@ -270,7 +268,7 @@ class Exact : public testing::TestWithParam<Case>
 TEST_P(Exact, every_way_ends_in_the_same_picosecond)
 {
     const Case &c  = GetParam();
-    const auto ops = plan(7 + c.shape, 1000);
+    const auto ops = plan(7 + c.shape, 1000, World::has_pasids(c.arch, c.shape));
     std::vector<Outcome> direct(ops.size());
     Direct(c.preset, c.arch, c.shape).run(ops, direct.data());
     const std::size_t bytes = ops.size() * sizeof(Outcome);
@@ -303,10 +301,15 @@ TEST_P(Exact, every_way_ends_in_the_same_picosecond)
 INSTANTIATE_TEST_SUITE_P(
     Of, Exact,
     testing::Values(Case{ "", "vtd", 0 }, Case{ "", "vtd", 1 },
-                    Case{ "vtd-tiny", "vtd", 0 }, Case{ "riscv-zdl", "riscv", 0 },
-                    Case{ "riscv-zdl", "riscv", 1 }, Case{ "riscv-zdl", "riscv", 2 },
-                    Case{ "riscv-perf", "riscv", 0 }, Case{ "riscv-perf", "riscv", 1 },
-                    Case{ "riscv-perf", "riscv", 2 }, Case{ "riscv-perf", "riscv", 3 }),
+                    Case{ "vtd-tiny", "vtd", 0 },
+                    Case{ "vtd-scalable", "vtd", World::vtd_first },
+                    Case{ "vtd-scalable", "vtd", World::vtd_second },
+                    Case{ "vtd-scalable", "vtd", World::vtd_nested },
+                    Case{ "vtd-tiny", "vtd", World::vtd_first },
+                    Case{ "riscv-zdl", "riscv", 0 }, Case{ "riscv-zdl", "riscv", 1 },
+                    Case{ "riscv-zdl", "riscv", 2 }, Case{ "riscv-perf", "riscv", 0 },
+                    Case{ "riscv-perf", "riscv", 1 }, Case{ "riscv-perf", "riscv", 2 },
+                    Case{ "riscv-perf", "riscv", 3 }),
     [](const testing::TestParamInfo<Case> &c) {
         std::string name = std::string(c.param.preset) + "_" + c.param.arch + "_"
                            + std::to_string(c.param.shape);

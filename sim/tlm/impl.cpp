@@ -117,6 +117,8 @@ void Iommu::Impl::reset_moved()
     in_reset             = module.reset->read();
     if (!in_reset)
         return;
+    for (const auto &p : port)
+        p->release_held();
     for (const auto &job : jobs_) {
         if (job->trans == nullptr || job->answered || job->generation != generation)
             continue;
@@ -124,6 +126,8 @@ void Iommu::Impl::reset_moved()
         job->status                  = tlm::TLM_GENERIC_ERROR_RESPONSE;
         job->time                    = now;
         job->answer.clear();
+        if (job->begun())
+            port_view[job->port].under_way--;
         if (job->blocking)
             job->done.notify();
         else
@@ -143,8 +147,9 @@ void Iommu::Impl::forget_old_core(sim_time_t now)
     device_answers_.clear();
     device_port_.clear();
     for (auto e = events_.begin(); e != events_.end();)
-        e = e->second.what == What::wire_up || e->second.what == What::wire_down
-                ? events_.erase(e)
+        e = e->second.what == What::accepted || e->second.what == What::wire_up
+                    || e->second.what == What::wire_down
+                ? events_.erase(e) // Requests end with their responses.
                 : std::next(e);
     for (unsigned i = 0; i < module.interrupt.size(); i++)
         if (wires_high_ >> i & 1)
@@ -251,8 +256,8 @@ Job &Iommu::Impl::take_job()
     job.state                                                   = Job::State::waiting;
     job.status                                                  = tlm::TLM_OK_RESPONSE;
     job.time                                                    = 0;
-    job.generation                                              = 0;
-    job.serial                                                  = UINT64_MAX; // Not yet.
+    job.generation                                              = generation;
+    job.serial                                                  = Job::not_begun;
     return job;
 }
 
@@ -371,23 +376,23 @@ void Iommu::Impl::tell(const Job &job) const
     auto *ats = job.trans->get_extension<Ats>();
     if (ats == nullptr) // The initiator has taken it away.
         return;
-    const bool answered = job.status == tlm::TLM_OK_RESPONSE && !job.answer.empty();
-    *ats                = Ats();
-    ats->type           = Ats::Type::translation;
-    if (!answered) {
+    *ats      = Ats();
+    ats->type = Ats::Type::translation;
+    if (job.answer.empty())
+        return; // Reset.
+    const CoreAnswer &a = job.answer[0];
+    if (job.faulted) {
         const iommu_arch &arch = *unit->model().arch;
-        const bool aborts      = arch.aborts != nullptr && !job.answer.empty()
-                            && arch.aborts(job.answer[0].cause);
-        ats->status =
-            aborts ? Ats::Status::completer_abort : Ats::Status::unsupported_request;
+        ats->status            = arch.aborts != nullptr && arch.aborts(a.cause)
+                                     ? Ats::Status::completer_abort
+                                     : Ats::Status::unsupported_request;
         return;
     }
-    const CoreAnswer &a = job.answer[0];
-    ats->status         = Ats::Status::success;
-    ats->bytes          = mask_lg2(a.page_lg2) + 1;
-    ats->address        = a.pa & ~mask_lg2(a.page_lg2);
-    ats->read           = a.prot & PT_READ;
-    ats->write          = a.prot & PT_WRITE;
+    ats->status  = Ats::Status::success;
+    ats->bytes   = mask_lg2(a.page_lg2) + 1;
+    ats->address = a.pa & ~mask_lg2(a.page_lg2);
+    ats->read    = a.prot & PT_READ;
+    ats->write   = a.prot & PT_WRITE;
 }
 
 bool Iommu::Impl::parts(const Job &job, std::vector<Part> &out) const
@@ -642,6 +647,8 @@ bool Iommu::Impl::invalidate_device(const port_invalidation &i, sim_time_t at)
     Message &m       = messages_.emplace_back();
     m.port           = static_cast<unsigned>(number);
     m.generation     = generation;
+    m.requester      = i.requester;
+    m.tag            = i.itag;
     m.body.first     = i.first;
     m.body.last      = i.last;
     m.body.requester = i.requester;
@@ -676,9 +683,8 @@ void Iommu::Impl::device_has_answered(tlm::tlm_generic_payload &trans, Message &
     if (!good)
         SC_REPORT_WARNING(report_protocol, "a device has refused an Invalidate Request");
     else if (m.generation == generation)
-        device_answers_.push_back({ m.port, static_cast<std::uint16_t>(m.body.requester),
-                                    m.body.tag, jobs_begun_,
-                                    std::max(at, writes_end_[m.port]) });
+        device_answers_.push_back(
+            { m.port, m.requester, m.tag, jobs_begun_, std::max(at, writes_end_[m.port]) });
     messages_.remove_if([&m](const Message &other) { return &other == &m; });
     release_device_answers();
 }
@@ -766,7 +772,7 @@ void Iommu::Impl::register_access(tlm::tlm_generic_payload &trans, sc_core::sc_t
     std::uint64_t value             = 0;
     tlm::tlm_response_status status = tlm::TLM_OK_RESPONSE;
     trans.set_dmi_allowed(false);
-    if (in_reset)
+    if (!ready())
         status = tlm::TLM_GENERIC_ERROR_RESPONSE;
     else if (!trans.is_read() && !trans.is_write())
         status = trans.get_command() == tlm::TLM_IGNORE_COMMAND
@@ -787,6 +793,10 @@ void Iommu::Impl::register_access(tlm::tlm_generic_payload &trans, sc_core::sc_t
 
     const auto offset = static_cast<std::uint32_t>(at);
     catch_up(delay);
+    if (in_reset) { // Meanwhile.
+        trans.set_response_status(tlm::TLM_GENERIC_ERROR_RESPONSE);
+        return;
+    }
     const sim_time_t when = later(delay);
     while (unit->next() < when && when > clock.now()) { // Run ahead.
         unit->advance(unit->next());

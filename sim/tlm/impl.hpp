@@ -57,11 +57,16 @@ struct Job {
     bool translation   = false; // A device asks; nothing goes to memory.
     bool write         = false;
     State state        = State::waiting;
-    std::uint64_t iova = 0, span = 0;    // The addresses that it touches.
-    unsigned left                   = 0; // Pieces to be answered, then parts to be done.
-    sim_time_t time                 = 0; // Of the last answer.
-    std::uint64_t generation        = 0; // Of the core that translates it.
-    std::uint64_t serial            = 0; // In the order of all that have begun.
+    std::uint64_t iova = 0, span = 0; // The addresses that it touches.
+    unsigned left            = 0;     // Pieces to be answered, then parts to be done.
+    sim_time_t time          = 0;     // Of the last answer.
+    std::uint64_t generation = 0;     // Of the core that is to translate it.
+    std::uint64_t serial     = 0;     // In the order of all that have begun,
+    static constexpr std::uint64_t not_begun = UINT64_MAX; // or this.
+    bool begun() const
+    {
+        return serial != not_begun;
+    }
     tlm::tlm_response_status status = tlm::TLM_OK_RESPONSE;
     std::vector<Piece> piece;
     std::vector<CoreAnswer> answer; // One for each piece.
@@ -169,6 +174,10 @@ class Iommu::Impl : public UnitListener
     std::unique_ptr<Unit> unit;
     std::uint64_t generation = 0; // Resets so far.
     bool in_reset            = false;
+    bool ready() const // Neither elaboration nor reset.
+    {
+        return unit != nullptr && !in_reset;
+    }
     std::vector<std::unique_ptr<Port>> port;
     View view;
     std::vector<PortView> port_view;
@@ -188,7 +197,9 @@ class Iommu::Impl : public UnitListener
     struct Message {
         unsigned port;
         std::uint64_t generation;
-        Invalidation body;
+        std::uint16_t requester;
+        unsigned tag;
+        Invalidation body;  // What the device is shown; it may write to it.
         std::uint64_t data; // As on the link.
     };
     struct DeviceAnswer {
@@ -260,6 +271,8 @@ class Port : public tlm::tlm_fw_transport_if<>
     void translated(Job &job);
     void completed(Job &job);
     void response_free();
+    // Reset: the request that was held back is to be answered like the others.
+    void release_held();
 
     // Takes back the pointers for which the rule says so.
     template <typename Rule> void revoke(const Rule &rule)

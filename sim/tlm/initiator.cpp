@@ -43,13 +43,13 @@ void Initiator::begin(const Unsent &u)
     case tlm::TLM_ACCEPTED:
         return;
     case tlm::TLM_COMPLETED:
-        request_ended(*u.trans, clock_.now() + clock_.ps(delay));
-        complete(*u.trans, clock_.now() + clock_.ps(delay));
+        request_ended(*u.trans, clock_.later(delay));
+        complete(*u.trans, clock_.later(delay));
         return;
     case tlm::TLM_UPDATED:
-        request_ended(*u.trans, clock_.now() + clock_.ps(delay));
+        request_ended(*u.trans, clock_.later(delay));
         if (phase == tlm::BEGIN_RESP)
-            unacknowledged_.push_back({ u.trans, clock_.now() + clock_.ps(delay) });
+            unacknowledged_.push_back({ u.trans, clock_.later(delay) });
         return;
     }
 }
@@ -113,7 +113,7 @@ tlm::tlm_sync_enum Initiator::nb_transport_bw(tlm::tlm_generic_payload &trans,
                                               tlm::tlm_phase &phase,
                                               sc_core::sc_time &delay)
 {
-    const sim_time_t at = clock_.now() + clock_.ps(delay);
+    const sim_time_t at = clock_.later(delay);
     if (phase == tlm::END_REQ) {
         request_ended(trans, at);
         kick_.notify(sc_core::SC_ZERO_TIME);

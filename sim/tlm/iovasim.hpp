@@ -19,7 +19,7 @@ namespace iovasim
 {
 // Ids of sc_report. Mistakes of the platform's author are errors or fatal; what initiators
 // and targets do wrong at run time is a warning, and is answered with an error status.
-constexpr const char *report_parameter = "/iovasim/parameter"; // SC_ERROR
+constexpr const char *report_parameter = "/iovasim/parameter"; // SC_ERROR, SC_FATAL
 constexpr const char *report_protocol  = "/iovasim/protocol";  // SC_WARNING
 constexpr const char *report_memory    = "/iovasim/memory";    // SC_WARNING
 
@@ -139,8 +139,8 @@ class Iommu : public sc_core::sc_module
         reset;
 
     // Before the simulation starts. Keys are those of `iovasim params` for the IOMMU's
-    // parts (iommu.arch=vtd|riscv, iotlb.sets, ...) and tlm.outstanding, tlm.ordered,
-    // tlm.bytes_max. A wrong one is an SC_ERROR of id report_parameter, which names it.
+    // parts (iommu.arch=vtd|riscv, iotlb.sets, ...) and of the module itself
+    // (tlm.outstanding, tlm.ordered, ...: parameters()). A wrong one is an SC_ERROR of id report_parameter, which names it.
     void set(const std::string &key, const std::string &value);
     void set_preset(const std::string &name);
     void set_clock_period(const sc_core::sc_time &period);      // Whole picoseconds.

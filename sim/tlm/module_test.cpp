@@ -151,6 +151,39 @@ TEST(Shapes, pages_byte_enables_and_streaming)
     });
 }
 
+// ---- Before anything has begun
+
+// What others ask while they are put together finds no IOMMU yet.
+TEST(Early, debug_and_direct_pointers_are_refused)
+{
+    simulate([] {
+        struct Early : sc_core::sc_module {
+            explicit Early(const sc_core::sc_module_name &name) : sc_module(name)
+            {
+            }
+            void end_of_elaboration() override
+            {
+                tlm::tlm_dmi dmi;
+                auto &t = bench->pool.make(false, base, 8);
+                auto &r = bench->pool.make(false, 0, 8);
+                EXPECT_EQ(bench->requester[0]->socket->transport_dbg(t), 0u);
+                EXPECT_FALSE(bench->requester[0]->socket->get_direct_mem_ptr(t, dmi));
+                EXPECT_EQ(bench->cpu.socket->transport_dbg(r), 0u);
+                t.release();
+                r.release();
+                asked = true;
+            }
+            Bench *bench = nullptr;
+            bool asked   = false;
+        } early("early"); // Made first, it is told first.
+        Bench b("", "vtd", 1);
+        early.bench = &b;
+        sc_core::sc_start(sc_core::SC_ZERO_TIME);
+        EXPECT_TRUE(early.asked);
+        b.expect_clean();
+    });
+}
+
 // ---- Whoever sends nonsense is answered
 
 void nonsense(tlm::tlm_generic_payload &t, std::mt19937 &random)
@@ -178,6 +211,18 @@ void nonsense(tlm::tlm_generic_payload &t, std::mt19937 &random)
         e->privileged = any() % 2;
         e->execute    = any() % 2;
     }
+    delete t.get_extension<Ats>();
+    t.clear_extension<Ats>();
+    if (any() % 2 == 0)
+        return;
+    auto *ats     = new Ats;
+    ats->type     = static_cast<Ats::Type>(any() % 4); // Two of them there are.
+    ats->no_write = any() % 2;
+    ats->status   = static_cast<Ats::Status>(any());
+    ats->bytes    = any();
+    t.set_extension(ats);
+    if (any() % 2)
+        t.set_command(tlm::TLM_IGNORE_COMMAND);
 }
 
 class Hostile : public testing::TestWithParam<const char *>
@@ -279,6 +324,174 @@ TEST_P(Hostile, drivers_do_not_crash_the_platform)
 }
 
 INSTANTIATE_TEST_SUITE_P(Of, Hostile, testing::Values("vtd", "riscv"));
+
+// What stands where a device's TLB should be: it answers Invalidate Requests as it likes.
+class Rude : public sc_core::sc_module, public tlm::tlm_fw_transport_if<>
+{
+  public:
+    Rude(const sc_core::sc_module_name &name, bool accepts, unsigned seed)
+        : sc_module(name), socket("socket"), accepts_(accepts), random_(seed)
+    {
+        socket.bind(*this);
+    }
+    tlm::tlm_sync_enum nb_transport_fw(tlm::tlm_generic_payload &t, tlm::tlm_phase &phase,
+                                       sc_core::sc_time &delay) override
+    {
+        if (phase != tlm::BEGIN_REQ)
+            return static_cast<tlm::tlm_sync_enum>(random_() % 3);
+        told++;
+        t.set_response_status(polite || random_() % 3 ? tlm::TLM_OK_RESPONSE
+                              : random_() % 2         ? tlm::TLM_INCOMPLETE_RESPONSE
+                                                      : tlm::TLM_COMMAND_ERROR_RESPONSE);
+        if (polite || random_() % 2)
+            scribble(*t.get_extension<Invalidation>()); // It is its to read only.
+        if (polite)
+            return tlm::TLM_COMPLETED;
+        delay = accepts_ || random_() % 20
+                    ? sc_core::sc_time(random_() % 40000, sc_core::SC_NS)
+                    : sc_core::sc_max_time();
+        switch (random_() % 5) {
+        case 0:
+            return tlm::TLM_COMPLETED;
+        case 1:
+            phase = tlm::BEGIN_RESP;
+            return tlm::TLM_UPDATED;
+        case 2: // Not at all.
+            break;
+        default:
+            thread([this, &t] { later(t); });
+        }
+        phase = tlm::END_REQ;
+        return accepts_ || random_() % 8 ? tlm::TLM_UPDATED : tlm::TLM_ACCEPTED;
+    }
+    void b_transport(tlm::tlm_generic_payload &, sc_core::sc_time &) override
+    {
+    }
+    bool get_direct_mem_ptr(tlm::tlm_generic_payload &, tlm::tlm_dmi &) override
+    {
+        return false;
+    }
+    unsigned transport_dbg(tlm::tlm_generic_payload &) override
+    {
+        return 0;
+    }
+    bool polite   = false;
+    unsigned told = 0;
+    tlm::tlm_target_socket<> socket;
+
+  private:
+    void scribble(Invalidation &i)
+    {
+        i.tag       = static_cast<std::uint32_t>(random_());
+        i.requester = static_cast<std::uint32_t>(random_());
+        i.first     = random_();
+    }
+    // A few phases, not all of which are its turn.
+    void later(tlm::tlm_generic_payload &t)
+    {
+        for (unsigned i = 0; i < 1 + random_() % 3; i++) {
+            tlm::tlm_phase phase = random_() % 3 ? tlm::tlm_phase(tlm::BEGIN_RESP)
+                                                 : tlm::tlm_phase(tlm::END_REQ);
+            sc_core::wait(sc_core::sc_time(random_() % 30000, sc_core::SC_NS));
+            sc_core::sc_time delay(random_() % 9, sc_core::SC_NS);
+            socket->nb_transport_bw(t, phase, delay);
+        }
+    }
+    bool accepts_;
+    std::mt19937 random_;
+};
+
+class HostileDevices : public testing::TestWithParam<unsigned>
+{
+};
+
+// Translated requests, translation requests and answers to Invalidate Requests as they
+// come; in the end a device with manners is served as ever.
+TEST_P(HostileDevices, do_not_crash_or_stop_the_platform)
+{
+    simulate([] {
+        sc_core::sc_report_handler::set_actions(report_protocol, sc_core::SC_DO_NOTHING);
+        Bench b("vtd-ats", "vtd", 2, GetParam());
+        Rude zero("zero", true, 5), one("one", false, 6);
+        b.iommu.set("invq.device_timeout_us", "20");
+        b.iommu.device_tlb[0].bind(zero.socket);
+        b.iommu.device_tlb[1].bind(one.socket);
+        for (unsigned i = 0; i < 2; i++)
+            b.world.map(i, base, there, PT_READ | PT_WRITE);
+        unsigned told = 0, answered = 0;
+        const auto who = [](unsigned device) {
+            Request r;
+            r.requester = device;
+            r.has_pasid = GetParam() == World::vtd_pasid;
+            r.pasid     = World::pasid(device);
+            return r;
+        };
+        // As a driver does after time-outs: until every command has been carried out.
+        const auto heal = [&b] {
+            const unsigned errors = VTD_FSTS_ITE | VTD_FSTS_ICE | VTD_FSTS_IQE;
+            for (unsigned n = 0; n < 100; n++) {
+                b.write_register({ VTD_FSTS, errors, 4 });
+                sc_core::wait(25, sc_core::SC_US);
+                if (b.read_register(VTD_IQH, 8) == b.read_register(VTD_IQT, 8))
+                    break;
+            }
+            b.write_register({ VTD_FSTS, errors, 4 });
+        };
+        thread([&] {
+            std::mt19937 random(GetParam());
+            b.enable();
+            for (unsigned i = 0; i < 3000; i++) {
+                if (i % 10 == 0) {
+                    if (random() % 4 == 0)
+                        heal();
+                    b.write_register(b.world.invalidate(
+                        random() % 2, base + random() % 8 * 4096, random() % 4 == 0));
+                }
+                auto &t = b.pool.make(random() % 2, base + random() % 32768,
+                                      1 + static_cast<unsigned>(random() % 300));
+                nonsense(t, random);
+                if (random() % 2)
+                    *t.get_extension<Request>() = who(random() % 2);
+                sc_core::sc_time delay(random() % 400, sc_core::SC_NS);
+                b.checker[random() % 2]->out->b_transport(t, delay);
+                EXPECT_NE(t.get_response_status(), tlm::TLM_INCOMPLETE_RESPONSE);
+                const Ats *ats = t.get_extension<Ats>();
+                told += ats != nullptr && ats->status == Ats::Status::success;
+                sc_core::wait(delay);
+                t.release();
+            }
+            zero.polite = true;
+            sc_core::wait(1, sc_core::SC_MS); // All of before is overdue.
+            heal();
+            // Others have asked in its name: this is where it is.
+            auto &t = b.pool.make(false, base, 8);
+            t.set_command(tlm::TLM_IGNORE_COMMAND);
+            *t.get_extension<Request>() = who(0);
+            delete t.get_extension<Ats>();
+            t.set_extension(new Ats);
+            t.get_extension<Ats>()->type = Ats::Type::translation;
+            b.requester[0]->blocking(t);
+            EXPECT_EQ(t.get_extension<Ats>()->address, there);
+            t.release();
+            b.world.unmap(0, base);
+            b.write_register(b.world.invalidate(0, base, false));
+            for (unsigned n = 0; !b.world.waited() && n < 1000; n++)
+                sc_core::wait(100, sc_core::SC_NS);
+            EXPECT_TRUE(b.world.waited());
+            EXPECT_EQ(b.read_register(VTD_FSTS, 4) & (VTD_FSTS_ITE | VTD_FSTS_IQE), 0u);
+            answered = 1;
+        });
+        sc_core::sc_start(1, sc_core::SC_SEC);
+        EXPECT_EQ(answered, 1u);
+        EXPECT_GT(told, 30u);
+        EXPECT_GT(zero.told, 20u);
+        EXPECT_GT(b.iommu.statistic("iommu.device_late"), 5u);
+    });
+}
+
+INSTANTIATE_TEST_SUITE_P(Of, HostileDevices,
+                         testing::Values(unsigned{ World::vtd_ats },
+                                         unsigned{ World::vtd_pasid }));
 
 // ---- Time
 
@@ -407,6 +620,140 @@ TEST(Reset, forgets_everything_and_answers_what_was_under_way)
         sc_core::sc_start();
         EXPECT_EQ(errors, 2u);
         b.expect_clean();
+    });
+}
+
+// One is being translated, and another's request is held back, when reset comes: the held
+// one must not be taken by the new core, which is off and would let its address pass.
+TEST(Reset, answers_a_request_that_was_held_back)
+{
+    for (const bool short_pulse : { false, true })
+        simulate([short_pulse] {
+            sc_core::sc_signal<bool> line("line");
+            Bench b("", "vtd", 1);
+            b.iommu.reset.bind(line);
+            b.iommu.set("tlm.outstanding", "1");
+            simple_world(b);
+            unsigned passed = 0, errors = 0;
+            b.memory.watch = [&passed](const tlm::tlm_generic_payload &t) {
+                passed += (t.get_address() & ~UINT64_C(0xffff)) == base;
+            };
+            tlm::tlm_generic_payload *response = nullptr;
+            sc_core::sc_event answered;
+            b.requester[0]->responded = [&](tlm::tlm_generic_payload &t) {
+                errors += t.get_response_status() == tlm::TLM_GENERIC_ERROR_RESPONSE;
+                response = &t;
+                answered.notify(sc_core::SC_ZERO_TIME);
+            };
+            thread([&] {
+                b.enable();
+                for (unsigned i = 0; i < 2; i++) {
+                    tlm::tlm_phase phase   = tlm::BEGIN_REQ;
+                    sc_core::sc_time delay = sc_core::SC_ZERO_TIME;
+                    b.requester[0]->socket->nb_transport_fw(
+                        b.pool.make(false, base + i * 4096, 64), phase, delay);
+                    sc_core::wait(10, sc_core::SC_NS);
+                }
+                line.write(true);
+                if (short_pulse) {
+                    sc_core::wait(sc_core::SC_ZERO_TIME);
+                    line.write(false);
+                }
+                for (unsigned i = 0; i < 2; i++) {
+                    if (response == nullptr)
+                        sc_core::wait(sc_core::sc_time(1, sc_core::SC_US), answered);
+                    if (response == nullptr)
+                        break;
+                    tlm::tlm_generic_payload &t = *response;
+                    tlm::tlm_phase phase        = tlm::END_RESP;
+                    sc_core::sc_time delay      = sc_core::SC_ZERO_TIME;
+                    response                    = nullptr;
+                    b.requester[0]->socket->nb_transport_fw(t, phase, delay);
+                    t.release();
+                }
+            });
+            sc_core::sc_start();
+            EXPECT_EQ(errors, 2u);
+            EXPECT_EQ(passed, 0u);
+            b.expect_clean();
+        });
+}
+
+// The last value of a signal in a waveform; 0 where it has never changed.
+std::uint64_t last_value(const std::string &vcd, const std::string &name)
+{
+    std::ifstream in(vcd);
+    std::string line, id, word;
+    std::uint64_t value = 0;
+    while (std::getline(in, line)) {
+        std::istringstream words(line);
+        std::vector<std::string> w;
+        while (words >> word)
+            w.push_back(word);
+        if (w.size() > 4 && w[0] == "$var" && w[4] == name)
+            id = w[3];
+        else if (w.size() == 2 && w[1] == id && w[0][0] == 'b')
+            value = std::stoull(w[0].substr(1), nullptr, 2);
+    }
+    EXPECT_FALSE(id.empty()) << name;
+    return value;
+}
+
+TEST(Reset, ends_what_the_waveform_shows_as_under_way)
+{
+    simulate([] {
+        sc_core::sc_signal<bool> line("line");
+        Bench b("", "vtd", 1);
+        b.iommu.reset.bind(line);
+        simple_world(b);
+        const std::string vcd        = "/tmp/iovasim_tlm_" + std::to_string(getpid());
+        sc_core::sc_trace_file *file = sc_core::sc_create_vcd_trace_file(vcd.c_str());
+        file->set_time_unit(1, sc_core::SC_PS);
+        b.iommu.trace(file);
+        thread([&] {
+            b.enable();
+            auto &t = b.pool.make(false, base, 64);
+            EXPECT_EQ(status_of(b, t), tlm::TLM_GENERIC_ERROR_RESPONSE);
+            t.release();
+            sc_core::wait(1, sc_core::SC_NS);
+        });
+        thread([&] {
+            sc_core::wait(150, sc_core::SC_NS);
+            line.write(true);
+        });
+        sc_core::sc_start();
+        sc_core::sc_close_vcd_trace_file(file);
+        EXPECT_EQ(last_value(vcd + ".vcd", "requests"), 1u);
+        EXPECT_EQ(last_value(vcd + ".vcd", "responses"), 1u);
+        EXPECT_EQ(last_value(vcd + ".vcd", "under_way"), 0u);
+        std::remove((vcd + ".vcd").c_str());
+    });
+}
+
+// A register access of a time that is still to come, when reset comes first.
+TEST(Reset, answers_a_register_access_that_has_waited)
+{
+    simulate([] {
+        sc_core::sc_signal<bool, sc_core::SC_MANY_WRITERS> line("line");
+        Bench b("", "riscv", 1);
+        b.iommu.reset.bind(line);
+        thread([&] {
+            auto &t                = b.pool.make(true, RISCV_DDTP, 8);
+            sc_core::sc_time delay = sc_core::sc_time(1, sc_core::SC_US);
+            t.get_data_ptr()[0]    = RISCV_DDTP_BARE;
+            b.cpu.socket->b_transport(t, delay);
+            EXPECT_EQ(t.get_response_status(), tlm::TLM_GENERIC_ERROR_RESPONSE);
+            t.release();
+            line.write(false);
+            sc_core::wait(1, sc_core::SC_NS);
+            EXPECT_EQ(b.read_register(RISCV_DDTP, 8), 0u);
+        });
+        thread([&] {
+            sc_core::wait(500, sc_core::SC_NS);
+            line.write(true);
+        });
+        sc_core::sc_start();
+        EXPECT_EQ(b.pool.out, 0u);
     });
 }
 

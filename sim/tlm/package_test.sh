@@ -35,6 +35,8 @@ check() {
     done
     (($(follow "$1/platform.vcd" | wc -l) > 10)) ||
         fail "no translation from socket to socket in the waveform"
+    vcd2fst "$1/platform.vcd" "$1/platform.fst" >/dev/null && [[ -s $1/platform.fst ]] ||
+        fail "GTKWave's reader does not take the waveform"
     for name in vtd.upstream_0.iova vtd.memory.address riscv.upstream_0.pa; do
         leaf=${name##*.}
         grep -q "$leaf" "$1/platform.vcd" || fail "no $leaf in the waveform"
@@ -80,6 +82,24 @@ PKG_CONFIG_PATH=$pc make -s -C "$work/make" >"$work/log" 2>&1 ||
 check "$work/make"
 cmp "$work/cmake/out.txt" "$work/make/out.txt" || fail "the two builds differ"
 cat "$work/make/out.txt"
+
+# Of variables that outlive an instance there are only those that SystemC's own headers define
+# (tlm_extension<T>::ID is the number of an extension), and what a failed CHECK looks at: no
+# static object, nothing shared.
+library=$(find "$work/prefix" -name libiovasim.a)
+objdump -Ct "$library" | sed -En 's/^.{17}.* O (\.t?bss[^\t]*|\.t?data|\*COM\*)\t[0-9a-f]+ (\.hidden )?(.*)/\3/p' |
+    sort -u >"$work/variables"
+grep -q '^sc_core::api_version_check$' "$work/variables" || fail "no variables were seen"
+if grep -Ev '^(guard variable for )?(tlm::tlm_extension<.*>::ID|tlm::(tlm_|global_tlm_).*|std::__ioinit|sc_core::api_version_check|witness|witness_count|nested\.[0-9]+)$' \
+    "$work/variables"; then
+    fail "variables that all instances share"
+fi
+
+# The adapter for libsystemctlm-soc compiles against what is installed.
+printf '#include <iovasim_libsystemctlm.hpp>\nint sc_main(int, char **) { return 0; }\n' |
+    g++ -std=c++17 -DSC_INCLUDE_DYNAMIC_PROCESSES -fsyntax-only -I"$root/sim/tlm/standin" \
+        $(PKG_CONFIG_PATH=$pc pkg-config --cflags iovasim) -x c++ - 2>"$work/log" ||
+    fail "adapter: $(tail -n 20 "$work/log")"
 
 # A platform that knows nothing of ours but the module: while it is off, and translated.
 g++ -std=c++17 -O1 $(PKG_CONFIG_PATH=$pc pkg-config --cflags iovasim) \

@@ -250,22 +250,46 @@ unsigned TestMemory::Port::transport_dbg(tlm::tlm_generic_payload &t)
 
 // ---- Tables
 
-enum { VTD_SHAPES = 2, RISCV_SHAPES = 4 };
 enum { RISCV_S1, RISCV_S2, RISCV_NESTED, RISCV_MARKING };
 
-unsigned World::shapes(const std::string &arch)
+bool World::has_pasids(const std::string &arch, unsigned shape)
 {
-    return arch == "vtd" ? VTD_SHAPES : RISCV_SHAPES;
+    return arch == "vtd" && shape >= vtd_first;
+}
+
+bool World::has_two_stages(const std::string &arch, unsigned shape)
+{
+    return shape == (arch == "vtd" ? unsigned{ vtd_nested } : unsigned{ RISCV_NESTED });
+}
+
+std::vector<std::string> World::settings(const std::string &arch, unsigned shape)
+{
+    std::vector<std::string> s{ "iommu.arch=" + arch, "riscv.msi_flat=0" };
+    if (arch == "riscv" && shape == RISCV_MARKING)
+        s.push_back("riscv.amo_hwad=1");
+    if (arch != "vtd" || shape < vtd_ats)
+        return s;
+    s.push_back("vtd.scalable=1");
+    if (shape <= vtd_pasid)
+        s.push_back("vtd.device_tlb=1");
+    if (shape == vtd_nested)
+        s.push_back("vtd.nested=1");
+    return s;
+}
+
+bool World::scalable() const
+{
+    return arch_ == "vtd" && shape_ >= vtd_pasid;
 }
 
 World::World(::memory &m, const std::string &arch, unsigned shape, unsigned devices)
-    : m_(m), arch_(arch), shape_(shape), devices_(devices)
+    : m_(m), arch_(arch), shape_(shape)
 {
     const bool vtd = arch == "vtd";
-    format_        = ptfmt_find(vtd && shape == vtd_pasid ? "x86"
-                                : vtd                     ? "vtdss"
-                                : shape == RISCV_S2       ? "rvs2"
-                                                          : "rvs1");
+    format_        = ptfmt_find(scalable() && shape != vtd_second ? "x86"
+                                : vtd                             ? "vtdss"
+                                : shape == RISCV_S2               ? "rvs2"
+                                                                  : "rvs1");
     levels_        = vtd && shape != 1 ? 4 : 3;
     top_           = page();
     queue_         = page();
@@ -290,7 +314,9 @@ void World::attach(unsigned device)
     const std::uint64_t root = page();
     root_.push_back(root);
     flat_.emplace_back();
-    if (arch_ == "vtd" && shape_ == vtd_pasid) {
+    second_.push_back(0);
+    read_only_.push_back(false);
+    if (scalable()) {
         attach_pasid(device, root);
         return;
     }
@@ -303,16 +329,7 @@ void World::attach(unsigned device)
     }
     const std::uint64_t context = top_ + device * RISCV_DC_BYTES;
     const bool s1 = shape_ != RISCV_S2, s2 = shape_ == RISCV_S2 || shape_ == RISCV_NESTED;
-    std::uint64_t second = root;
-    if (shape_ == RISCV_NESTED) { // Everything where it is, in leaves of 1 GiB.
-        second = page();
-        for (std::uint64_t i = 0; i < 64; i++)
-            memory_write64(&m_, second + 8 * i,
-                           ptfmt_find("rvs2")->encode_leaf(i << 30, 2, 30,
-                                                           PT_READ | PT_WRITE | PT_EXECUTE
-                                                               | PT_USER | PT_ACCESSED
-                                                               | PT_DIRTY));
-    }
+    const std::uint64_t second = shape_ == RISCV_NESTED ? second_stage(device) : root;
     memory_write64(&m_, context,
                    RISCV_VALID | (shape_ == RISCV_MARKING ? RISCV_TC_SADE : 0));
     memory_write64(&m_, context + 8,
@@ -321,16 +338,47 @@ void World::attach(unsigned device)
     memory_write64(&m_, context + 24, s1 ? riscv_table(RISCV_SV39, root) : 0);
 }
 
+// Everything where it is, in leaves of 1 GiB.
+std::uint64_t World::second_stage(unsigned device)
+{
+    const pt_format *f = ptfmt_find(arch_ == "vtd" ? "vtdss" : "rvs2");
+    second_[device]    = page();
+    for (std::uint64_t i = 0; i < 64; i++)
+        memory_write64(&m_, second_[device] + 8 * i,
+                       f->encode_leaf(i << 30, 2, 30, second_bits(true)));
+    return second_[device];
+}
+
+std::uint8_t World::second_bits(bool writable) const
+{
+    unsigned prot = PT_READ | PT_EXECUTE | (writable ? unsigned{ PT_WRITE } : 0u);
+    if (arch_ != "vtd")
+        prot |= PT_USER | PT_ACCESSED | PT_DIRTY;
+    return static_cast<std::uint8_t>(prot);
+}
+
 void World::attach_pasid(unsigned device, std::uint64_t root)
 {
     const std::uint64_t context   = contexts_ + device * VTD_SM_CONTEXT_BYTES;
     const std::uint64_t directory = page(), table = page();
-    const std::uint64_t entry = table + (5 + device) * VTD_PASID_BYTES;
-    memory_write64(&m_, context, directory | VTD_PRESENT | VTD_SM_DTE | VTD_SM_PASIDE);
+    const std::uint64_t entry = table + pasid(device) * VTD_PASID_BYTES;
+    const bool ats = shape_ == vtd_pasid, first = shape_ != vtd_second;
+    std::uint64_t low = vtd_pasid_low(0, VTD_PGTT_FIRST, 0);
+    if (shape_ == vtd_second)
+        low = vtd_pasid_low(levels_ - 2, VTD_PGTT_SECOND, root);
+    if (shape_ == vtd_nested) {
+        const std::uint64_t top = page();
+        memory_write64(&m_, top, ptfmt_find("vtdss")->encode_table(second_stage(device)));
+        low = vtd_pasid_low(2, VTD_PGTT_NESTED, top); // Four levels.
+    }
+    memory_write64(&m_, context,
+                   directory | VTD_PRESENT | VTD_SM_PASIDE | (ats ? VTD_SM_DTE : 0));
+    memory_write64(&m_, context + 8, ats ? 0 : pasid(device)); // Requests without PASID.
     memory_write64(&m_, directory, table | VTD_PRESENT);
-    memory_write64(&m_, entry, vtd_pasid_low(0, VTD_PGTT_FIRST, 0));
+    memory_write64(&m_, entry, low);
     memory_write64(&m_, entry + 8, device + 1);
-    memory_write64(&m_, entry + 16, vtd_pasid_first(levels_, root) | VTD_PASID_SRE);
+    memory_write64(&m_, entry + 16,
+                   (first ? vtd_pasid_first(levels_, root) : 0) | VTD_PASID_SRE);
 }
 
 std::uint64_t World::entry(unsigned device, std::uint64_t iova, unsigned leaf)
@@ -348,12 +396,11 @@ std::uint64_t World::entry(unsigned device, std::uint64_t iova, unsigned leaf)
 
 std::uint8_t World::bits(unsigned prot) const
 {
-    if (arch_ != "vtd")
+    const bool first = scalable() && shape_ != vtd_second;
+    if (arch_ != "vtd" || first)
         prot |= PT_USER;
-    if (arch_ == "vtd" && shape_ == vtd_pasid)
-        prot |= PT_USER;
-    if (arch_ != "vtd" && shape_ != RISCV_MARKING)
-        prot |= PT_ACCESSED | PT_DIRTY;
+    if (arch_ == "vtd" ? shape_ == vtd_nested : shape_ != RISCV_MARKING)
+        prot |= PT_ACCESSED | PT_DIRTY; // Else the walk marks, where the format can.
     return static_cast<std::uint8_t>(prot);
 }
 
@@ -381,17 +428,31 @@ void World::unmap(unsigned device, std::uint64_t iova)
     memory_write64(&m_, entry(device, iova, 0), 0);
 }
 
-const Mapping *World::find(unsigned device, std::uint64_t iova) const
+void World::protect(unsigned device, bool writable)
+{
+    const std::uint64_t gib = 2; // Of what maps lead to.
+    const pt_format *f      = ptfmt_find(arch_ == "vtd" ? "vtdss" : "rvs2");
+    read_only_[device]      = !writable;
+    memory_write64(&m_, second_[device] + 8 * gib,
+                   f->encode_leaf(gib << 30, 2, 30, second_bits(writable)));
+}
+
+std::optional<Mapping> World::find(unsigned device, std::uint64_t iova) const
 {
     const auto f = flat_[device].find(iova >> 12);
-    return f == flat_[device].end() ? nullptr : &f->second;
+    if (f == flat_[device].end())
+        return std::nullopt;
+    Mapping m = f->second;
+    if (read_only_[device])
+        m.prot &= ~unsigned{ PT_WRITE };
+    return m;
 }
 
 // ---- Registers and commands
 
 std::vector<World::Write> World::enable() const
 {
-    const bool wide = arch_ == "vtd" && shape_ == vtd_pasid;
+    const bool wide = scalable();
     if (arch_ == "vtd")
         return { { VTD_RTADDR, top_ | (wide ? VTD_RTADDR_SCALABLE : 0), 8 },
                  { VTD_GCMD, VTD_G_RTP, 4 },
@@ -409,7 +470,7 @@ std::vector<World::Write> World::enable() const
 
 void World::put(std::uint64_t low, std::uint64_t high)
 {
-    const unsigned bytes = arch_ == "vtd" && shape_ == vtd_pasid ? 32 : 16;
+    const unsigned bytes = scalable() ? 32 : 16;
     memory_write64(&m_, queue_ + bytes * tail_, low);
     memory_write64(&m_, queue_ + bytes * tail_ + 8, high);
     tail_ = (tail_ + 1) % 256;
@@ -419,34 +480,47 @@ void World::put_vtd_invalidation(unsigned device, std::uint64_t iova, bool all,
                                  bool only_device)
 {
     const std::uint64_t page = iova & ~UINT64_C(0xfff);
-    const unsigned domain = device + 1, pasid = 5 + device;
-    const unsigned order    = all ? 20 : 0; // 4 GiB.
-    const std::uint64_t at  = all ? 0 : page;
-    const vtd_granularity g = all ? VTD_DOMAIN : VTD_PAGE;
-    const vtd_descriptor d  = shape_ == vtd_pasid
-                                  ? vtd_inv_pasid_iotlb(g, domain, pasid, page, 0, !all)
-                                  : vtd_inv_iotlb(g, domain, page, 0, !all);
+    const unsigned domain    = device + 1;
+    const unsigned order     = all ? 20 : 0; // 4 GiB.
+    const std::uint64_t at   = all ? 0 : page;
+    const vtd_granularity g  = all ? VTD_DOMAIN : VTD_PAGE;
+    const vtd_descriptor d =
+        scalable() && shape_ != vtd_second
+            ? vtd_inv_pasid_iotlb(g, domain, pasid(device), page, 0, !all)
+            : vtd_inv_iotlb(g, domain, page, 0, !all);
     if (!only_device)
         put(d.low, d.high);
-    if (shape_ < vtd_ats)
+    if (shape_ != vtd_ats && shape_ != vtd_pasid)
         return;
-    const vtd_descriptor t = shape_ == vtd_pasid
-                                 ? vtd_inv_pasid_devtlb(device, 0, pasid, false, at, order)
-                                 : vtd_inv_devtlb(device, 0, at, order);
+    const vtd_descriptor t =
+        shape_ == vtd_pasid
+            ? vtd_inv_pasid_devtlb(device, 0, pasid(device), false, at, order)
+            : vtd_inv_devtlb(device, 0, at, order);
     put(t.low, t.high);
+}
+
+// A wait behind what was put, and the register write that rings.
+World::Write World::ring()
+{
+    waits_++;
+    if (arch_ == "vtd") {
+        const vtd_descriptor w = vtd_inv_wait(status_, waits_);
+        put(w.low, w.high);
+        return { VTD_IQT, static_cast<std::uint64_t>(tail_) << (scalable() ? 5 : 4), 8 };
+    }
+    const riscv_command f =
+        riscv_iofence(RISCV_FENCE_AV | RISCV_FENCE_PR | RISCV_FENCE_PW, status_, waits_);
+    put(f.low, f.high);
+    return { RISCV_CQT, tail_, 4 };
 }
 
 World::Write World::invalidate(unsigned device, std::uint64_t iova, bool all,
                                bool only_device)
 {
     const unsigned domain = device + 1;
-    waits_++;
     if (arch_ == "vtd") {
-        const vtd_descriptor w = vtd_inv_wait(status_, waits_);
         put_vtd_invalidation(device, iova, all, only_device);
-        put(w.low, w.high);
-        return { VTD_IQT,
-                 static_cast<std::uint64_t>(tail_) << (shape_ == vtd_pasid ? 5 : 4), 8 };
+        return ring();
     }
     const std::uint64_t address = all ? 0 : RISCV_INVAL_AV;
     const bool nested           = shape_ == RISCV_NESTED;
@@ -456,11 +530,23 @@ World::Write World::invalidate(unsigned device, std::uint64_t iova, bool all,
             : riscv_iotinval(RISCV_VMA,
                              address | RISCV_INVAL_PSCV | (nested ? RISCV_INVAL_GV : 0),
                              nested ? domain : 0, domain, iova);
-    const riscv_command f =
-        riscv_iofence(RISCV_FENCE_AV | RISCV_FENCE_PR | RISCV_FENCE_PW, status_, waits_);
     put(c.low, c.high);
-    put(f.low, f.high);
-    return { RISCV_CQT, tail_, 4 };
+    return ring();
+}
+
+World::Write World::invalidate_second(unsigned device, bool all)
+{
+    const std::uint64_t at = UINT64_C(2) << 30;
+    if (arch_ == "vtd") {
+        const vtd_descriptor d =
+            vtd_inv_iotlb(all ? VTD_DOMAIN : VTD_PAGE, device + 1, at, 18, false);
+        put(d.low, d.high);
+    } else {
+        const riscv_command c = riscv_iotinval(
+            RISCV_GVMA, RISCV_INVAL_GV | (all ? 0 : RISCV_INVAL_AV), device + 1, 0, at);
+        put(c.low, c.high);
+    }
+    return ring();
 }
 
 bool World::waited() const
@@ -511,14 +597,8 @@ Bench::Bench(const std::string &preset, const std::string &arch, unsigned ports,
     : memory("memory", 2), world(memory.contents, arch, shape, ports),
       iommu("iommu", ports, preset), cpu("cpu")
 {
-    iommu.set("iommu.arch", arch);
-    iommu.set("riscv.msi_flat", "0");
-    if (shape == RISCV_MARKING && arch == "riscv")
-        iommu.set("riscv.amo_hwad", "1");
-    if (shape >= World::vtd_ats && arch == "vtd") {
-        iommu.set("vtd.device_tlb", "1");
-        iommu.set("vtd.scalable", "1");
-    }
+    for (const std::string &s : World::settings(arch, shape))
+        iommu.set(s.substr(0, s.find('=')), s.substr(s.find('=') + 1));
     const auto between = [this](auto &from, auto &to) {
         checker.push_back(std::make_unique<Checker>(sc_core::sc_gen_unique_name("check")));
         from.bind(checker.back()->in);

@@ -7,6 +7,7 @@
 
 #include <functional>
 #include <map>
+#include <optional>
 #include <random>
 
 #include "sim/tlm/checker.hpp"
@@ -90,16 +91,34 @@ class World
   public:
     // shape: which of the architecture's ways of translating. vtd_ats: legacy mode, every
     // device may have a TLB; vtd_pasid: scalable mode, too, and device i's requests have
-    // PASID 5 + i.
-    enum : unsigned { vtd_ats = 2, vtd_pasid = 3 };
+    // PASID 5 + i. Behind it scalable mode without TLBs, where requests with that PASID and
+    // without one are translated alike: first stage, second stage and both.
+    enum : unsigned {
+        vtd_ats = 2,
+        vtd_pasid,
+        vtd_first,
+        vtd_second,
+        vtd_nested,
+    };
     World(::memory &m, const std::string &arch, unsigned shape, unsigned devices);
-    static unsigned shapes(const std::string &arch);
+    // What the IOMMU is to be set to for it: "key=value".
+    static std::vector<std::string> settings(const std::string &arch, unsigned shape);
+    // Whether requests with a PASID are translated like those without.
+    static bool has_pasids(const std::string &arch, unsigned shape);
+    static bool has_two_stages(const std::string &arch, unsigned shape);
+    static std::uint32_t pasid(unsigned device)
+    {
+        return 5 + device;
+    }
 
     void map(unsigned device, std::uint64_t iova, std::uint64_t pa, unsigned prot);
     void unmap(unsigned device, std::uint64_t iova);
     // A page of 2 MiB, or none.
     void map_large(unsigned device, std::uint64_t iova, std::uint64_t pa, unsigned prot);
-    const Mapping *find(unsigned device, std::uint64_t iova) const;
+    // Of two stages: the second allows the device to write where maps lead, or not.
+    void protect(unsigned device, bool writable);
+    // A copy of what the tables say.
+    std::optional<Mapping> find(unsigned device, std::uint64_t iova) const;
 
     // Register writes that switch the IOMMU on: offset, value, bytes.
     struct Write {
@@ -113,6 +132,8 @@ class World
     // TLBs, they are invalidated as well, or they alone.
     Write invalidate(unsigned device, std::uint64_t iova, bool all,
                      bool only_device = false);
+    // The same for the second stage of two.
+    Write invalidate_second(unsigned device, bool all);
     // Memory has the status word of the last wait.
     bool waited() const;
 
@@ -123,18 +144,24 @@ class World
     void put(std::uint64_t low, std::uint64_t high);
     void attach(unsigned device);
     void attach_pasid(unsigned device, std::uint64_t root);
+    std::uint64_t second_stage(unsigned device);
+    std::uint8_t second_bits(bool writable) const;
+    Write ring();
+    bool scalable() const;
     void put_vtd_invalidation(unsigned device, std::uint64_t iova, bool all,
                               bool only_device);
 
     ::memory &m_;
     std::string arch_;
-    unsigned shape_, devices_, levels_ = 4;
+    unsigned shape_, levels_ = 4;
     const pt_format *format_ = nullptr;
     std::uint64_t next_page_ = UINT64_C(0x10000000);
     std::uint64_t top_, contexts_ = 0, queue_, status_;
     std::uint32_t tail_ = 0, waits_ = 0;
     std::vector<std::uint64_t> root_;
     std::vector<std::map<std::uint64_t, Mapping>> flat_;
+    std::vector<std::uint64_t> second_; // Of two stages: the table of 1 GiB leaves,
+    std::vector<bool> read_only_;       // and what protect has said.
 };
 
 // One outstanding transaction at a time, in either style.

@@ -26,7 +26,7 @@ bool Port::check(tlm::tlm_generic_payload &trans) const
     auto *ats                       = trans.get_extension<Ats>();
     if (ats != nullptr)
         ats->status = Ats::Status::none;
-    if (impl_.in_reset)
+    if (!impl_.ready())
         status = tlm::TLM_GENERIC_ERROR_RESPONSE;
     else if (asks(trans))
         status = trans.get_command() != tlm::TLM_IGNORE_COMMAND
@@ -167,6 +167,13 @@ void Port::start_held(sim_time_t at)
     held_    = nullptr;
     order_.push_back(&job);
     impl_.translate(job, impl_.request_of(*job.trans, number_), std::max(at, held_at_));
+}
+
+void Port::release_held()
+{
+    if (held_ != nullptr)
+        order_.push_back(held_);
+    held_ = nullptr;
 }
 
 tlm::tlm_sync_enum Port::nb_transport_fw(tlm::tlm_generic_payload &trans,
@@ -324,7 +331,7 @@ unsigned Port::transport_dbg(tlm::tlm_generic_payload &trans)
     const unsigned length    = trans.get_data_length();
     unsigned char *data      = trans.get_data_ptr();
     unsigned done            = 0;
-    if (impl_.in_reset || (!trans.is_read() && !trans.is_write()) || data == nullptr
+    if (!impl_.ready() || (!trans.is_read() && !trans.is_write()) || data == nullptr
         || asks(trans) || !impl_.good_identity(impl_.request_of(trans, number_)))
         return 0;
     const unsigned width  = trans.get_streaming_width();
@@ -401,7 +408,7 @@ bool Port::get_direct_mem_ptr(tlm::tlm_generic_payload &trans, tlm::tlm_dmi &dmi
     bool marks      = false;
     unsigned access = 0;
     dmi.init();
-    if (!impl_.in_reset && (trans.is_read() || trans.is_write())
+    if (impl_.ready() && (trans.is_read() || trans.is_write())
         && impl_.own_identity(impl_.request_of(trans, number_), number_)) {
         if (probe(trans, iova, PT_READ, &r, &marks) && !marks)
             access |= PT_READ;

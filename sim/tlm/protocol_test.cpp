@@ -198,6 +198,8 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(Case{ "", "vtd", 0, 0, false, true },
                     Case{ "", "vtd", 1, 500, true, false },
                     Case{ "vtd-tiny", "vtd", 0, 0, true, true },
+                    Case{ "vtd-scalable", "vtd", World::vtd_first, 0, false, true },
+                    Case{ "vtd-scalable", "vtd", World::vtd_nested, 700, true, true },
                     Case{ "riscv-zdl", "riscv", 0, 0, false, false },
                     Case{ "riscv-perf", "riscv", 1, 2000, false, true },
                     Case{ "riscv-perf", "riscv", 2, 0, true, true },
