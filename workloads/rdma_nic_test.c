@@ -695,6 +695,44 @@ TEST_CASE(rdma_nic, an_operand_that_cannot_be_read_ends_the_request_and_holds_up
     rdma_rig_free(r);
 }
 
+/* ---- Pages that are not there
+ * ------------------------------------------------------------------ */
+
+static void long_read(struct rdma_rig *r, void *state)
+{
+    static uint8_t data[8192], got[8192];
+    struct wrong w = begin_wrong(r, ALL, ALL | RDMA_ON_DEMAND);
+    (void)state;
+    fill(data, sizeof data, 4);
+    rdma_rig_put(&r->host[1], VA_B, data, sizeof data);
+    w.wr.opcode = RDMA_READ;
+    w.wr.sge    = &w.sge;
+    for (unsigned i = 0; i < 2; i++) { /* The first page alone, then all: the second. */
+        w.sge.bytes = i == 0 ? 8 : sizeof data;
+        EXPECT_EQUAL(rdma_rig_post(r, 0, w.p.qp[0], &w.wr), 0);
+        expect_done(r, 0, 7, RDMA_SUCCESS);
+    }
+    rdma_rig_sleep(r, 2 * TIME_US);
+    rdma_rig_get(&r->host[0], VA_A, got, sizeof got);
+    EXPECT(memcmp(data, got, sizeof got) == 0);
+    EXPECT_EQUAL(r->host[1].nic.stats.page_fault, 2);
+    EXPECT_EQUAL(r->host[1].nic.stats.nak, 0);
+    rdma_rig_dereg(r, w.a);
+    rdma_rig_dereg(r, w.b);
+    rdma_rig_disconnect(r, &w.p);
+}
+
+/* Its packets are more than are made at a time: while a page is asked for, those behind it
+ * are not begun again and again. */
+TEST_CASE(rdma_nic, an_answer_of_many_packets_waits_for_its_pages)
+{
+    struct rdma_rig *r = rdma_rig_new();
+    r->verbs.mtu       = 1024;
+    r->nic.tx_slots    = 2;
+    rdma_rig_run(r, long_read, NULL);
+    rdma_rig_free(r);
+}
+
 /* ---- Packets and transactions
  * ------------------------------------------------------------------------ */
 
