@@ -612,6 +612,127 @@ TEST_CASE(rdma_nic, queue_pairs_share_receives_and_inline_data_is_not_fetched)
     run(shared_queue);
 }
 
+/* ---- Faults of the memory
+ * ---------------------------------------------------------------------- */
+
+/* A port that answers reads of one address by a fault. */
+struct bad_port {
+    struct port port, *real;
+    uint64_t iova;
+    uint32_t tag;
+    bool hit;
+};
+
+static bool bad_ready(void *self, enum port_kind kind)
+{
+    const struct bad_port *b = self;
+    return port_ready(b->real, kind);
+}
+
+static void bad_submit(void *self, const struct port_request *request, sim_time_t now)
+{
+    struct bad_port *b = self;
+    if (request->kind == PORT_READ && request->iova == b->iova) {
+        b->tag = request->tag;
+        b->hit = true;
+    }
+    port_submit(b->real, request, now);
+}
+
+static bool bad_take(void *self, struct port_response *response, sim_time_t now)
+{
+    struct bad_port *b = self;
+    if (!port_take(b->real, response, now))
+        return false;
+    if (b->hit && response->kind == PORT_READ && response->tag == b->tag) {
+        response->status = PORT_FAULT;
+        b->hit           = false;
+    }
+    return true;
+}
+
+static const struct port_ops bad_ops = { bad_ready, bad_submit, bad_take, NULL };
+
+static void faulty_operand(struct rdma_rig *r, void *state)
+{
+    enum { BEHIND = 12 };
+    struct wrong w       = begin_wrong(r, ALL, ALL);
+    struct rdma_nic *nic = &r->host[1].nic;
+    struct bad_port bad  = { .port = { .ops = &bad_ops, .self = &bad },
+                             .real = nic->port,
+                             .iova = rdma_rig_frame(&r->host[1], VA_B) };
+    struct verbs_wr next = w.wr;
+    (void)state;
+    nic->port   = &bad.port;
+    w.wr.opcode = RDMA_FETCH_ADD;
+    w.sge.bytes = RDMA_ATOMIC_BYTES;
+    w.wr.sge    = &w.sge;
+    next.flags |= RDMA_FLAG_INLINE; /* So that it is there before the operand is. */
+    next.sges  = 0;
+    next.data  = &w.r;
+    next.bytes = 8;
+    EXPECT_EQUAL(rdma_rig_post(r, 0, w.p.qp[0], &w.wr), 0);
+    for (unsigned i = 0; i < BEHIND; i++)
+        EXPECT_EQUAL(rdma_rig_post(r, 0, w.p.qp[0], &next), 0);
+    expect_done(r, 0, 7, RDMA_REMOTE_OPERATION);
+    for (unsigned i = 0; i < BEHIND; i++)
+        expect_done(r, 0, 7, RDMA_FLUSHED);
+    EXPECT_EQUAL(nic->stats.fault, 1);
+    rdma_rig_sleep(r, 20 * TIME_US);
+    EXPECT_EQUAL(nic->stats.dropped, BEHIND);
+    EXPECT(rdma_nic_idle(nic)); /* What came behind it does not stay. */
+    nic->port = bad.real;
+    rdma_rig_dereg(r, w.a);
+    rdma_rig_dereg(r, w.b);
+    rdma_rig_disconnect(r, &w.p);
+}
+
+TEST_CASE(rdma_nic, an_operand_that_cannot_be_read_ends_the_request_and_holds_up_nothing)
+{
+    struct rdma_rig *r = rdma_rig_new();
+    r->link.latency_ns = 2000; /* Long enough for the rest to arrive meanwhile. */
+    rdma_rig_run(r, faulty_operand, NULL);
+    rdma_rig_free(r);
+}
+
+/* ---- Pages that are not there
+ * ------------------------------------------------------------------ */
+
+static void long_read(struct rdma_rig *r, void *state)
+{
+    static uint8_t data[8192], got[8192];
+    struct wrong w = begin_wrong(r, ALL, ALL | RDMA_ON_DEMAND);
+    (void)state;
+    fill(data, sizeof data, 4);
+    rdma_rig_put(&r->host[1], VA_B, data, sizeof data);
+    w.wr.opcode = RDMA_READ;
+    w.wr.sge    = &w.sge;
+    for (unsigned i = 0; i < 2; i++) { /* The first page alone, then all: the second. */
+        w.sge.bytes = i == 0 ? 8 : sizeof data;
+        EXPECT_EQUAL(rdma_rig_post(r, 0, w.p.qp[0], &w.wr), 0);
+        expect_done(r, 0, 7, RDMA_SUCCESS);
+    }
+    rdma_rig_sleep(r, 2 * TIME_US);
+    rdma_rig_get(&r->host[0], VA_A, got, sizeof got);
+    EXPECT(memcmp(data, got, sizeof got) == 0);
+    EXPECT_EQUAL(r->host[1].nic.stats.page_fault, 2);
+    EXPECT_EQUAL(r->host[1].nic.stats.nak, 0);
+    rdma_rig_dereg(r, w.a);
+    rdma_rig_dereg(r, w.b);
+    rdma_rig_disconnect(r, &w.p);
+}
+
+/* Its packets are more than are made at a time: while a page is asked for, those behind it
+ * are not begun again and again. */
+TEST_CASE(rdma_nic, an_answer_of_many_packets_waits_for_its_pages)
+{
+    struct rdma_rig *r = rdma_rig_new();
+    r->verbs.mtu       = 1024;
+    r->nic.tx_slots    = 2;
+    rdma_rig_run(r, long_read, NULL);
+    rdma_rig_free(r);
+}
+
 /* ---- Packets and transactions
  * ------------------------------------------------------------------------ */
 

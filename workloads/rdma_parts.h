@@ -327,7 +327,8 @@ struct rnic_rx {
     uint32_t sges, offset; /* Where in them it begins. */
     struct rnic_wqe *wqe;  /* That asked for it. */
     uint32_t index;        /* Of that. */
-    uint64_t iova;         /* Of an atomic's operand. */
+    uint64_t iova;         /* Of an atomic's operand; */
+    bool faulted;          /* it could not be read. */
     uint64_t value;        /* An atomic's: old, then new. */
     uint64_t old;
 };

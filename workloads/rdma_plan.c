@@ -154,7 +154,7 @@ void rdma_plan_invalidated(struct rdma_replay *r, struct rdma_region *region)
     rdma_plan_released(r, region);
 }
 
-/* Of the pool when one there is large enough; a power of two of pages. */
+/* Of the pool when one there has that size; a power of two of pages. */
 struct verbs_mr *rdma_plan_take_mr(struct rdma_replay_host *h, uint64_t bytes)
 {
     const uint64_t want = (bytes >> PAGE_SHIFT) + 2;
@@ -167,9 +167,7 @@ struct verbs_mr *rdma_plan_take_mr(struct rdma_replay_host *h, uint64_t bytes)
             *link               = mr->next;
             return mr;
         }
-    struct verbs_mr *mr = verbs_alloc_mr(h->verbs, h->pd, pages);
-    CHECK(mr != NULL);
-    return mr;
+    return verbs_alloc_mr(h->verbs, h->pd, pages);
 }
 
 void rdma_plan_free_mrs(struct rdma_replay_host *h)

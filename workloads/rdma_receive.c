@@ -439,16 +439,18 @@ void rnic_atomic_respond(struct rdma_nic *n, struct rnic_io *io, bool fault)
     struct rnic_rx *rx = io->of.rx;
     CHECK(rx->step == RNIC_RX_VALUE);
     CHECK(n->atomic == rx);
-    rx->step = RNIC_RX_CHANGE;
-    if (!fault)
-        return;
-    n->atomic = NULL;
-    refuse(n, rx, RDMA_REMOTE_OPERATION);
+    rx->step    = RNIC_RX_CHANGE;
+    rx->faulted = fault;
 }
 
 static bool change_operand(struct rdma_nic *n, struct rnic_rx *rx, sim_time_t now)
 {
     const struct rdma_packet *p = packet_of(n, rx);
+    if (rx->faulted) {
+        n->atomic = NULL;
+        refuse(n, rx, RDMA_REMOTE_OPERATION);
+        return true;
+    }
     if (!rnic_can_write(n))
         return false;
     const bool add     = p->opcode == RDMA_FETCH_ADD;

@@ -233,6 +233,14 @@ static bool meet(const struct rdma_place *a, const struct rdma_place *b, uint64_
            && b->address < a->address + a_bytes;
 }
 
+/* Between two processes of one host a message may lie on itself: what arrives then depends
+ * on the order of its pieces. */
+static bool is_compared(const struct rdma_flight *f)
+{
+    const struct rdma_place from = source_of(f), to = target_of(f);
+    return moves(f) && !meet(&from, &to, f->bytes, f->bytes);
+}
+
 /* What one of them writes, the other uses. */
 static bool overlaps(const struct rdma_flight *f, const struct rdma_flight *g)
 {
@@ -242,23 +250,25 @@ static bool overlaps(const struct rdma_flight *f, const struct rdma_flight *g)
            || meet(&fs, &gt, f->bytes, g->bytes) || meet(&fs, &gs, f->bytes, g->bytes);
 }
 
+/* An atomic is not compared, but it writes: its operand there, what it found here. */
 static bool not_held(const struct rdma_replay_cpu *c, const void *of)
 {
     const struct rdma_flight *f = of;
     for (const struct rdma_flight *g = c->replay->flying; g != NULL; g = g->next)
-        if (g != f && g->begun && moves(g) && overlaps(f, g))
+        if (g != f && g->begun && g->bytes > 0 && (moves(f) || moves(g)) && overlaps(f, g))
             return false;
     return true;
 }
 
 static void prepare(struct rdma_replay *r, struct rdma_replay_cpu *c, struct rdma_flight *f)
 {
-    if (!r->config.check || !moves(f))
+    if (!r->config.check || f->bytes == 0)
         return;
     r->stats.held += !not_held(c, f);
     wait_for(c, not_held, f);
     const struct rdma_place from = source_of(f);
-    each_page(from.end->host, f, from.address, true);
+    if (moves(f))
+        each_page(from.end->host, f, from.address, true);
 }
 
 /* The peer's last writes may still be on their way to its memory. */
@@ -349,7 +359,7 @@ static void on_completion(void *self, const struct verbs_wc *wc)
 static void flight_over(struct rdma_replay_cpu *c, struct rdma_flight *f)
 {
     struct rdma_replay *r = c->replay;
-    if (r->config.check && moves(f) && !f->failed)
+    if (r->config.check && is_compared(f) && !f->failed)
         compare(r, c, f);
     struct rdma_flight **link = &r->flying;
     while (*link != f)
@@ -442,7 +452,12 @@ static void connect_end(struct rdma_replay_cpu *c, struct rdma_end *e)
 
 static void no_region(struct rdma_replay *r, int error)
 {
-    if (!r->broken)
+    if (!r->broken && error == -ENOMEM)
+        error_set(
+            &r->error,
+            "a region could not be registered: no more keys (rdma.mpt_lg2), addresses "
+            "or memory");
+    else if (!r->broken)
         error_set(&r->error, "a region could not be mapped: error %d", -error);
     r->broken = true;
 }
@@ -456,7 +471,9 @@ static void register_fast(struct rdma_replay_cpu *c, struct rdma_region *g)
     if (stopped(r))
         return;
     g->mr           = rdma_plan_take_mr(c->host, g->bytes);
-    const int error = verbs_map_fast(g->mr, &c->host->space, g->address, g->bytes, rights);
+    const int error = g->mr == NULL ? -ENOMEM
+                                    : verbs_map_fast(g->mr, &c->host->space, g->address,
+                                                     g->bytes, rights);
     if (error != 0) {
         no_region(r, error);
         return;
@@ -718,7 +735,11 @@ void rdma_replay_set_up(struct rdma_replay *r, unsigned host)
     h->pd                      = verbs_alloc_pd(h->verbs);
     for (unsigned i = 0; i < r->cpus; i++) {
         h->cq[i] = verbs_create_cq(h->verbs, CQ_ENTRIES, i, on_completion, r);
-        CHECK(h->cq[i] != NULL);
+        if (h->cq[i] != NULL || r->broken)
+            continue;
+        r->broken = true;
+        error_set(&r->error, "rdma.cqs: expected at least %u, one for each CPU of a host",
+                  r->cpus);
     }
 }
 

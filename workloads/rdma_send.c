@@ -82,7 +82,7 @@ void rnic_want_send(struct rdma_nic *n, struct rnic_qp *q)
 
 static bool has_answer(const struct rnic_qp *q)
 {
-    return q->state >= RNIC_QP_READY && q->made != q->answers.tail;
+    return q->state >= RNIC_QP_READY && !q->answering_stalls && q->made != q->answers.tail;
 }
 
 void rnic_want_answer(struct rdma_nic *n, struct rnic_qp *q)

@@ -279,9 +279,7 @@ void rnic_faults_over(struct rdma_nic *n, uint32_t key, uint64_t first, uint64_t
             n->faults.item[i] = n->faults.item[--n->faults.count];
     }
     for (uint32_t i = 0; i < n->config.qps; i++) {
-        struct rnic_qp *q = &n->qp[i];
-        if (q->state != RNIC_QP_READY)
-            continue;
+        struct rnic_qp *q = &n->qp[i]; /* One that has failed still answers. */
         if (q->stalls) {
             q->stalls = false;
             rnic_want_send(n, q);

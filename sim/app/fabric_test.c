@@ -2,13 +2,16 @@
 /* Hosts with RDMA NICs: recorded traces, all data compared at its destination. */
 #include "sim/app/fabric.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "sim/app/metric.h"
 #include "sim/app/sources.h"
 #include "sim/host/direct.h"
+#include "sim/test/program.h"
 #include "sim/test/shim.h"
+#include "traces/csv.h"
 
 #define SAMPLES TEST_SOURCE_DIR "/traces/samples/"
 
@@ -30,7 +33,8 @@ static enum machine_outcome play(const struct wish *w)
     char path[512];
     struct config config;
     struct replay_source source = { w->trace, NULL };
-    snprintf(path, sizeof path, "%s%s", generator_is(w->trace) ? "" : SAMPLES, w->trace);
+    const bool is_path          = generator_is(w->trace) || w->trace[0] == '/';
+    snprintf(path, sizeof path, "%s%s", is_path ? "" : SAMPLES, w->trace);
     CHECK(config_init(&config, w->preset != NULL ? w->preset : "vtd-server", &error));
     for (unsigned i = 0; i < 4 && w->set[i] != NULL; i++)
         CHECK(config_set(&config, w->set[i], &error));
@@ -95,6 +99,29 @@ TEST_CASE(fabric, every_byte_of_every_sample_arrives_however_memory_is_registere
                                                    .api   = (enum blk_api)a,
                                                    .limit = 60,
                                                    .set   = { "fabric.check=1", how[h] } });
+}
+
+/* The result of an atomic goes into memory that the write beside it sends; and the last
+ * message lies on itself. */
+TEST_CASE(fabric, what_overlaps_is_not_taken_for_lost)
+{
+    struct wish w = { .trace = program_path("overlaps.csv"),
+                      .cpus  = 2,
+                      .set   = { "fabric.check=1", "fabric.hosts=1", "fabric.depth=2" } };
+    FILE *out     = fopen(w.trace, "w");
+    REQUIRE(out != NULL);
+    fprintf(out, "%s\n", CSV_HEADER);
+    for (unsigned i = 0; i < 40; i++)
+        fprintf(out, i % 2 == 0
+                         ? "0,,rdma_write,0,65536,0,,0,,,,7,1,8,1,0x20000000,,2,0x1000\n"
+                         : "0,,rdma_atomic,0,8,0,,0,,,,5,1,6,1,0x10000000,,2,0xf000\n");
+    fprintf(out, "0,,rdma_write,0,65536,0,,0,,,,7,1,8,1,0x1800,,2,0x1000\n");
+    EXPECT_EQUAL(fclose(out), 0);
+    EXPECT_EQUAL(play(&w), MACHINE_RAN);
+    EXPECT_TEXT(error.text, "");
+    EXPECT_EQUAL(result.counters.fabric.record, 41);
+    EXPECT_EQUAL(result.counters.fabric.compared, 20 * 65536);
+    EXPECT(result.counters.fabric.held > 0);
 }
 
 TEST_CASE(fabric, every_policy_replays_rdma)
@@ -178,6 +205,13 @@ TEST_CASE(fabric, what_it_cannot_replay_is_refused_in_one_line)
     const struct wish few = { .trace = "handmade.ns3-flow.txt", .set = { "rdma.qps=2" } };
     EXPECT(play(&few) != MACHINE_RAN);
     EXPECT_HAS(error.text, "rdma.qps");
+    const struct wish queue = { .trace = traces[0], .set = { "rdma.cqs=1" } };
+    EXPECT_EQUAL(play(&queue), MACHINE_TRACE);
+    EXPECT_HAS(error.text, "rdma.cqs: expected at least 2");
+    const struct wish keys = { .trace = "gen:rdma_write_bw",
+                               .set   = { "rdma.mpt_lg2=4", "fabric.registration=each" } };
+    EXPECT_EQUAL(play(&keys), MACHINE_TRACE);
+    EXPECT_HAS(error.text, "no more keys (rdma.mpt_lg2)");
 }
 
 TEST_CASE(fabric, every_generator_of_rdma_work_arrives)
