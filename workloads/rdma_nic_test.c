@@ -114,6 +114,13 @@ static struct wrong begin_wrong(struct rdma_rig *r, uint32_t access_a, uint32_t 
     return w;
 }
 
+static void end_wrong(struct rdma_rig *r, struct wrong *w)
+{
+    rdma_rig_dereg(r, w->a);
+    rdma_rig_dereg(r, w->b);
+    rdma_rig_disconnect(r, &w->p);
+}
+
 /* It ends with this status, and what is posted behind it is flushed; nothing was written.
  */
 static void expect_refusal(struct wrong *w, uint8_t status)
@@ -240,9 +247,7 @@ static void short_receive(struct rdma_rig *r, void *state)
     expect_done(r, 1, 1, RDMA_LOCAL_LENGTH);
     expect_done(r, 1, 2, RDMA_FLUSHED);
     EXPECT(!(r->host[1].seen < r->host[1].wcs && rdma_rig_next(r, 1, &wc)));
-    rdma_rig_dereg(r, w.a);
-    rdma_rig_dereg(r, w.b);
-    rdma_rig_disconnect(r, &w.p);
+    end_wrong(r, &w);
 
     w = begin_wrong(r, ALL,
                     RDMA_REMOTE_WRITE); /* A receive into what may not be written. */
@@ -252,9 +257,7 @@ static void short_receive(struct rdma_rig *r, void *state)
     EXPECT_EQUAL(rdma_rig_post(r, 0, w.p.qp[0], &w.wr), 0);
     expect_done(r, 0, 7, RDMA_REMOTE_OPERATION);
     expect_done(r, 1, 1, RDMA_LOCAL_PROTECTION);
-    rdma_rig_dereg(r, w.a);
-    rdma_rig_dereg(r, w.b);
-    rdma_rig_disconnect(r, &w.p);
+    end_wrong(r, &w);
 }
 
 TEST_CASE(rdma_nic, a_receive_that_does_not_fit_ends_both_sides)
@@ -278,9 +281,7 @@ static void late_receive(struct rdma_rig *r, void *state)
     EXPECT_EQUAL(rdma_rig_receive(r, 1, w.p.qp[1]->rq, VA_B, 5000, w.b->key, 1), 0);
     expect_done(r, 0, 7, RDMA_SUCCESS);
     expect_done(r, 1, 1, RDMA_SUCCESS);
-    rdma_rig_dereg(r, w.a);
-    rdma_rig_dereg(r, w.b);
-    rdma_rig_disconnect(r, &w.p);
+    end_wrong(r, &w);
 }
 
 TEST_CASE(rdma_nic, a_send_waits_for_its_receive)
@@ -412,9 +413,7 @@ static void fast_registration(struct rdma_rig *r, void *state)
             rdma_rig_put(&r->host[1], VA_B, (uint8_t[16]){ 0 }, 16);
             expect_refusal(&w, RDMA_REMOTE_ACCESS);
         } else {
-            rdma_rig_dereg(r, w.a);
-            rdma_rig_dereg(r, w.b);
-            rdma_rig_disconnect(r, &w.p);
+            end_wrong(r, &w);
         }
         rdma_rig_dereg(r, f.mr);
     }
@@ -471,9 +470,7 @@ static void windows(struct rdma_rig *r, void *state)
         if (round < 3) {
             expect_refusal(&w, RDMA_REMOTE_ACCESS);
         } else {
-            rdma_rig_dereg(r, w.a);
-            rdma_rig_dereg(r, w.b);
-            rdma_rig_disconnect(r, &w.p);
+            end_wrong(r, &w);
         }
         rdma_rig_dereg(r, f.mr);
     }
@@ -682,9 +679,7 @@ static void faulty_operand(struct rdma_rig *r, void *state)
     EXPECT_EQUAL(nic->stats.dropped, BEHIND);
     EXPECT(rdma_nic_idle(nic)); /* What came behind it does not stay. */
     nic->port = bad.real;
-    rdma_rig_dereg(r, w.a);
-    rdma_rig_dereg(r, w.b);
-    rdma_rig_disconnect(r, &w.p);
+    end_wrong(r, &w);
 }
 
 TEST_CASE(rdma_nic, an_operand_that_cannot_be_read_ends_the_request_and_holds_up_nothing)
@@ -717,9 +712,7 @@ static void long_read(struct rdma_rig *r, void *state)
     EXPECT(memcmp(data, got, sizeof got) == 0);
     EXPECT_EQUAL(r->host[1].nic.stats.page_fault, 2);
     EXPECT_EQUAL(r->host[1].nic.stats.nak, 0);
-    rdma_rig_dereg(r, w.a);
-    rdma_rig_dereg(r, w.b);
-    rdma_rig_disconnect(r, &w.p);
+    end_wrong(r, &w);
 }
 
 /* Its packets are more than are made at a time: while a page is asked for, those behind it
@@ -762,9 +755,7 @@ static void counted(struct rdma_rig *r, void *state)
     EXPECT_EQUAL(a->transaction_mtt - a0.transaction_mtt, 1);
     EXPECT_EQUAL(b->transaction_mpt - b0.transaction_mpt, 1);
     EXPECT_EQUAL(b->transaction_mtt - b0.transaction_mtt, 1);
-    rdma_rig_dereg(r, w.a);
-    rdma_rig_dereg(r, w.b);
-    rdma_rig_disconnect(r, &w.p);
+    end_wrong(r, &w);
 }
 
 TEST_CASE(rdma_nic, a_write_takes_these_packets_and_transactions)

@@ -114,18 +114,25 @@ static void must(struct verbs_device *d, const uint64_t *word, unsigned words)
 /* ---- Events ----------------------------------------------------------------------------
  */
 
-static bool take_event(struct verbs_event_queue *q, struct rdma_eqe *e)
+/* The next entry of a ring of the NIC's, when that is there: the last of its bytes say
+ * whose turn it was written in. */
+static bool take_entry(const struct verbs_memory *ring, uint32_t *taken, uint32_t entries,
+                       void *entry, size_t bytes)
 {
-    const size_t at      = (size_t)(q->taken & (q->entries - 1)) * RDMA_EQE_BYTES;
-    const uint32_t owner = (q->taken & q->entries) == 0;
-    struct cpu *cpu      = cpu_this();
+    const size_t at      = (size_t)(*taken & (entries - 1)) * bytes;
+    const uint32_t owner = (*taken & entries) == 0;
     const uint64_t last =
-        cpu_read64(cpu, virt_to_phys(q->ring.cpu_addr) + at + RDMA_EQE_BYTES - 8);
+        cpu_read64(cpu_this(), virt_to_phys(ring->cpu_addr) + at + bytes - 8);
     if ((uint32_t)(last >> 32) != owner)
         return false;
-    verbs_read_bytes(&q->ring, at, e, sizeof *e);
-    q->taken++;
+    verbs_read_bytes(ring, at, entry, bytes);
+    (*taken)++;
     return true;
+}
+
+static bool take_event(struct verbs_event_queue *q, struct rdma_eqe *e)
+{
+    return take_entry(&q->ring, &q->taken, q->entries, e, sizeof *e);
 }
 
 static void on_event(struct verbs_device *d, const struct rdma_eqe *e)
@@ -233,16 +240,7 @@ void verbs_destroy_cq(struct verbs_cq *cq)
 
 static bool take_cqe(struct verbs_cq *cq, struct rdma_cqe *e)
 {
-    const size_t at      = (size_t)(cq->taken & (cq->entries - 1)) * RDMA_CQE_BYTES;
-    const uint32_t owner = (cq->taken & cq->entries) == 0;
-    struct cpu *cpu      = cpu_this();
-    const uint64_t last =
-        cpu_read64(cpu, virt_to_phys(cq->ring.cpu_addr) + at + RDMA_CQE_BYTES - 8);
-    if ((uint32_t)(last >> 32) != owner)
-        return false;
-    verbs_read_bytes(&cq->ring, at, e, sizeof *e);
-    cq->taken++;
-    return true;
+    return take_entry(&cq->ring, &cq->taken, cq->entries, e, sizeof *e);
 }
 
 /* All up to this entry are over: those in between asked for no completion. */

@@ -197,13 +197,13 @@ static json_t *series_json(const struct series *s)
 
 static json_t *run_json(const struct machine_result *r)
 {
-    static const char *const device[]    = { "nvme", "dma", NULL };
+    static const char *const device[]    = { "nvme", "atc", "dma", NULL };
     static const char *const attacker[]  = { "attacker", NULL };
     static const char *const exerciser[] = { "exerciser", NULL };
-    static const char *const nics[]      = { "rdma", "wire", "dma", NULL };
+    static const char *const nics[]      = { "rdma", "wire", "atc", "dma", NULL };
     static const char *const verbs[]     = { "fabric", "verbs", "kernel", "iova", NULL };
-    static const char *const iommu[]     = { "iommu",   "iotlb", "walkcache", "context",
-                                             "memport", "audit", NULL };
+    static const char *const iommu[]     = { "iommu",   "iotlb",     "walkcache", "context",
+                                             "memport", "extension", "audit",     NULL };
     static const char *const software[]  = { "replay", "driver", "kernel", "iova", NULL };
     json_t *o                            = json_object();
     json_object_set_new(o, "api", json_string(r->api));

@@ -200,6 +200,8 @@ static void look(void *self, uint64_t *value)
         value[SERIES_ID_record] += m->replay[i].stats.record;
         sampler_add_dma(value, &m->drive[i].port.stats);
     }
+    if (m->exercises)
+        sampler_add_dma(value, &m->exerciser_port.stats);
     sampler_add_iommu(value, &m->iommu, &m->audit);
 }
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "sim/app/machine.h"
+#include "sim/app/sources.h"
 #include "sim/base/rng.h"
 #include "sim/host/direct.h"
 #include "sim/test/shim.h"
@@ -108,7 +109,9 @@ TEST_CASE(series, a_window_that_was_cut_short_ends_where_it_ends)
 
 /* ---- Of a machine ---- */
 
-static struct machine_result *replayed(const char *policy, uint64_t limit)
+#define SAMPLE TEST_SOURCE_DIR "/traces/samples/nvme-randrw-mixed.iovatrace"
+
+static struct machine_result *replayed(const char *path, const char *policy, uint64_t limit)
 {
     struct machine_result *r = calloc(1, sizeof *r);
     struct config config;
@@ -116,9 +119,7 @@ static struct machine_result *replayed(const char *policy, uint64_t limit)
     struct replay_source source = { .name = "sample" };
     const bool made             = config_init(&config, "vtd-server", &error);
     EXPECT(made);
-    const bool opened =
-        trace_open(&source.reader,
-                   TEST_SOURCE_DIR "/traces/samples/nvme-randrw-mixed.iovatrace", &error);
+    const bool opened = sources_open(&source.reader, path, NULL, &config, 0, &error);
     EXPECT(opened);
     const struct machine_run run = { .api       = BLK_streaming,
                                      .policy    = flush_find(policy),
@@ -156,7 +157,7 @@ TEST_CASE(series, of_a_machine_sum_to_its_counters_and_cover_its_time)
 {
     static const char *const policy[] = { "strict", "lazy", "damn" };
     for (unsigned i = 0; i < 3; i++) {
-        struct machine_result *r         = replayed(policy[i], 300 + i);
+        struct machine_result *r         = replayed(SAMPLE, policy[i], 300 + i);
         const struct machine_counters *c = &r->counters;
         const struct series *s           = &r->series;
         EXPECT(s->windows > 8);
@@ -175,11 +176,21 @@ TEST_CASE(series, of_a_machine_sum_to_its_counters_and_cover_its_time)
     }
 }
 
+TEST_CASE(series, of_bare_accesses_sum_to_their_counters)
+{
+    struct machine_result *r = replayed("gen:window", "strict", 2000);
+    const struct dma_stats d = r->counters.dma;
+    EXPECT_EQUAL(total(&r->series, SERIES_ID_dma_bytes), d.read_bytes + d.write_bytes);
+    EXPECT_EQUAL(total(&r->series, SERIES_ID_translate_ps), d.translate_ps);
+    EXPECT(d.read_bytes >= 2000 * 64);
+    free(r);
+}
+
 /* Little's law: by the mean length of the queue, a command is in it for as long as the
  * least that carrying it out takes, and under strict there are commands all the time. */
 TEST_CASE(series, the_queue_holds_commands_for_as_long_as_they_take)
 {
-    struct machine_result *r         = replayed("strict", 300);
+    struct machine_result *r         = replayed(SAMPLE, "strict", 300);
     const struct machine_counters *c = &r->counters;
     EXPECT(c->iommu.command > 0);
     EXPECT(c->iommu.queued_cycles > c->iommu.command * 10);

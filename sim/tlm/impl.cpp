@@ -438,8 +438,8 @@ tlm::tlm_generic_payload &Iommu::Impl::payload_of(Job &job, const Part &part, bo
     t.set_response_status(tlm::TLM_INCOMPLETE_RESPONSE);
     t.set_dmi_allowed(false);
     pool.lend_extensions(trans, t);
-    if (trans.get_byte_enable_ptr() == nullptr)
-        return t;
+    if (trans.get_byte_enable_ptr() == nullptr || trans.get_byte_enable_length() == 0)
+        return t; // It had a length when it was accepted; whoever changes it gets all bytes.
     std::vector<unsigned char> &enable = pool.enables(t);
     enable.clear();
     for (std::uint64_t i = 0; i < part.bytes; i++)
