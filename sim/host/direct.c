@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
 #endif
 
@@ -65,6 +66,17 @@ static void arrived(void *saved, const void **bottom, size_t *bytes)
 #endif
 }
 
+/* A coroutine is left in the middle of its frames, whose marks would stay where the next
+ * one's stack comes to lie. */
+static void forget_frames(const char *bottom)
+{
+#ifdef __SANITIZE_ADDRESS__
+    __asan_unpoison_memory_region(bottom, STACK_BYTES);
+#else
+    (void)bottom;
+#endif
+}
+
 #ifdef __SANITIZE_ADDRESS__
 /* Not swapcontext: the sanitizer prints a warning about it. */
 static void go(struct place *from, struct place *to)
@@ -115,6 +127,7 @@ static void *direct_spawn(void *self, const char *name, void (*entry)(void *arg)
                     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     CHECK(c->stack != MAP_FAILED);
     CHECK(mprotect(c->stack, guard, PROT_NONE) == 0);
+    forget_frames(c->stack + guard);
     c->entry = entry;
     c->arg   = arg;
     c->next  = h->first;
