@@ -119,6 +119,14 @@ static bool apply_preset(struct config *c, const char *name, struct error *error
     return true;
 }
 
+void config_free(struct config *c)
+{
+    for (unsigned i = 0; i < CONFIG_POLICIES_MAX; i++)
+        free(c->policy[i]);
+    for (unsigned i = 0; i < CONFIG_GENERATORS_MAX; i++)
+        free(c->generator[i]);
+}
+
 bool config_init(struct config *c, const char *preset, struct error *error)
 {
     memset(c, 0, sizeof *c);
@@ -140,15 +148,11 @@ bool config_init(struct config *c, const char *preset, struct error *error)
     const void *values;
     for (unsigned i = 0; (table = config_table(c, i, &values)) != NULL; i++)
         param_reset(table, (void *)values);
-    return preset == NULL || apply_preset(c, preset, error);
-}
-
-void config_free(struct config *c)
-{
-    for (unsigned i = 0; i < CONFIG_POLICIES_MAX; i++)
-        free(c->policy[i]);
-    for (unsigned i = 0; i < CONFIG_GENERATORS_MAX; i++)
-        free(c->generator[i]);
+    if (preset == NULL || apply_preset(c, preset, error))
+        return true;
+    config_free(c);
+    memset(c, 0, sizeof *c);
+    return false;
 }
 
 /* ---- The IOMMU

@@ -81,7 +81,8 @@ struct config {
     const char *preset;
 };
 
-/* Every default, then the preset's values (NULL: none). False for an unknown preset. */
+/* Every default, then the preset's values (NULL: none). False for an unknown preset; then
+   there is nothing to free. */
 bool config_init(struct config *c, const char *preset, struct error *error);
 void config_free(struct config *c);
 

@@ -324,9 +324,12 @@ def read_vcd(file):
 
 def check_vcd():
     one = ["--policy", "strict", "--api", "iova"]
-    run(IOVASIM, "replay", *REPLAY, *one, "--json", path("plain.json"))
+    for i, word in enumerate(REPLAY):  # An option twice is a leak of libpopt's.
+        if word not in one and (i == 0 or REPLAY[i - 1] not in one):
+            one.append(word)
+    run(IOVASIM, "replay", *one, "--json", path("plain.json"))
     for name in ("a", "b"):
-        run(IOVASIM, "replay", *REPLAY, *one, "--vcd", path(name + ".vcd"),
+        run(IOVASIM, "replay", *one, "--vcd", path(name + ".vcd"),
             "--timeline-window", "all", "--json", path("waves.json"))
     with open(path("a.vcd"), encoding="ascii") as a, open(path("b.vcd"), encoding="ascii") as b:
         need(a.read() == b.read(), "the same run gives other waves")
