@@ -31,9 +31,13 @@ const struct stat_table atc_stat_table   = { "atc", "The device's own TLB (ATS)"
 /* Tags towards the link: a slot's index, or these and a request's index. */
 enum { TAG_REQUEST = 1 << 16, TAG_ANSWER = 1 << 17 };
 
-static space_t space_of(bool has_pasid, uint32_t pasid)
+/* Whose a translation is. An invalidation names a PASID; it means both modes of it. */
+enum { OF_PASID = 1, OF_PRIVILEGED = 2 };
+
+static space_t space_of(bool has_pasid, uint32_t pasid, bool privileged)
 {
-    return space_make(has_pasid, has_pasid ? pasid : 0, 0);
+    return space_make((has_pasid ? OF_PASID : 0) | (privileged ? OF_PRIVILEGED : 0),
+                      has_pasid ? pasid : 0, 0);
 }
 
 /* ---- Slots ------------------------------------------------------------------------------
@@ -228,7 +232,7 @@ static void look_up(struct atc *t, struct atc_slot *s)
         return;
     }
     const struct iotlb_entry *e =
-        iotlb_probe(&t->cache, space_of(q->has_pasid, q->pasid), q->iova);
+        iotlb_probe(&t->cache, space_of(q->has_pasid, q->pasid, q->privileged), q->iova);
     const bool hit = e != NULL && (e->prot1 & right_of(s));
     t->stats.lookup += !s->looked;
     t->stats.lookup_hit += !s->looked && hit;
@@ -279,7 +283,7 @@ static void fill(struct atc *t, const struct atc_request *r,
     const unsigned lg2         = ats_entry_lg2(answer->entry);
     const struct iotlb_entry e = {
         .page        = r->page >> (lg2 - 12),
-        .space       = space_of(r->has_pasid, r->pasid),
+        .space       = space_of(r->has_pasid, r->pasid, r->privileged),
         .pa          = ats_entry_pa(answer->entry),
         .guest       = answer->space,
         .stale_since = answer->stale ? t->now : TIME_NEVER,
@@ -365,9 +369,10 @@ static bool meant(const struct port_invalidation *i, bool has_pasid, uint32_t pa
 
 static struct inv_selector selector(const struct port_invalidation *i)
 {
-    const bool all = i->has_pasid && i->global;
-    return (struct inv_selector){ .mask  = all ? SPACE_DOMAIN_MASK : SPACE_MASK,
-                                  .value = all ? 1 : space_of(i->has_pasid, i->pasid),
+    const bool all     = i->has_pasid && i->global;
+    const space_t mask = all ? OF_PASID : SPACE_MASK & ~(space_t)OF_PRIVILEGED;
+    return (struct inv_selector){ .mask  = mask,
+                                  .value = space_of(i->has_pasid, i->pasid, false) & mask,
                                   .first = i->first,
                                   .last  = i->last };
 }
