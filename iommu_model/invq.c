@@ -436,6 +436,11 @@ void invq_run(struct iommu *m, cycle_t now)
             return;
         }
         q->current = q->head;
+        if (q->timed_out) { /* It stays in the queue. */
+            q->state    = INVQ_IDLE;
+            q->ready_at = now + m->config.invq.next_cycles;
+            return;
+        }
         if (m->config.invq.early_head)
             move_head(m, now + 1);
         go_on(m, now);

@@ -30,14 +30,21 @@ static void set_reg(uint32_t offset, uint64_t value)
     iommu_mmio_ops.write(&rig.iommu, offset, value, 4, rig.now);
 }
 
-static void start(void)
+static void start_with(uint32_t fetch_commands, bool early_head)
 {
     rig_defaults(&rig);
     rig.vtd.device_tlb                  = true;
     rig.settings.invq.device_timeout_us = TIMEOUT_US;
+    rig.settings.invq.fetch_commands    = fetch_commands;
+    rig.settings.invq.early_head        = early_head;
     rig_start(&rig);
     iommu_attach_device_tlb(&rig.iommu, rig.client, take, NULL);
     count = 0;
+}
+
+static void start(void)
+{
+    start_with(4, false);
 }
 
 static uint32_t status(void)
@@ -146,6 +153,31 @@ TEST_CASE(vtd_queue,
         run_for(before + 1000);
         EXPECT_EQUAL(reg(VTD_FSTS), VTD_FSTS_ITE);
         EXPECT_EQUAL(status(), 0);
+        rig_stop(&rig);
+    }
+}
+
+/* A head that moves on a command's arrival: one that arrives when the time has run out is
+ * not carried out, but it is not lost. */
+TEST_CASE(vtd_queue, with_an_early_head_no_command_is_lost_to_a_late_device)
+{
+    for (unsigned before = 0; before < 200; before++) {
+        start_with(1, true);
+        rig_queue(&rig, vtd_inv_devtlb(OTHER, 0, 0x5000, 0));
+        rig_ring(&rig);
+        run_for(100);
+        EXPECT_EQUAL(rig.iommu.invq.sent_count, 1);
+        const cycle_t late = rig.iommu.invq.sent[0].deadline;
+        rig_run(&rig, (late - before) * RIG_PERIOD_PS);
+        for (unsigned i = 0; i < 4; i++)
+            rig_queue(&rig, vtd_inv_iotlb(VTD_DOMAIN, DOMAIN, 0, 0, false));
+        rig_ring(&rig);
+        run_for(before + 1000);
+        EXPECT_EQUAL(reg(VTD_FSTS), VTD_FSTS_ITE);
+        set_reg(VTD_FSTS, VTD_FSTS_ITE);
+        run_for(1000);
+        EXPECT_EQUAL(rig.iommu.stats.command, 5);
+        EXPECT_EQUAL(reg(VTD_IQH) >> VTD_IQ_ENTRY_LG2, 5);
         rig_stop(&rig);
     }
 }
