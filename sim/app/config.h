@@ -6,13 +6,7 @@
 #ifndef SIM_APP_CONFIG_H
 #define SIM_APP_CONFIG_H
 
-#include "dma_api/flush.h"
-#include "iommu_model/arch_riscv.h"
-#include "iommu_model/arch_vtd.h"
-#include "iommu_model/atc.h"
-#include "iommu_model/audit.h"
-#include "iommu_model/extension.h"
-#include "iommu_model/rootport.h"
+#include "sim/system/system_config.h"
 #include "workloads/attacker.h"
 #include "workloads/exerciser.h"
 #include "workloads/generator.h"
@@ -23,45 +17,16 @@
 #include "workloads/replay.h"
 #include "workloads/verbs.h"
 
-/* clang-format off */
-#define PLATFORM_PARAMS(P)                                                                          \
-    P(u32, memory_latency_ns,     90, 1, 100000, ANY, "ns",       "From an access to its first beat", \
-      "DRAM behind a mesh: 80 to 100 ns")                                                           \
-    P(u32, memory_beat_bytes,     64, 8,   4096, POW2, "bytes",   "One beat of the memory channel", "a cache line") \
-    P(u32, memory_beat_ps,       640, 1, 1000000, ANY, "ps",      "One beat's time",                \
-      "100 GB/s")                                                                                   \
-    P(u32, iommu_register_ns,    100, 0, 100000, ANY, "ns",       "A CPU's register access to the IOMMU, one way", \
-      "uncached read of an uncore register: about 0.2 us")                                          \
-    P(u32, device_register_ns,   250, 0, 100000, ANY, "ns",       "A CPU's register access to a device, one way", \
-      "PCI Express register read: about 0.5 us")
-/* clang-format on */
+enum { CONFIG_GENERATORS_MAX = 64 };
 
-struct platform_config {
-    PLATFORM_PARAMS(PARAM_FIELD)
-};
-
-enum { CONFIG_POLICIES_MAX = 64, CONFIG_GENERATORS_MAX = 64 };
-
+/* The system, by its own name and field by field; then its workloads. */
 struct config {
-    struct platform_config platform;
-    struct cpu_config cpu;
-    struct iommu_config iommu;
-    struct context_config context;
-    struct iotlb_config iotlb;
-    struct walkcache_config walkcache;
-    struct walker_config walker;
-    struct memport_config memport;
-    struct invq_config invq;
-    struct faultq_config faultq;
-    struct vtd_config vtd;
-    struct riscv_config riscv;
-    struct extension_config extension;
-    struct link_config link;
-    struct atc_config atc;
-    struct audit_config audit;
-    struct linux_config kernel;
-    struct cost_config cost;
-    struct policy_config moves; /* Of any flush policy, along its axes. */
+    union {
+        struct system_config system;
+        struct {
+            SYSTEM_CONFIG_FIELDS
+        };
+    };
     struct blk_config blk;
     struct driver_config driver;
     struct nvme_config nvme;
@@ -75,9 +40,7 @@ struct config {
     struct attacker_config attacker;
     struct exerciser_config exerciser;
     struct gen_config gen;
-    void
-        *policy[CONFIG_POLICIES_MAX]; /* Parameters of each flush policy, as flush_table. */
-    void *generator[CONFIG_GENERATORS_MAX]; /* Likewise of each generator, as gen_table. */
+    void *generator[CONFIG_GENERATORS_MAX]; /* Of each generator, as gen_table. */
     const char *preset;
 };
 
@@ -91,7 +54,10 @@ void config_free(struct config *c);
 bool config_set(struct config *c, const char *assignment, struct error *error);
 
 /* What the IOMMU is to be made with; points into c. */
-struct iommu_settings config_settings(const struct config *c);
+static inline struct iommu_settings config_settings(const struct config *c)
+{
+    return system_iommu_settings(&c->system);
+}
 
 /* The rules between parameters. */
 bool config_check(const struct config *c, struct error *error);

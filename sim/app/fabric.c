@@ -19,24 +19,10 @@ struct fabric_cpu {
 struct fabric_host {
     struct fabric *fabric;
     unsigned id;
-    struct memory memory;
-    struct mem_channel channel;
-    struct mmio_window iommu_window, nic_window, extension_window;
-    struct iommu iommu;
-    struct extension extension;
-    struct rootport port;
-    struct atc atc; /* When atc.enabled. */
+    struct system system;
+    struct slot slot;
     struct rdma_nic nic;
-    struct audit audit;
-    struct cpu cpu[ENGINE_CPUS_MAX];
-    struct cpu *cpus[ENGINE_CPUS_MAX];
     struct fabric_cpu program[ENGINE_CPUS_MAX];
-
-    struct kernel kernel;
-    struct device device;
-    void *backend_state;
-    struct dma_domain *domain; /* NULL under passthrough. */
-    struct iova_stats no_iova;
     struct verbs_device verbs;
     struct machine_counters before;
 };
@@ -45,7 +31,6 @@ struct fabric {
     const struct config *config;
     const struct machine_run *run;
     struct machine_result *result;
-    const struct backend *backend;
     struct engine engine;
     struct rdma_wire wire;
     struct barrier barrier;
@@ -67,34 +52,15 @@ static uint64_t larger(uint64_t a, uint64_t b)
     return a > b ? a : b;
 }
 
-static void measure_queue(struct fabric_host *h)
-{
-    const uint64_t period_ps = h->fabric->config->iommu.period_ps;
-    invq_measure(&h->iommu, cycle_at_or_after(h->fabric->engine.now, period_ps));
-}
-
 static void count(struct fabric_host *h, struct machine_counters *c)
 {
     const struct fabric *f = h->fabric;
-    measure_queue(h);
     memset(c, 0, sizeof *c);
-    c->kernel    = h->kernel.stats;
-    c->iova      = h->domain != NULL ? h->domain->iova.stats : h->no_iova;
-    c->rdma      = h->nic.stats;
-    c->verbs     = h->verbs.stats;
-    c->atc       = h->atc.slot != NULL ? atc_stats(&h->atc) : (struct atc_stats){ 0 };
-    c->dma       = h->port.stats;
-    c->iommu     = h->iommu.stats;
-    c->iotlb     = h->iommu.iotlb.stats;
-    c->walkcache = h->iommu.walkcache.stats;
-    c->context   = h->iommu.context_stats;
-    c->memport   = h->iommu.memport.stats;
-    c->extension = h->extension.stats;
-    c->audit     = h->audit.stats;
-    c->now       = f->engine.now;
-    memcpy(c->xlate_cycles, h->port.xlate_cycles, sizeof c->xlate_cycles);
-    for (unsigned i = 0; i < f->run->cpus; i++)
-        cpu_account(&h->cpu[i], f->engine.now, c->cycles);
+    system_count(&h->system, &c->system);
+    slot_count(&h->slot, &c->system);
+    slot_count_domain(&h->slot, &c->system);
+    c->rdma  = h->nic.stats;
+    c->verbs = h->verbs.stats;
     if (h->id > 0)
         return; /* Of all hosts together. */
     c->fabric = f->replay.stats;
@@ -105,28 +71,28 @@ static void begin_host(struct fabric_host *h)
 {
     const struct machine_run *run = h->fabric->run;
     count(h, &h->before);
-    memset(&h->port.read_ps, 0, sizeof h->port.read_ps);
-    memset(&h->port.write_ps, 0, sizeof h->port.write_ps);
-    audit_begin(&h->audit, h->fabric->engine.now);
-    h->kernel.plant_reuse     = run->plant_reuse;
-    h->iommu.iotlb.plant_deaf = run->plant_deaf;
+    memset(&h->slot.port.read_ps, 0, sizeof h->slot.port.read_ps);
+    memset(&h->slot.port.write_ps, 0, sizeof h->slot.port.write_ps);
+    audit_begin(&h->system.audit, h->fabric->engine.now);
+    h->system.kernel.plant_reuse     = run->plant_reuse;
+    h->system.iommu.iotlb.plant_deaf = run->plant_deaf;
 }
 
 static void end_host(struct fabric_host *h)
 {
     struct machine_result *r = h->fabric->result;
     struct machine_counters c;
-    audit_finish(&h->audit, h->fabric->engine.now);
+    audit_finish(&h->system.audit, h->fabric->engine.now);
     count(h, &c);
     machine_subtract(&c, &h->before);
     machine_add(&r->counters, &c);
-    r->exposure_ps_max    = larger(r->exposure_ps_max, h->audit.exposure_ps_max);
-    r->exposed_pages_most = larger(r->exposed_pages_most, h->audit.exposed_most);
-    r->pool_pages_most    = larger(r->pool_pages_most, h->audit.pool_most);
-    histogram_merge(&r->dma_read_ps, &h->port.read_ps);
-    histogram_merge(&r->dma_write_ps, &h->port.write_ps);
-    histogram_merge(&r->exposure_ns, &h->audit.exposure_ns);
-    histogram_merge(&r->attack_ns, &h->audit.attack_ns);
+    r->exposure_ps_max    = larger(r->exposure_ps_max, h->system.audit.exposure_ps_max);
+    r->exposed_pages_most = larger(r->exposed_pages_most, h->system.audit.exposed_most);
+    r->pool_pages_most    = larger(r->pool_pages_most, h->system.audit.pool_most);
+    histogram_merge(&r->dma_read_ps, &h->slot.port.read_ps);
+    histogram_merge(&r->dma_write_ps, &h->slot.port.write_ps);
+    histogram_merge(&r->exposure_ns, &h->system.audit.exposure_ns);
+    histogram_merge(&r->attack_ns, &h->system.audit.attack_ns);
 }
 
 /* ---- Over time ------------------------------------------------------------------------
@@ -138,9 +104,9 @@ static void look(void *self, uint64_t *value)
     value[SERIES_ID_record] = f->replay.stats.record;
     for (unsigned i = 0; i < f->hosts; i++) {
         struct fabric_host *h = &f->host[i];
-        measure_queue(h);
-        sampler_add_dma(value, &h->port.stats);
-        sampler_add_iommu(value, &h->iommu, &h->audit);
+        system_measure_queue(&h->system);
+        sampler_add_dma(value, &h->slot.port.stats);
+        sampler_add_iommu(value, &h->system.iommu, &h->system.audit);
     }
 }
 
@@ -169,50 +135,23 @@ static void end_measuring(struct fabric *f)
 /* ---- The programs ---------------------------------------------------------------------
  */
 
-static bool has_device_tlb(const struct fabric *f)
-{
-    return f->config->atc.enabled && f->run->policy->translates;
-}
-
-static bool attach(struct fabric_host *h)
-{
-    struct fabric *f = h->fabric;
-    if (!f->run->policy->translates)
-        return domain_attach_identity(f->backend, h->backend_state, &h->device);
-    h->domain = domain_new(&h->kernel, f->backend, h->backend_state, f->run->policy,
-                           machine_policy_config(f->config, f->run->policy));
-    return h->domain != NULL && domain_attach(h->domain, &h->device);
-}
-
 static bool bring_up(struct fabric_host *h)
 {
     struct fabric *f       = h->fabric;
     const struct config *c = f->config;
-    h->backend_state       = f->backend->probe(&h->kernel, &h->iommu_window, &f->error);
-    if (h->backend_state == NULL)
+    if (!system_boot(&h->system, &f->error))
         return false;
-    kernel_add_device(&h->kernel, &h->device, "rdma0", RDMA_REQUESTER);
-    h->device.untrusted = c->kernel.untrusted;
-    h->device.ats       = has_device_tlb(f);
-    if (!attach(h))
+    if (!slot_attach(&h->slot, "rdma0", NULL))
         return error_set(&f->error, "the device could not be attached to the IOMMU");
-    return verbs_probe(&h->verbs, &h->device, &h->nic_window, &c->verbs, &c->umem,
+    return verbs_probe(&h->verbs, &h->slot.device, &h->slot.window, &c->verbs, &c->umem,
                        f->run->api, h->id, &f->error);
 }
 
 static void take_down(struct fabric_host *h)
 {
-    const struct backend *backend = h->fabric->backend;
     verbs_remove(&h->verbs);
-    kernel_remove_device(&h->device);
-    if (h->domain != NULL) {
-        domain_detach(h->domain, &h->device);
-        domain_free(h->domain);
-        h->domain = NULL;
-    } else {
-        domain_detach_identity(backend, h->backend_state, &h->device);
-    }
-    backend->remove(h->backend_state);
+    slot_detach(&h->slot, false);
+    system_halt(&h->system);
 }
 
 /* On one CPU, between two barriers. */
@@ -221,8 +160,9 @@ static void begin_replay(struct fabric *f)
     struct rdma_replay_machine machine[RDMA_HOSTS_MAX];
     const struct machine_run *run = f->run;
     for (unsigned i = 0; i < f->hosts; i++)
-        machine[i] = (struct rdma_replay_machine){ &f->host[i].verbs, &f->host[i].memory,
-                                                   f->host[i].cpus };
+        machine[i] =
+            (struct rdma_replay_machine){ &f->host[i].verbs, &f->host[i].system.memory,
+                                          f->host[i].system.cpus };
     rdma_replay_init(&f->replay, &f->config->fabric, machine, run->source, run->sources,
                      run->limit, run->seed, run->cpus);
     f->replay.progress      = run->progress;
@@ -293,96 +233,37 @@ static void program(void *arg)
 /* ---- Building -------------------------------------------------------------------------
  */
 
-/* A message to the interrupt range names its CPU in bits 19:12. */
-static void interrupt(void *self, uint64_t address, uint32_t data, sim_time_t now)
-{
-    struct fabric_host *h = self;
-    const unsigned id     = (unsigned)(address >> 12) & 0xff;
-    if (id < h->fabric->run->cpus)
-        cpu_interrupt(&h->cpu[id], data & 0xff, now);
-}
-
-static struct port *build_port(struct fabric_host *h)
-{
-    struct fabric *f = h->fabric;
-    if (!has_device_tlb(f))
-        return rootport_port(&h->port);
-    rootport_serve_device_tlb(&h->port, RDMA_REQUESTER);
-    atc_init(&h->atc, &f->engine, &f->config->atc, RDMA_REQUESTER, rootport_port(&h->port),
-             f->run->seed);
-    audit_watch_device(&h->audit, &h->atc);
-    return atc_port(&h->atc);
-}
-
-static void build_windows(struct fabric_host *h)
-{
-    struct engine *e                = &h->fabric->engine;
-    const struct platform_config *p = &h->fabric->config->platform;
-    mmio_init(&h->iommu_window, e, "iommu registers", &iommu_mmio_ops, &h->iommu,
-              p->iommu_register_ns * TIME_NS);
-    mmio_init(&h->nic_window, e, "rdma registers", &rdma_nic_mmio_ops, &h->nic,
-              p->device_register_ns * TIME_NS);
-}
-
 static void build_hardware(struct fabric_host *h)
 {
-    struct fabric *f                     = h->fabric;
-    const struct config *c               = f->config;
-    const struct iommu_settings settings = config_settings(c);
-    const struct audit_promise none      = { .kind = AUDIT_NONE }; /* Until it is known. */
-    memory_init(&h->memory);
-    h->channel = machine_channel(c);
-    build_windows(h);
-    iommu_init(&h->iommu, &settings, &f->engine, NULL, &h->memory, &h->channel,
-               f->run->seed);
-    rootport_init(&h->port, &f->engine, &c->link, &h->iommu, &h->memory, &h->channel);
-    audit_init(&h->audit, &h->iommu, &none);
-    rdma_nic_init(&h->nic, &f->engine, build_port(h), &c->rdma, RDMA_REQUESTER, &f->wire,
-                  h->id, c->fabric.check);
-    extension_init(&h->extension, &c->extension, f->run->policy->needs, &h->iommu,
-                   &h->memory, &f->engine);
-    extension_watch(&h->extension, &h->port);
-    mmio_init(&h->extension_window, &f->engine, "extension registers", &extension_mmio_ops,
-              &h->extension, c->platform.iommu_register_ns * TIME_NS);
-    h->port.interrupt       = interrupt;
-    h->port.interrupt_self  = h;
-    h->iommu.interrupt      = interrupt;
-    h->iommu.interrupt_self = h;
-    audit_watch(&h->audit, &h->port);
+    struct fabric *f       = h->fabric;
+    const struct config *c = f->config;
+    system_build_iommu(&h->system, &c->system, f->run->policy, &f->engine, f->run->seed);
+    slot_build(&h->slot, &h->system, RDMA_REQUESTER, system_has_device_tlb(&h->system),
+               "rdma registers", &rdma_nic_mmio_ops, &h->nic);
+    rdma_nic_init(&h->nic, &f->engine, slot_port(&h->slot), &c->rdma, RDMA_REQUESTER,
+                  &f->wire, h->id, c->fabric.check);
+    system_build_extension(&h->system);
 }
 
 static void build_software(struct fabric_host *h)
 {
-    struct fabric *f       = h->fabric;
-    const struct config *c = f->config;
+    struct fabric *f = h->fabric;
+    void *argument[ENGINE_CPUS_MAX];
     for (unsigned i = 0; i < f->run->cpus; i++) {
-        h->cpus[i]    = &h->cpu[i];
         h->program[i] = (struct fabric_cpu){ h, i };
-        cpu_init(&h->cpu[i], i, &f->engine, &h->memory, &c->cpu, program, &h->program[i]);
+        argument[i]   = &h->program[i];
     }
-    kernel_init(&h->kernel, &c->kernel, &c->cost, &h->memory, h->cpus, f->run->cpus);
-    h->kernel.policy       = &c->moves;
-    h->kernel.extension    = &h->extension_window;
-    h->kernel.observer     = audit_observer(&h->audit);
-    h->audit.promise       = machine_promise(c, f->run->policy, &h->kernel, f->result);
-    h->kernel.finding      = f->run->finding;
-    h->kernel.finding_self = f->run->finding_self;
+    system_build_software(&h->system, f->run->cpus, program, argument);
+    system_promise(&h->system, &f->result->promise);
+    h->system.kernel.finding      = f->run->finding;
+    h->system.kernel.finding_self = f->run->finding_self;
 }
 
 static void destroy_host(struct fabric_host *h)
 {
-    kernel_free(&h->kernel);
-    audit_free(&h->audit);
     rdma_nic_free(&h->nic);
-    if (h->atc.slot != NULL)
-        atc_free(&h->atc);
-    rootport_free(&h->port);
-    iommu_free(&h->iommu);
-    mmio_free(&h->nic_window);
-    mmio_free(&h->iommu_window);
-    mmio_free(&h->extension_window);
-    extension_free(&h->extension);
-    memory_free(&h->memory);
+    slot_destroy(&h->slot);
+    system_destroy(&h->system);
 }
 
 static void destroy(struct fabric *f)
@@ -401,19 +282,16 @@ static void destroy(struct fabric *f)
 static bool check_host(struct fabric_host *h, struct error *error)
 {
     struct machine_counters all;
-    for (unsigned i = 0; i < h->fabric->run->cpus; i++)
-        if (!cpu_check(&h->cpu[i], error))
-            return false;
+    if (!system_check_cpus(&h->system, error))
+        return false;
     count(h, &all);
     if (!machine_check_stats(&all, error) || !rdma_nic_check(&h->nic, error)
-        || !machine_check_kernel(&h->kernel, error))
+        || !system_check_kernel(&h->system.kernel, error))
         return false;
-    if (!rootport_idle(&h->port) || !atc_idle(&h->atc) || !rdma_nic_idle(&h->nic))
+    if (!slot_idle(&h->slot) || !rdma_nic_idle(&h->nic))
         return error_set(error, "transactions were still under way");
-    if (!extension_idle(&h->extension))
-        return error_set(error, "the extension block was still busy");
-    if (h->iommu.late_count != 0 || h->iommu.invq.state != INVQ_IDLE)
-        return error_set(error, "the IOMMU was still busy");
+    if (!system_check_idle(&h->system, error))
+        return false;
     if (h->verbs.stats.region != h->verbs.stats.released)
         return error_set(error, "%" PRIu64 " regions were registered, %" PRIu64 " released",
                          h->verbs.stats.region, h->verbs.stats.released);
@@ -439,8 +317,9 @@ static bool check(struct fabric *f, struct error *error)
 {
     for (unsigned i = 0; i < f->hosts; i++) {
         struct fabric_host *h = &f->host[i];
-        const bool good = machine_check_promise(&h->audit, f->run->policy, f->result, error)
-                          && check_host(h, error);
+        const bool good =
+            machine_check_promise(&h->system.audit, f->run->policy, f->result, error)
+            && check_host(h, error);
         if (!good)
             return error_in(error, "host %u", h->id);
     }
@@ -451,8 +330,8 @@ static bool check(struct fabric *f, struct error *error)
 static enum machine_outcome judge(struct fabric *f, struct error *error)
 {
     for (unsigned i = 0; i < f->hosts; i++)
-        if (f->host[i].kernel.panicked) { /* Which has stopped the engine. */
-            *error = f->host[i].kernel.panic;
+        if (f->host[i].system.kernel.panicked) { /* Which has stopped the engine. */
+            *error = f->host[i].system.kernel.panic;
             error_in(error, "host %u", i);
             return MACHINE_REFUSED;
         }
@@ -489,7 +368,7 @@ static enum machine_outcome build_and_run(struct fabric *f, const struct sim_hos
     engine_run(&f->engine);
     const enum machine_outcome outcome = judge(f, error);
     for (unsigned i = 0; i < f->hosts; i++)
-        f->result->findings += f->host[i].kernel.stats.finding;
+        f->result->findings += f->host[i].system.kernel.stats.finding;
     destroy(f);
     return outcome;
 }
@@ -517,7 +396,6 @@ enum machine_outcome fabric_run(const struct config *config, const struct machin
     f->config                          = config;
     f->run                             = run;
     f->result                          = result;
-    f->backend                         = backend_find(config->iommu.arch);
     result->cpus                       = hosts * run->cpus;
     const enum machine_outcome outcome = build_and_run(f, host, error);
     free(f->host);

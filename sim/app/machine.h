@@ -13,12 +13,11 @@
 #ifndef SIM_APP_MACHINE_H
 #define SIM_APP_MACHINE_H
 
-#include "dma_api/domain.h"
-#include "iommu_model/audit.h"
 #include "sim/app/config.h"
 #include "sim/app/series.h"
 #include "sim/base/barrier.h"
 #include "sim/scope/waves.h"
+#include "sim/system/system.h"
 
 /* What to run. */
 struct machine_run {
@@ -45,29 +44,21 @@ struct machine_run {
 
 /* Every counter of the machine; the same tables describe it everywhere (machine_stats). */
 struct machine_counters {
+    union {
+        struct system_counters system;
+        struct {
+            SYSTEM_COUNTER_FIELDS
+        };
+    };
     struct replay_stats replay;
     struct driver_stats driver;
-    struct kernel_stats kernel;
-    struct iova_stats iova;
     struct nvme_stats nvme;
     struct fabric_stats fabric;
     struct verbs_stats verbs;
     struct rdma_stats rdma;
     struct rdma_wire_stats wire;
-    struct atc_stats atc;
-    struct dma_stats dma;
-    struct iommu_stats iommu;
-    struct iotlb_stats iotlb;
-    struct walkcache_stats walkcache;
-    struct context_stats context;
-    struct memport_stats memport;
-    struct extension_stats extension;
-    struct audit_stats audit;
     struct attacker_stats attacker;
     struct exerciser_stats exerciser;
-    uint64_t xlate_cycles[XLATE_PART_COUNT];
-    uint64_t cycles[PHASES][OWNERS]; /* Of all CPUs. */
-    sim_time_t now;
 };
 
 enum { MACHINE_DRIVES_MAX = 8 };
@@ -125,8 +116,6 @@ void machine_subtract(struct machine_counters *later,
                       const struct machine_counters *earlier);
 void machine_add(struct machine_counters *sum, const struct machine_counters *one);
 bool machine_check_stats(const struct machine_counters *all, struct error *error);
-/* Whether everything has come back to the kernel. */
-bool machine_check_kernel(const struct kernel *kernel, struct error *error);
 /* The account of the replay is complete: as many cycles as its CPUs had time for. */
 bool machine_check_owners(const struct machine_result *result, const struct config *config,
                           struct error *error);
@@ -134,14 +123,5 @@ bool machine_check_owners(const struct machine_result *result, const struct conf
  * the statistics. */
 bool machine_check_promise(const struct audit *audit, const struct flush_policy *policy,
                            struct machine_result *result, struct error *error);
-/* The parameters of a policy of the family; one that a test brings along has none. */
-const void *machine_policy_config(const struct config *config,
-                                  const struct flush_policy *policy);
-/* What the policy promises, noted in the result, too. */
-struct audit_promise machine_promise(const struct config *config,
-                                     const struct flush_policy *policy,
-                                     const struct kernel *kernel,
-                                     struct machine_result *result);
-struct mem_channel machine_channel(const struct config *config);
 
 #endif
