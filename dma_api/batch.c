@@ -425,6 +425,11 @@ void batch_expire(struct batch *b, enum flush_stage stage)
     cpu_irq_enable(cpu);
 }
 
+bool batch_ring_is_locked(const struct batch *b, unsigned cpu)
+{
+    return b->ring != NULL && b->ring[b->rings == 1 ? 0 : cpu].lock.holder != NULL;
+}
+
 /* ---- Life ---------------------------------------------------------------------------- */
 
 static bool has_rings(const struct flush_rules *rules)

@@ -42,6 +42,9 @@ void batch_reused(struct batch *b);
  * whose recordings say when it fired. */
 void batch_expire(struct batch *b, enum flush_stage stage);
 
+/* Whether somebody works on the ring of that CPU, so that an unmap there would wait. */
+bool batch_ring_is_locked(const struct batch *b, unsigned cpu);
+
 /* What the rules guarantee, and how far: in ps, or in unmaps or
  * bytes of one ring. */
 enum flush_promise flush_rules_promise(const struct flush_rules *rules, uint64_t *bound);

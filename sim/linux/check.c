@@ -13,13 +13,25 @@
 #include "sim/linux/derive.h"
 #include "sim/linux/resolve.h"
 
+/* Of a call that makes way for others between two ranges that it gives back. */
+struct held {
+    uint32_t row; /* NO_ROW: none. */
+    struct compare compare;
+    struct resync_held resync;
+    struct rec_inv log[MACHINE_LOG_MAX];
+    unsigned logged;
+    bool in_halves;
+};
+
 struct run {
     struct compare compare; /* With the drive. */
     const struct check_settings *settings;
     const struct recording *calls, *allocator;
     struct plan plan;
     uint32_t next, section;
-    struct allocator lines;         /* Of an allocator's recording. */
+    struct held held[REC_CPUS_MAX];
+    unsigned hurry;         /* The CPU whose call is to end at once; REC_CPUS_MAX: none. */
+    struct allocator lines; /* Of an allocator's recording. */
     const struct plan_lines *order; /* Of its rows to begin with; NULL: as they are. */
     struct error *error;
     bool good;
@@ -77,28 +89,145 @@ static void pause_between(struct run *run, uint32_t row)
         sleep_until(cpu_this()->time + SECTION_TIME);
 }
 
+/* One row of an allocator's recording, on its CPU. */
+static void take_line(struct run *run)
+{
+    const uint32_t row = run->order == NULL ? run->next : run->order->sequence[run->next];
+    pause_between(run, row);
+    allocator_call(&run->lines, row);
+    run->next++;
+}
+
+/* ---- Making way
+ * -----------------------------------------------------------------------
+ */
+
+static unsigned whose_turn(const struct run *run)
+{
+    if (run->hurry < REC_CPUS_MAX)
+        return run->hurry;
+    if (!run->calls->allocator_only)
+        return run->plan.step[run->next].cpu;
+    return run->calls->row[run->order == NULL ? run->next : run->order->sequence[run->next]]
+        .cpu;
+}
+
+static void pass_turn(struct run *run)
+{
+    const sim_time_t now = cpu_this()->time;
+    struct cpu *other    = &run->compare.drive->machine.cpu[whose_turn(run)];
+    if (other->spinning) /* In the middle of a call. */
+        cpu_hand_over(other, now);
+    else
+        cpu_wake(other, now);
+}
+
+static void hold(struct run *run, struct held *held, uint32_t row)
+{
+    struct drive *d = run->compare.drive;
+    held->row       = row;
+    held->compare   = run->compare;
+    held->logged    = d->machine.logged;
+    held->in_halves = d->in_halves;
+    memcpy(held->log, d->machine.log, sizeof held->log);
+    resync_hold(&d->resync, &held->resync);
+}
+
+static void go_on(struct run *run, struct held *held)
+{
+    struct drive *d   = run->compare.drive;
+    run->compare      = held->compare;
+    d->machine.logged = held->logged;
+    d->in_halves      = held->in_halves;
+    memcpy(d->machine.log, held->log, sizeof held->log);
+    resync_go_on(&d->resync, &held->resync);
+    held->row = NO_ROW;
+}
+
+/* Before a range is given back: it may be others' turn. With locks held, and interrupts
+ * off, as a call that gives back several has them. */
+static void make_way(void *self)
+{
+    struct run *run         = self;
+    struct cpu *cpu         = cpu_this();
+    const struct step *step = &run->plan.step[run->next];
+    if (run->next == run->plan.steps || run->hurry < REC_CPUS_MAX
+        || step->kind == STEP_outside || step->cpu != cpu->id
+        || step->until != run->compare.drive->resync.releases)
+        return;
+    hold(run, &run->held[cpu->id], step->row);
+    run->next++;
+    cpu_irq_disable(cpu);
+    while (whose_turn(run) != cpu->id) {
+        pass_turn(run);
+        cpu_spin_until_handed(cpu);
+    }
+    cpu_irq_enable(cpu);
+    go_on(run, &run->held[cpu->id]);
+}
+
+static const struct dma_domain *domain_of_row(const struct run *run, const struct row *row)
+{
+    const unsigned device = row->device;
+    return device == NO_DEVICE ? NULL : run->compare.drive->machine.device[device].domain;
+}
+
+/* Whether the step would wait for a ring that a call which has made way has locked: that
+ * call is then to end first. */
+static bool must_wait(struct run *run, const struct step *step, unsigned cpu)
+{
+    for (unsigned c = 0; c < run->compare.drive->machine.cpus; c++) {
+        const uint32_t row = run->held[c].row;
+        if (c == cpu || row == NO_ROW)
+            continue;
+        const struct dma_domain *d = domain_of_row(run, &run->calls->row[row]);
+        const bool outside         = step->kind == STEP_outside;
+        const struct row *next     = outside ? NULL : &run->calls->row[step->row];
+        if (d == NULL
+            || (next != NULL
+                && (domain_of_row(run, next) != d || row_kind_maps(next->kind))))
+            continue;
+        const bool all = next == NULL || next->kind == ROW_timer;
+        for (unsigned k = all ? 0 : cpu; k <= (all ? run->calls->cpus - 1 : cpu); k++)
+            if (batch_ring_is_locked(d->batch, k)) {
+                run->hurry = c;
+                return true;
+            }
+    }
+    return false;
+}
+
+/* One step of the plan, on its CPU. */
+static void take_step(struct run *run)
+{
+    const unsigned cpu      = cpu_this()->id;
+    const struct step *step = &run->plan.step[run->next];
+    if (step->kind != STEP_more) { /* Otherwise what it goes on with has ended. */
+        if (must_wait(run, step, cpu))
+            return;
+        perform(run, step);
+    }
+    if (run->hurry == cpu)
+        run->hurry = REC_CPUS_MAX;
+    else
+        run->next++;
+}
+
 static void play(struct run *run)
 {
     struct machine *m    = &run->compare.drive->machine;
     struct cpu *cpu      = cpu_this();
     const uint32_t steps = run->calls->allocator_only ? run->calls->rows : run->plan.steps;
     while (run->next < steps && run->good) {
-        const uint32_t row =
-            run->order == NULL ? run->next : run->order->sequence[run->next];
-        const unsigned turn = run->calls->allocator_only ? run->calls->row[row].cpu
-                                                         : run->plan.step[run->next].cpu;
         cpu_sync(cpu);
-        if (turn != cpu->id) {
-            cpu_wake(&m->cpu[turn], cpu->time);
+        if (whose_turn(run) != cpu->id) {
+            pass_turn(run);
             cpu_wait(cpu, TIME_NEVER);
-            continue;
+        } else if (run->calls->allocator_only) {
+            take_line(run);
+        } else {
+            take_step(run);
         }
-        if (run->calls->allocator_only) {
-            pause_between(run, row);
-            allocator_call(&run->lines, row);
-        } else
-            perform(run, &run->plan.step[run->next]);
-        run->next++;
     }
     for (unsigned i = 0; i < m->cpus; i++)
         cpu_wake(&m->cpu[i], cpu->time);
@@ -114,7 +243,9 @@ static void set_up(struct run *run)
         allocator_set_up(&run->lines, &run->compare, run->order);
         return;
     }
-    run->good = machine_bring_up(&d->machine, run->error);
+    run->good           = machine_bring_up(&d->machine, run->error);
+    d->resync.releasing = make_way;
+    d->resync.releaser  = run;
     for (unsigned i = 0; run->good && i < run->calls->devices; i++)
         if (run->calls->device[i].space != NO_SPACE)
             resync_watch(&d->resync, run->calls->device[i].space,
@@ -184,6 +315,9 @@ static struct run *run_new(const struct recording *calls,
     run->calls                = calls;
     run->error                = error;
     run->good                 = true;
+    run->hurry                = REC_CPUS_MAX;
+    for (unsigned i = 0; i < REC_CPUS_MAX; i++)
+        run->held[i].row = NO_ROW;
     return run;
 }
 

@@ -11,9 +11,15 @@ enum { LOOK_AHEAD = 8192, PENDING_MAX = 8192, NEAR = 256 };
 
 /* One allocation or release that a row of the calls' recording shows. */
 struct event {
-    uint32_t row;
+    uint32_t row, index; /* index: among what the row gives back. */
     bool release, taken;
     uint64_t pfn, pages; /* pages 0: not known. */
+};
+
+/* A row that gives back several ranges, while other CPUs' rows come in between. */
+struct drain {
+    uint32_t row;         /* NO_ROW: none. */
+    uint32_t given, held; /* Ranges given back so far; of them, by the steps so far. */
 };
 
 struct maker {
@@ -26,7 +32,11 @@ struct maker {
     uint32_t *event_of;      /* Of each row of the allocator's: the event, or NO_ROW. */
     uint32_t *row_of;        /* Of each row of the allocator's: the call, or NO_ROW. */
     bool *timed, *begun, *done,
-        *flushed;         /* Of calls: has an event; emitted; first half, too. */
+        *flushed;                 /* Of calls: has an event; emitted; first half, too. */
+    uint32_t *first_at, *last_at; /* Of calls: the places of its events in the order. */
+    struct drain under_way[REC_CPUS_MAX];
+    uint32_t *stamp;                   /* Of queued calls: flushes of the device before. */
+    uint32_t flushes[REC_DEVICES_MAX]; /* Emitted so far. */
     uint32_t *drain;      /* Of queued calls: the row that gives the range back. */
     uint32_t *not_before; /* Of queued calls: the timer row that passed it by. */
     uint8_t *cpu;         /* Of calls: where they run. */
@@ -48,14 +58,14 @@ static uint32_t *no_rows(size_t count)
     return all;
 }
 
-static void step_add(struct plan *p, enum step_kind kind, uint32_t row, uint8_t cpu)
+static void step_add(struct plan *p, struct step step)
 {
     if (p->steps == p->room) {
         p->room = p->room == 0 ? 4096 : 2 * p->room;
         p->step = realloc(p->step, p->room * sizeof *p->step);
         CHECK(p->step != NULL);
     }
-    p->step[p->steps++] = (struct step){ row, (uint8_t)kind, cpu };
+    p->step[p->steps++] = step;
 }
 
 /* ---- Which call each line of the allocator's recording belongs to
@@ -79,6 +89,7 @@ static void list_events(struct maker *m)
         for (uint32_t k = 0; k < row->freed.count; k++)
             m->event[m->events++] =
                 (struct event){ .row     = i,
+                                .index   = k,
                                 .release = true,
                                 .pfn     = r->range[row->freed.first + k].pfn,
                                 .pages   = r->range[row->freed.first + k].pages };
@@ -229,6 +240,53 @@ static void find_drains(struct maker *m)
  * ------------------------------------------------------------------------------- */
 
 static void emit(struct maker *m, uint32_t row);
+static void emit_queued(struct maker *m, uint32_t timer, const uint32_t *belongs);
+
+/* The row on that CPU gives back so many ranges before somebody else's turn. */
+static void add_part(struct maker *m, uint8_t cpu, uint32_t until)
+{
+    struct drain *d = &m->under_way[cpu];
+    step_add(m->plan,
+             (struct step){ .row   = d->row,
+                            .until = until,
+                            .kind  = (uint8_t)(d->held == 0 ? STEP_call : STEP_more),
+                            .cpu   = cpu });
+    d->held = until;
+}
+
+static void end_drain(struct maker *m, uint8_t cpu)
+{
+    const uint32_t row = m->under_way[cpu].row;
+    add_part(m, cpu, STEP_TO_THE_END);
+    m->under_way[cpu].row = NO_ROW;
+    m->done[row]          = true;
+    if (m->r->row[row].kind == ROW_timer)
+        emit_queued(m, row, m->not_before);
+}
+
+/* It is that CPU's turn: what is under way on others is held as far as it has come. */
+static void hold_others(struct maker *m, uint8_t cpu)
+{
+    for (uint8_t c = 0; c < REC_CPUS_MAX; c++) {
+        const struct drain *d = &m->under_way[c];
+        if (c != cpu && d->row != NO_ROW && d->given > d->held)
+            add_part(m, c, d->given);
+    }
+}
+
+/* A step of another row on that CPU. */
+static void add(struct maker *m, enum step_kind kind, uint32_t row, uint8_t cpu)
+{
+    hold_others(m, cpu);
+    if (m->under_way[cpu].row != NO_ROW)
+        end_drain(m, cpu);
+    step_add(m->plan, (struct step){ row, STEP_TO_THE_END, (uint8_t)kind, cpu });
+}
+
+static bool is_under_way(const struct maker *m, uint32_t row)
+{
+    return m->under_way[m->cpu[row]].row == row;
+}
 
 /* The newest call that queued one of the ranges that this one gives back. */
 static uint32_t newest_queued(const struct maker *m, uint32_t index)
@@ -248,34 +306,67 @@ static uint32_t timer_from(const struct maker *m, const struct row *row, uint32_
     return NO_ROW;
 }
 
-/* A call that finds ranges covered comes between the flush of the first timer after they
- * were queued, and that timer's drain: the timer's row, or NO_ROW. */
+/* A call that gives back what a flush has covered, without a flush of its own. */
+static bool finds_covered(const struct maker *m, uint32_t index)
+{
+    const struct row *row = &m->r->row[index];
+    return row->queued && !row->flush_all && row->freed.count > 0;
+}
+
+/* Such a call comes between the flush of the first timer after its ranges were queued, and
+ * that timer's drain: the timer's row, or NO_ROW if a flush has covered them already. */
 static uint32_t timer_around(const struct maker *m, uint32_t index)
 {
     const struct row *row = &m->r->row[index];
-    if (!row->queued || row->flush_all || row->freed.count == 0)
+    if (!finds_covered(m, index))
         return NO_ROW;
     const uint32_t queued = newest_queued(m, index);
-    return queued == NO_ROW ? NO_ROW : timer_from(m, row, queued);
+    if (queued == NO_ROW || (m->done[queued] && m->stamp[queued] < m->flushes[row->device]))
+        return NO_ROW;
+    return timer_from(m, row, queued);
+}
+
+static void count_flush(struct maker *m, uint32_t row)
+{
+    if (m->r->row[row].device != NO_DEVICE && !m->flushed[row])
+        m->flushes[m->r->row[row].device]++;
+    m->flushed[row] = true;
 }
 
 static void emit_flush(struct maker *m, uint32_t timer)
 {
     if (timer == NO_ROW || m->done[timer] || m->flushed[timer])
         return;
-    step_add(m->plan, STEP_flush, timer, m->r->row[timer].cpu);
-    m->flushed[timer] = true;
+    add(m, STEP_flush, timer, m->r->row[timer].cpu);
+    count_flush(m, timer);
+}
+
+/* Whether the allocator's order says itself where in the timer's row the call comes. */
+static bool comes_by_itself(const struct maker *m, uint32_t call, uint32_t timer)
+{
+    return m->first_at[call] != NO_ROW && m->last_at[timer] != NO_ROW
+           && m->first_at[call] < m->last_at[timer];
+}
+
+/* Whether the call gives back what the timer's drain would if it came first. */
+static bool takes_from(const struct maker *m, uint32_t call, uint32_t timer)
+{
+    if (m->done[call] || m->r->row[call].device != m->r->row[timer].device
+        || !finds_covered(m, call) || comes_by_itself(m, call, timer))
+        return false;
+    const uint32_t queued = newest_queued(m, call);
+    return queued != NO_ROW && m->done[queued];
 }
 
 /* A timer that another CPU's call comes into the middle of: that CPU's calls up to there.
  */
 static void emit_inside(struct maker *m, uint32_t timer)
 {
-    const uint8_t device = m->r->row[timer].device;
     for (uint32_t i = timer + 1; i < m->r->rows && i - timer < NEAR; i++) {
-        if (m->done[i] || m->r->row[i].device != device || timer_around(m, i) != timer)
+        if (!takes_from(m, i, timer))
             continue;
-        emit_flush(m, timer);
+        if (timer_around(m, i) != NO_ROW)
+            emit_flush(m, timer);
         for (uint32_t k = timer + 1; k <= i; k++)
             if (m->r->row[k].cpu == m->r->row[i].cpu)
                 emit(m, k);
@@ -291,10 +382,9 @@ static void emit_queued(struct maker *m, uint32_t timer, const uint32_t *belongs
             emit(m, i);
 }
 
-static void emit(struct maker *m, uint32_t row)
+/* What comes before the row. */
+static void begin(struct maker *m, uint32_t row)
 {
-    if (m->done[row])
-        return;
     const bool timer = m->r->row[row].kind == ROW_timer;
     if ((timer || m->r->row[row].flush_all) && !m->begun[row]) {
         m->begun[row] = true;
@@ -302,12 +392,95 @@ static void emit(struct maker *m, uint32_t row)
         if (timer)
             emit_inside(m, row);
     }
-    m->done[row] = true;
+}
+
+/* What the row does to the flush queue: a flush, and then what it queues. */
+static void note_queue(struct maker *m, uint32_t row)
+{
+    const struct row *of = &m->r->row[row];
+    if (of->kind == ROW_timer || of->flush_all)
+        count_flush(m, row);
+    if (of->queued && of->device != NO_DEVICE)
+        m->stamp[row] = m->flushes[of->device];
+}
+
+static void emit(struct maker *m, uint32_t row)
+{
+    if (m->done[row])
+        return;
+    if (is_under_way(m, row)) {
+        hold_others(m, m->cpu[row]);
+        end_drain(m, m->cpu[row]);
+        return;
+    }
+    begin(m, row);
+    const bool timer = m->r->row[row].kind == ROW_timer;
+    m->done[row]     = true;
     emit_flush(m, timer_around(m, row));
     m->plan->moved += row != m->next && !timer;
-    step_add(m->plan, STEP_call, row, m->cpu[row]);
+    add(m, STEP_call, row, m->cpu[row]);
+    note_queue(m, row);
     if (timer)
         emit_queued(m, row, m->not_before);
+}
+
+/* The rows of a CPU's ring are in the order of its lines: what no event places comes before
+ * a later one that an event does. */
+static void emit_queued_before(struct maker *m, uint32_t row)
+{
+    for (uint32_t i = m->next; i < row; i++)
+        if (!m->done[i] && !m->timed[i] && m->r->row[i].queued && m->cpu[i] == m->cpu[row]
+            && m->not_before[i] == NO_ROW)
+            emit(m, i);
+}
+
+static void begin_drain(struct maker *m, uint32_t row)
+{
+    const uint8_t cpu = m->cpu[row];
+    begin(m, row);
+    emit_flush(m, timer_around(m, row));
+    if (m->done[row])
+        return;
+    m->plan->moved += row != m->next && m->r->row[row].kind != ROW_timer;
+    hold_others(m, cpu);
+    if (m->under_way[cpu].row != NO_ROW)
+        end_drain(m, cpu);
+    note_queue(m, row);
+    m->under_way[cpu].row   = row;
+    m->under_way[cpu].given = m->under_way[cpu].held = 0;
+}
+
+/* One of the ranges that a row gives back, which may go on when others have had their turn.
+ */
+static void give_back(struct maker *m, const struct event *e)
+{
+    const uint8_t cpu     = m->cpu[e->row];
+    struct drain *d       = &m->under_way[cpu];
+    const uint32_t ranges = m->r->row[e->row].freed.count;
+    if (m->done[e->row])
+        return;
+    if (d->row != e->row)
+        begin_drain(m, e->row);
+    if (d->row != e->row)
+        return; /* What comes before it has come to it. */
+    hold_others(m, cpu);
+    if (e->index >= d->given)
+        d->given = e->index + 1;
+    if (d->given == ranges)
+        end_drain(m, cpu);
+}
+
+/* What the next row of the allocator's recording belongs to. */
+static void emit_event(struct maker *m, uint32_t index)
+{
+    const struct event *e = &m->event[m->event_of[index]];
+    const struct row *row = &m->r->row[e->row];
+    if (row->queued && !m->done[e->row])
+        emit_queued_before(m, e->row);
+    if (e->release && row->freed.count > 1)
+        give_back(m, e);
+    else
+        emit(m, e->row);
 }
 
 /* Whether the call must wait for a timer that has not been emitted. */
@@ -359,12 +532,25 @@ static void emit_by_allocator(struct maker *m)
                 end = section_end(m->r, in);
         }
         advance(m, end);
-        if (m->row_of[i] != NO_ROW) {
-            emit(m, m->row_of[i]);
+        if (m->event_of[i] != NO_ROW) {
+            emit_event(m, i);
         } else if (m->plan->space_of[row->space] != NO_SPACE) {
-            step_add(m->plan, STEP_outside, i, row->cpu);
+            add(m, STEP_outside, i, row->cpu);
             m->plan->outside++;
         }
+    }
+}
+
+static void find_places(struct maker *m)
+{
+    for (uint32_t k = 0; k < m->a->rows; k++) {
+        const uint32_t e = m->event_of[m->order[k]];
+        if (e == NO_ROW)
+            continue;
+        const uint32_t row = m->event[e].row;
+        m->last_at[row]    = k;
+        if (m->first_at[row] == NO_ROW)
+            m->first_at[row] = k;
     }
 }
 
@@ -375,10 +561,13 @@ static void maker_free(struct maker *m)
     free(m->event_of);
     free(m->row_of);
     free(m->timed);
+    free(m->first_at);
+    free(m->last_at);
     free(m->cpu);
     free(m->begun);
     free(m->done);
     free(m->flushed);
+    free(m->stamp);
     free(m->drain);
     free(m->not_before);
 }
@@ -396,9 +585,14 @@ void plan_make(struct plan *p, const struct recording *calls,
     m.cpu        = zeroed(calls->rows, sizeof *m.cpu);
     for (uint32_t i = 0; i < calls->rows; i++)
         m.cpu[i] = calls->row[i].cpu;
+    for (unsigned i = 0; i < REC_CPUS_MAX; i++)
+        m.under_way[i].row = NO_ROW;
+    m.first_at   = no_rows(calls->rows);
+    m.last_at    = no_rows(calls->rows);
     m.begun      = zeroed(calls->rows, sizeof *m.begun);
     m.done       = zeroed(calls->rows, sizeof *m.done);
     m.flushed    = zeroed(calls->rows, sizeof *m.flushed);
+    m.stamp      = zeroed(calls->rows, sizeof *m.stamp);
     m.drain      = no_rows(calls->rows);
     m.not_before = no_rows(calls->rows);
     p->excused   = zeroed(calls->rows, sizeof *p->excused);
@@ -411,9 +605,12 @@ void plan_make(struct plan *p, const struct recording *calls,
         for (uint32_t i = 0; i < allocator->rows; i++)
             if (m.row_of[i] != NO_ROW && excused[i] != 0)
                 p->excused[m.row_of[i]] = excused[i];
+        find_places(&m);
         emit_by_allocator(&m);
     }
     finish(&m, calls->rows);
+    for (unsigned i = 0; i < REC_CPUS_MAX; i++)
+        CHECK(m.under_way[i].row == NO_ROW);
     maker_free(&m);
 }
 

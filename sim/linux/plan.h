@@ -13,6 +13,8 @@
  *   one that it gives back was queued before.
  * - A call that finds ranges covered by a flush was made between that timer's flush and its
  *   drain.
+ * - A drain is one line, but lasts: where the allocator's order has another CPU's row
+ * between two ranges that it gives back, that CPU's turn comes there.
  */
 #ifndef SIM_LINUX_PLAN_H
 #define SIM_LINUX_PLAN_H
@@ -22,14 +24,18 @@
 enum step_kind {
     STEP_call,    /* The row; of a timer, what STEP_flush has not done yet. */
     STEP_flush,   /* The first half of a timer's row: the invalidation. */
+    STEP_more,    /* The row goes on, where STEP_call or STEP_more has held it. */
     STEP_outside, /* A row of the allocator's recording. */
 };
 
 struct step {
     uint32_t row;
+    uint32_t until; /* It is held before it gives back that many and one more ranges. */
     uint8_t kind;
-    uint8_t cpu; /* Where it runs. */
+    uint8_t cpu; /* Where it runs. Between a row that is held and its STEP_more, no other
+                  * row runs there. */
 };
+#define STEP_TO_THE_END UINT32_MAX
 
 struct plan {
     struct step *step;

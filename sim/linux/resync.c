@@ -368,6 +368,8 @@ static void released(void *self, struct iova_domain *d, uint64_t pfn, uint64_t g
     struct resync_space *at = self;
     struct resync *s        = at->resync;
     struct iova_image before;
+    if (s->releasing != NULL)
+        s->releasing(s->releaser);
     if (s->releases < RESYNC_RELEASED_MAX)
         s->released[s->releases++] = (struct rec_range){ pfn, granules };
     drop_live(s, at->number, pfn);
@@ -413,6 +415,25 @@ void resync_begin(struct resync *s, bool expects, uint64_t pfn, char path)
     s->outside  = false;
     s->row      = 0;
     s->unseen   = false;
+}
+
+void resync_hold(const struct resync *s, struct resync_held *held)
+{
+    const size_t bytes = s->releases * sizeof *held->released;
+    *held = (struct resync_held){ malloc(bytes + 1), s->releases, s->row, s->outside };
+    CHECK(held->released != NULL);
+    memcpy(held->released, s->released, bytes);
+}
+
+void resync_go_on(struct resync *s, struct resync_held *held)
+{
+    resync_begin(s, false, 0, 0);
+    s->releases = held->releases;
+    s->row      = held->row;
+    s->outside  = held->outside;
+    memcpy(s->released, held->released, held->releases * sizeof *held->released);
+    free(held->released);
+    held->released = NULL;
 }
 
 static struct live_range *unlink_any(struct resync *s, unsigned bucket_number)

@@ -67,6 +67,10 @@ struct resync {
     bool (*rather_later)(void *self, uint64_t pfn);
     void *lines; /* self of both. */
 
+    /* Called before each range is given back; NULL: nobody asks. */
+    void (*releasing)(void *self);
+    void *releaser; /* self of it. */
+
     /* What it answered by itself, and what was done about it. */
     bool outside; /* The call is none of the recorded ones. */
     uint64_t got_pfn, got_granules;
@@ -99,6 +103,16 @@ void resync_watch(struct resync *s, unsigned space, struct iova_domain *d);
 
 /* The call that follows is to allocate pfn, or (expects false) whatever it does. */
 void resync_begin(struct resync *s, bool expects, uint64_t pfn, char path);
+
+/* A call that gives back ranges makes way for others in the middle: what it has done so
+ * far, and to go on with it. */
+struct resync_held {
+    struct rec_range *released;
+    uint32_t releases, row;
+    bool outside;
+};
+void resync_hold(const struct resync *s, struct resync_held *held);
+void resync_go_on(struct resync *s, struct resync_held *held);
 
 /* Whether the address is handed out, and taking note that it is for another reason. */
 bool resync_is_live(const struct resync *s, unsigned space, uint64_t pfn);
