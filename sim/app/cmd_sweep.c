@@ -262,8 +262,7 @@ static int list_points(const struct sweep *s)
 
 static int load_and_sweep(struct sweep_call *c, const char **argument)
 {
-    const char *mode = c->progress_mode != NULL ? c->progress_mode : "auto";
-    c->status        = EXIT_USAGE;
+    c->status = EXIT_USAGE;
     if (argument == NULL || argument[0] == NULL || argument[1] != NULL)
         return command_fail(EXIT_USAGE, "sweep: expected one SPEC.yaml");
     if (c->executor != NULL && strcmp(c->executor, "local") != 0
@@ -271,10 +270,8 @@ static int load_and_sweep(struct sweep_call *c, const char **argument)
         return command_fail(EXIT_USAGE, "--executor: expected local or slurm, got '%s'",
                             c->executor);
     c->spec = argument[0];
-    if (!progress_init(&c->progress, mode))
-        return command_fail(EXIT_USAGE,
-                            "--progress: expected auto, always or never, got '%s'", mode);
-    if (!option_number("--jobs", c->jobs_text, 1, 256, &c->jobs, &c->error)
+    if (!progress_init(&c->progress, c->progress_mode, &c->error)
+        || !option_number("--jobs", c->jobs_text, 1, 256, &c->jobs, &c->error)
         || !sweep_load(&c->sweep, argument[0], &c->error))
         return command_fail(EXIT_USAGE, "%s", c->error.text);
     const bool task = c->task_list != NULL;
