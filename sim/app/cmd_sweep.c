@@ -53,9 +53,7 @@ static void describe_trace(json_t *answer, const struct comparison *c)
 
 static json_t *answer_of(const struct experiment *e)
 {
-    static const char *const part[] = {
-        "preset", "policy", "api", "cpus", "seed", "metrics"
-    };
+    static const char *const part[]    = { "preset", "policy", "api", "seed", "metrics" };
     static const char *const counter[] = { "cpu_phases", "software", "device", "iommu" };
     json_t *document                   = comparison_document(&e->comparison);
     const json_t *run = json_array_get(json_object_get(document, "runs"), 0);
@@ -64,6 +62,7 @@ static json_t *answer_of(const struct experiment *e)
         json_object_set(answer, part[i], json_object_get(run, part[i]));
     for (unsigned i = 0; i < sizeof counter / sizeof counter[0]; i++)
         json_object_set(counters, counter[i], json_object_get(run, counter[i]));
+    json_object_set_new(answer, "cpus", json_integer((json_int_t)e->cpus)); /* As asked. */
     describe_trace(answer, &e->comparison);
     json_object_set(answer, "config", json_object_get(document, "config"));
     json_object_set_new(answer, "counters", counters);

@@ -65,20 +65,9 @@ static char *get_answer(const char *path)
 /* 'text', whatever is in it; appended to command. */
 static char *with_word(char *command, const char *text)
 {
-    char *quoted, *joined;
-    size_t bytes;
-    FILE *out = open_memstream(&quoted, &bytes);
-    CHECK(out != NULL);
-    fputc('\'', out);
-    for (; *text != '\0'; text++)
-        if (*text == '\'')
-            fputs("'\\''", out);
-        else
-            fputc(*text, out);
-    fputc('\'', out);
-    fclose(out);
-    joined = text_make("%s %s", command, quoted);
-    free(quoted);
+    char *word   = text_shell_word(text);
+    char *joined = text_make("%s %s", command, word);
+    free(word);
     free(command);
     return joined;
 }
