@@ -227,6 +227,20 @@ static enum slurm_outcome one_round(struct slurm *s, unsigned round, unsigned *n
     return outcome;
 }
 
+/* What tasks and collectors left that were killed while they wrote; then the folder. */
+static void clear(const char *path)
+{
+    DIR *folder = opendir(path);
+    const struct dirent *entry;
+    while (folder != NULL && (entry = readdir(folder)) != NULL)
+        if (strncmp(entry->d_name, "point-", 6) == 0
+            || strncmp(entry->d_name, "todo-", 5) == 0)
+            unlinkat(dirfd(folder), entry->d_name, 0);
+    if (folder != NULL)
+        closedir(folder);
+    rmdir(path);
+}
+
 enum slurm_outcome slurm_run(struct slurm *s, struct error *error)
 {
     unsigned news = 0, idle = 0;
@@ -247,7 +261,7 @@ enum slurm_outcome slurm_run(struct slurm *s, struct error *error)
             return SLURM_FAILED;
         }
     }
-    rmdir(s->folder);
+    clear(s->folder);
     return SLURM_DONE;
 }
 
