@@ -361,10 +361,10 @@ enum arch_verdict vtd_refuse_request(struct iommu_response *r, enum vtd_fault ca
 }
 
 /* Requests that are interrupts (3.14): they pass, as interrupts are not remapped. */
-static bool is_interrupt(const struct iommu_request *q)
+static bool vtd_is_interrupt(const struct iommu_request *q)
 {
-    return !q->has_pasid && q->iova >= VTD_MSI_FIRST && q->iova <= VTD_MSI_LAST
-           && (q->access & PT_WRITE) && q->type == PORT_UNTRANSLATED;
+    return !q->has_pasid && vtd_in_msi_range(q->iova) && (q->access & PT_WRITE)
+           && q->type == PORT_UNTRANSLATED;
 }
 
 static enum arch_verdict vtd_admit(struct iommu *m, const struct iommu_request *q,
@@ -373,7 +373,7 @@ static enum arch_verdict vtd_admit(struct iommu *m, const struct iommu_request *
     const struct vtd *v = vtd_front(m);
     if (!(v->status & VTD_G_TE))
         return q->type == PORT_TRANSLATION ? ARCH_REFUSED : ARCH_BYPASS;
-    if (is_interrupt(q))
+    if (vtd_is_interrupt(q))
         return ARCH_BYPASS;
     switch (vtd_rtaddr_mode(v->root_loaded)) {
     case VTD_TTM_LEGACY:

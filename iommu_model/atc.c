@@ -217,15 +217,10 @@ static uint16_t ask(struct atc *t, const struct atc_slot *s)
     return free;
 }
 
-static bool is_interrupt(const struct port_request *q)
-{
-    return q->kind == PORT_WRITE && q->iova >= VTD_MSI_FIRST && q->iova <= VTD_MSI_LAST;
-}
-
 static void look_up(struct atc *t, struct atc_slot *s)
 {
     const struct port_request *q = &s->request;
-    if (is_interrupt(q)) {
+    if (q->kind == PORT_WRITE && vtd_in_msi_range(q->iova)) { /* An interrupt. */
         s->passed = *q;
         s->first = s->last = q->iova;
         s->state           = ATC_READY;

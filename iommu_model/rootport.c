@@ -116,10 +116,11 @@ static bool rootport_ready(void *self, enum port_kind kind)
     return false;
 }
 
-static bool is_interrupt(const struct port_request *q)
+/* One that is made an interrupt of; others of that range go on to memory. */
+static bool rootport_is_interrupt(const struct port_request *q)
 {
     return q->kind == PORT_WRITE && q->type == PORT_UNTRANSLATED && q->bytes == 4
-           && q->data != NULL && q->iova >= VTD_MSI_FIRST && q->iova <= VTD_MSI_LAST;
+           && q->data != NULL && vtd_in_msi_range(q->iova);
 }
 
 static void count_submitted(struct rootport *r, const struct dma_slot *s)
@@ -148,7 +149,7 @@ static void rootport_submit(void *self, const struct port_request *request, sim_
                                               .submitted = now,
                                               .since     = now,
                                               .order     = r->writes_submitted,
-                                              .interrupt = is_interrupt(request),
+                                              .interrupt = rootport_is_interrupt(request),
                                               .space     = request->origin.space,
                                               .stale     = request->origin.stale,
                                               .in_use    = true };

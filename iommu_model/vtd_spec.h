@@ -424,4 +424,9 @@ static inline uint64_t vtd_iqa(uint64_t base, unsigned qs)
 #define VTD_MSI_FIRST UINT64_C(0xfee00000)
 #define VTD_MSI_LAST  UINT64_C(0xfeefffff)
 
+static inline bool vtd_in_msi_range(uint64_t iova)
+{
+    return iova >= VTD_MSI_FIRST && iova <= VTD_MSI_LAST;
+}
+
 #endif

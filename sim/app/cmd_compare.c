@@ -146,10 +146,7 @@ static bool parse_numbers(struct compare_call *c)
         return false;
     c->setup.run.cpus  = (unsigned)cpus;
     c->setup.processes = (unsigned)processes;
-    if (progress_init(&c->progress, c->progress_mode != NULL ? c->progress_mode : "auto"))
-        return true;
-    return usage(c, "--progress: expected auto, always or never, got '%s'",
-                 c->progress_mode);
+    return progress_init(&c->progress, c->progress_mode, &c->error);
 }
 
 /* An output that cannot be written is found before the work, not after it. */

@@ -98,12 +98,20 @@ static bool bless(struct gate_call *c, const char *const *path)
     return done;
 }
 
+/* What cannot be written is said before the work. */
+static bool try_outputs(struct gate_call *c, const char *baseline)
+{
+    return (c->summary == NULL || output_try(c->summary, &c->error))
+           && (!c->bless || output_try(baseline, &c->error));
+}
+
 static int run(struct gate_call *c, const char *const *path)
 {
     int status = EXIT_FINE;
     if (path == NULL || path[0] == NULL || path[1] == NULL || path[2] != NULL)
         return command_fail(EXIT_USAGE, "gate: expected a baseline and a result");
-    const bool done = c->bless ? bless(c, path) : load_and_compare(c, path, &status);
+    const bool done = try_outputs(c, path[0])
+                      && (c->bless ? bless(c, path) : load_and_compare(c, path, &status));
     return done ? status : command_fail(EXIT_USAGE, "%s", c->error.text);
 }
 

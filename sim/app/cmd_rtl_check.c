@@ -241,9 +241,8 @@ static void check(struct rtl_call *c, const char *folder)
 static bool take_arguments(struct rtl_call *c, poptContext context, const char **folder)
 {
     const char **argument = poptGetArgs(context);
-    if (!progress_init(&c->progress, c->progress_mode == NULL ? "auto" : c->progress_mode))
-        return error_set(&c->error, "--progress: expected auto, always or never, got '%s'",
-                         c->progress_mode);
+    if (!progress_init(&c->progress, c->progress_mode, &c->error))
+        return false;
     if (c->show < 0)
         return error_set(&c->error, "--show: must not be negative, got %d", c->show);
     if (argument == NULL || argument[1] != NULL)

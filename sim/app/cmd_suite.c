@@ -246,12 +246,9 @@ static bool run_suite(struct suite_call *c, struct suite *s)
 
 static int suite(struct suite_call *c, const char *path)
 {
-    struct suite s   = { .path = path, .status = EXIT_USAGE };
-    const char *mode = c->progress_mode != NULL ? c->progress_mode : "auto";
-    bool fine        = option_number("--jobs", c->jobs_text, 1, 256, &c->jobs, &c->error);
-    if (fine && !progress_init(&s.progress, mode))
-        fine = error_set(&c->error, "--progress: expected auto, always or never, got '%s'",
-                         mode);
+    struct suite s = { .path = path, .status = EXIT_USAGE };
+    bool fine      = option_number("--jobs", c->jobs_text, 1, 256, &c->jobs, &c->error)
+                && progress_init(&s.progress, c->progress_mode, &c->error);
     if (fine && c->files.files == 0)
         fine = error_set(&c->error,
                          "suite: expected --json FILE, --html FILE or --format NAME=FILE");

@@ -53,9 +53,7 @@ static void describe_trace(json_t *answer, const struct comparison *c)
 
 static json_t *answer_of(const struct experiment *e)
 {
-    static const char *const part[] = {
-        "preset", "policy", "api", "cpus", "seed", "metrics"
-    };
+    static const char *const part[]    = { "preset", "policy", "api", "seed", "metrics" };
     static const char *const counter[] = { "cpu_phases", "software", "device", "iommu" };
     json_t *document                   = comparison_document(&e->comparison);
     const json_t *run = json_array_get(json_object_get(document, "runs"), 0);
@@ -64,6 +62,7 @@ static json_t *answer_of(const struct experiment *e)
         json_object_set(answer, part[i], json_object_get(run, part[i]));
     for (unsigned i = 0; i < sizeof counter / sizeof counter[0]; i++)
         json_object_set(counters, counter[i], json_object_get(run, counter[i]));
+    json_object_set_new(answer, "cpus", json_integer((json_int_t)e->cpus)); /* As asked. */
     describe_trace(answer, &e->comparison);
     json_object_set(answer, "config", json_object_get(document, "config"));
     json_object_set_new(answer, "counters", counters);
@@ -262,8 +261,7 @@ static int list_points(const struct sweep *s)
 
 static int load_and_sweep(struct sweep_call *c, const char **argument)
 {
-    const char *mode = c->progress_mode != NULL ? c->progress_mode : "auto";
-    c->status        = EXIT_USAGE;
+    c->status = EXIT_USAGE;
     if (argument == NULL || argument[0] == NULL || argument[1] != NULL)
         return command_fail(EXIT_USAGE, "sweep: expected one SPEC.yaml");
     if (c->executor != NULL && strcmp(c->executor, "local") != 0
@@ -271,10 +269,8 @@ static int load_and_sweep(struct sweep_call *c, const char **argument)
         return command_fail(EXIT_USAGE, "--executor: expected local or slurm, got '%s'",
                             c->executor);
     c->spec = argument[0];
-    if (!progress_init(&c->progress, mode))
-        return command_fail(EXIT_USAGE,
-                            "--progress: expected auto, always or never, got '%s'", mode);
-    if (!option_number("--jobs", c->jobs_text, 1, 256, &c->jobs, &c->error)
+    if (!progress_init(&c->progress, c->progress_mode, &c->error)
+        || !option_number("--jobs", c->jobs_text, 1, 256, &c->jobs, &c->error)
         || !sweep_load(&c->sweep, argument[0], &c->error))
         return command_fail(EXIT_USAGE, "%s", c->error.text);
     const bool task = c->task_list != NULL;

@@ -501,7 +501,7 @@ static void copy_run(struct copy *c, const char *path, const struct trace_about 
         c->status = command_fail(EXIT_USAGE, "%s", error.text);
         return;
     }
-    progress_init(&c->progress, "auto");
+    CHECK(progress_init(&c->progress, "auto", &error));
     progress_begin(&c->progress, c->call->sub->name, 1, 1,
                    c->call->limit != UINT64_MAX ? c->call->limit : 0);
     records_copy(c);

@@ -132,11 +132,8 @@ static bool either(struct experiment *c, const char *option, const char *word,
 
 static bool parse_modes(struct experiment *c)
 {
-    if (!progress_init(&c->progress,
-                       c->words.progress != NULL ? c->words.progress : "auto"))
-        return usage(c, "--progress: expected auto, always or never, got '%s'",
-                     c->words.progress);
-    return either(c, "--host", c->words.host, "systemc", "direct")
+    return progress_init(&c->progress, c->words.progress, &c->error)
+           && either(c, "--host", c->words.host, "systemc", "direct")
            && either(c, "--attacker", c->words.attacker, "on", "off")
            && either(c, "--run-ahead", c->words.run_ahead, "on", "off");
 }

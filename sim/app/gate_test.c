@@ -79,6 +79,16 @@ TEST_CASE(gate, a_result_from_standard_input_becomes_the_baseline)
     run("gate @/piped.json - < @/base.json", 0);
 }
 
+/* Before the result is read: the one here does not exist. */
+TEST_CASE(gate, what_cannot_be_written_is_said_before_the_work)
+{
+    run("gate @/none.json @/none.json --summary @/nowhere/gate.md", 2);
+    EXPECT_HAS(r.err, "nowhere/gate.md: cannot write");
+    EXPECT_TEXT(r.out, "");
+    run("gate @/nowhere/base.json @/none.json --bless", 2);
+    EXPECT_HAS(r.err, "nowhere/base.json: cannot write");
+}
+
 /* The configuration says what it said; the model does something else. */
 static void plant(const char *set, const char *name)
 {

@@ -14,12 +14,17 @@ static double seconds(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-bool progress_init(struct progress *p, const char *mode)
+bool progress_init(struct progress *p, const char *mode, struct error *error)
 {
-    *p = (struct progress){ .shown = strcmp(mode, "always") == 0 };
-    if (strcmp(mode, "auto") == 0)
+    *p = (struct progress){ .shown = false };
+    if (mode == NULL || strcmp(mode, "auto") == 0)
         p->shown = isatty(STDERR_FILENO);
-    return p->shown || strcmp(mode, "never") == 0 || strcmp(mode, "auto") == 0;
+    else if (strcmp(mode, "always") == 0)
+        p->shown = true;
+    else if (strcmp(mode, "never") != 0)
+        return error_set(error, "--progress: expected auto, always or never, got '%s'",
+                         mode);
+    return true;
 }
 
 void progress_begin(struct progress *p, const char *what, unsigned piece, unsigned pieces,

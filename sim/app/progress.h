@@ -10,6 +10,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "sim/base/error.h"
+
 struct progress {
     bool shown, dirty; /* dirty: the line has to be wiped. */
     char what[64];
@@ -19,8 +21,9 @@ struct progress {
     double began, last;
 };
 
-/* mode: "auto", "always" or "never"; false for another word. */
-bool progress_init(struct progress *p, const char *mode);
+/* mode, of --progress: "auto" (as NULL is), "always" or "never"; an error for another word.
+ */
+bool progress_init(struct progress *p, const char *mode, struct error *error);
 
 /* A new piece of work, the piece-th of pieces (from 1). */
 void progress_begin(struct progress *p, const char *what, unsigned piece, unsigned pieces,

@@ -65,20 +65,9 @@ static char *get_answer(const char *path)
 /* 'text', whatever is in it; appended to command. */
 static char *with_word(char *command, const char *text)
 {
-    char *quoted, *joined;
-    size_t bytes;
-    FILE *out = open_memstream(&quoted, &bytes);
-    CHECK(out != NULL);
-    fputc('\'', out);
-    for (; *text != '\0'; text++)
-        if (*text == '\'')
-            fputs("'\\''", out);
-        else
-            fputc(*text, out);
-    fputc('\'', out);
-    fclose(out);
-    joined = text_make("%s %s", command, quoted);
-    free(quoted);
+    char *word   = text_shell_word(text);
+    char *joined = text_make("%s %s", command, word);
+    free(word);
     free(command);
     return joined;
 }
@@ -238,6 +227,20 @@ static enum slurm_outcome one_round(struct slurm *s, unsigned round, unsigned *n
     return outcome;
 }
 
+/* What tasks and collectors left that were killed while they wrote; then the folder. */
+static void clear(const char *path)
+{
+    DIR *folder = opendir(path);
+    const struct dirent *entry;
+    while (folder != NULL && (entry = readdir(folder)) != NULL)
+        if (strncmp(entry->d_name, "point-", 6) == 0
+            || strncmp(entry->d_name, "todo-", 5) == 0)
+            unlinkat(dirfd(folder), entry->d_name, 0);
+    if (folder != NULL)
+        closedir(folder);
+    rmdir(path);
+}
+
 enum slurm_outcome slurm_run(struct slurm *s, struct error *error)
 {
     unsigned news = 0, idle = 0;
@@ -258,7 +261,7 @@ enum slurm_outcome slurm_run(struct slurm *s, struct error *error)
             return SLURM_FAILED;
         }
     }
-    rmdir(s->folder);
+    clear(s->folder);
     return SLURM_DONE;
 }
 

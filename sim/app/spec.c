@@ -192,6 +192,14 @@ void spec_apply(const struct spec *s, struct experiment *e)
     e->trace = (const char *const *)s->trace;
 }
 
+/* What is in a word never makes two of it. */
+static void put_word(const char *text, FILE *out)
+{
+    char *word = text_shell_word(text);
+    fprintf(out, "%s ", word);
+    free(word);
+}
+
 char *spec_line(const struct spec *s)
 {
     const char *const word[] = { s->preset, s->policy, s->api,     s->cpus,
@@ -201,11 +209,11 @@ char *spec_line(const struct spec *s)
     FILE *out = open_memstream(&text, &bytes);
     CHECK(out != NULL);
     for (unsigned i = 0; i < sizeof word / sizeof word[0]; i++)
-        fprintf(out, "%s ", word[i] != NULL ? word[i] : "-");
+        put_word(word[i] != NULL ? word[i] : "-", out);
     for (unsigned i = 0; i < s->traces; i++)
-        fprintf(out, "%s ", s->trace[i]);
+        put_word(s->trace[i], out);
     for (unsigned i = 0; i < s->sets; i++)
-        fprintf(out, "%s ", s->set[i]);
+        put_word(s->set[i], out);
     fclose(out);
     return text;
 }

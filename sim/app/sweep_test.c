@@ -289,6 +289,42 @@ TEST_CASE(sweep, a_row_is_what_replay_gives_for_the_same_words)
     free(replayed);
 }
 
+/* Written without marks, both points would read the same. */
+TEST_CASE(sweep, spaces_in_a_path_make_no_two_points_one)
+{
+    put("apart.yaml",
+        "base: { policy: lazy, api: sg }\nmethod: list\npoints:\n"
+        "  - { trace: 'tiny iotlb.sets=2' }\n  - { trace: tiny, iotlb.sets: 2 }\n"
+        "  - { trace: \"it's\" }\n");
+    run("--version; cp @SAMPLE/tiny.iovatrace '@/tiny iotlb.sets=2'; "
+        "cp @SAMPLE/nvme-unaligned-4608.iovatrace @/tiny; "
+        "cp @SAMPLE/tiny.iovatrace \"@/it's\"",
+        0);
+    run("sweep @/apart.yaml --list", 0);
+    EXPECT_HAS(r.out, "/tiny iotlb.sets=2' \n1\t");
+    EXPECT_HAS(r.out, "/tiny iotlb.sets=2 \n2\t");
+    EXPECT_HAS(r.out, "/it'\\''s' \n");
+    run("sweep @/apart.yaml --db @/spaces.db", 0);
+    EXPECT_HAS(r.out, "3 points, 3 run now");
+    run("query @/spaces.db 'SELECT records FROM run ORDER BY point' --csv", 0);
+    EXPECT_TEXT(r.out, "records\r\n3\r\n500\r\n3\r\n");
+}
+
+/* Two hosts of the fabric have so many each. */
+TEST_CASE(sweep, cpus_are_those_that_were_asked_for)
+{
+    put("cpus.yaml", "base: { trace: rping, policy: lazy, api: iova, limit: 20 }\n"
+                     "axes: { cpus: [1, 2] }\n");
+    run("--version; cp @SAMPLE/rdma-rping.verbs.txt.gz @/rping", 0);
+    run("sweep @/cpus.yaml --db @/cpus.db", 0);
+    run("query @/cpus.db \"SELECT cpus, json_extract(config, '\\$.fabric.hosts') h "
+        "FROM run ORDER BY point\" --csv",
+        0);
+    EXPECT_TEXT(r.out, "cpus,h\r\n1,2\r\n2,2\r\n");
+    run("query @/cpus.db --sensitivity cpu_cycles_per_io", 0);
+    EXPECT_HAS(r.out, " at 2");
+}
+
 TEST_CASE(sweep, reports_find_what_a_plain_search_finds)
 {
     put("front.yaml",

@@ -2,8 +2,10 @@
 #include "sim/app/text.h"
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "sim/base/check.h"
 
@@ -20,4 +22,31 @@ char *text_make(const char *format, ...)
     vsnprintf(text, (size_t)bytes + 1, format, args);
     va_end(args);
     return text;
+}
+
+/* What no shell takes for anything but itself, wherever it stands in a word. */
+static bool is_plain(const char *text)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                "0123456789_-+./:,=@%";
+    return text[0] != '\0' && text[strspn(text, plain)] == '\0';
+}
+
+char *text_shell_word(const char *text)
+{
+    char *word;
+    size_t bytes;
+    if (is_plain(text))
+        return text_make("%s", text);
+    FILE *out = open_memstream(&word, &bytes);
+    CHECK(out != NULL);
+    fputc('\'', out);
+    for (; *text != '\0'; text++)
+        if (*text == '\'')
+            fputs("'\\''", out);
+        else
+            fputc(*text, out);
+    fputc('\'', out);
+    CHECK(fclose(out) == 0);
+    return word;
 }

@@ -10,6 +10,10 @@ extern "C" {
 /* Formatted, to be freed. */
 __attribute__((format(printf, 1, 2))) char *text_make(const char *format, ...);
 
+/* One word of a shell's command line that means text, to be freed: as it is where that
+ * needs no marks, in apostrophes otherwise. */
+char *text_shell_word(const char *text);
+
 #ifdef __cplusplus
 }
 #endif

@@ -1,15 +1,22 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# slurm.sh IOVASIM ROOT - a sweep on a real Slurm cluster of two nodes on this machine, of
-# which one is killed in mid-run: its database must be that of the local executor.
+# slurm.sh IOVASIM [SETS] - a sweep on a real Slurm cluster of two nodes on this machine,
+# of which one is killed while it runs a task: its database must be that of the local executor.
+# SETS, up to 16 and a power of two, says how long it takes: it makes 8 points, 16, ... 40.
 #
 # Everything lives in a temporary folder: keys, sockets, spools. munged, slurmctld and both
-# slurmd are started here and ended here.
+# slurmd are started here and ended here, as whoever runs this.
 set -euo pipefail
-iovasim=$(realpath "$1") root=$(realpath "$2")
+iovasim=$(realpath "$1") sets=${2:-16}
+PATH=$PATH:/usr/sbin:/sbin
+for program in munged slurmctld slurmd sbatch; do
+    command -v "$program" >/dev/null && continue
+    echo "slurm.sh: no $program: install slurm-wlm and munge" >&2
+    exit 1
+done
 work=$(mktemp -d)
-pids=() port=$((20000 + $$ % 20000))
+pids=() port=$((20000 + $$ % 4000 * 3))
 
 # The processes that run for a node: slurmd gives its tasks the node's name.
 of_node() {
@@ -56,8 +63,8 @@ cat >"$work/slurm.conf" <<CONF
 ClusterName=iovasim
 SlurmctldHost=$host(127.0.0.1)
 SlurmctldPort=$port
-SlurmUser=root
-SlurmdUser=root
+SlurmUser=$(id -un)
+SlurmdUser=$(id -un)
 AuthType=auth/munge
 AuthInfo=socket=$work/munge/socket
 CredType=cred/munge
@@ -100,31 +107,49 @@ until_true 30 both_idle || fail "the nodes are not up: $(sinfo -N 2>&1)"
 
 cat >"$work/sweep.yaml" <<YAML
 name: slurm
-base: { trace: "$root/traces/samples/nvme-randrw-mixed.iovatrace", api: sg, limit: 600 }
+base: { trace: gen:mix, api: sg, limit: 4000 } # Long enough to be caught at.
 axes:
   policy: [strict, lazy]
-  iotlb.sets: { from: 1, to: 16, scale: pow2 }
+  iotlb.sets: { from: 1, to: $sets, scale: pow2 }
   walker.walkers: [1, 2, 5, 40]
 YAML
 "$iovasim" sweep "$work/sweep.yaml" --db "$work/local.db" >"$work/local.log" 2>&1 || fail local
+mkdir "$work/slurm.db.slurm" # What a task left that was killed while it wrote.
+echo '{"status": "do' >"$work/slurm.db.slurm/point-3.json.1"
 (cd "$work" && exec "$iovasim" sweep sweep.yaml --db slurm.db --executor slurm) \
     >"$work/sweep.log" 2>&1 &
 sweep=$!
 pids+=("$sweep")
 
+over() { ! kill -0 "$sweep" 2>/dev/null; }
 rows() { "$iovasim" query "$work/$1" "$2" --csv 2>/dev/null; }
 count() { rows slurm.db 'SELECT count(*) FROM run' | tail -n 1 | tr -d '\r'; }
-some_there() { [[ -f $work/slurm.db && $(count) -ge 5 ]]; }
-busy() { [[ -n $(of_node n2) ]]; }
+some_there() { [[ -f $work/slurm.db && $(count) -ge 1 ]]; }
+
+# Whether the second node is at a task, which it then gets no further with.
+held() {
+    for pid in $(of_node n2); do
+        [[ $(cat "/proc/$pid/comm" 2>/dev/null) == iovasim ]] && kill -STOP "$pid" &&
+            grep -qs '^State:[[:space:]]*T' "/proc/$pid/status" && return 0
+    done
+    return 1
+}
 until_true 90 some_there || fail "no result comes: $(squeue 2>&1)"
-until_true 30 busy || fail "the second node has no task"
+for ((turns = 3000; turns > 0; turns--)); do
+    held && break
+    over && fail "the sweep was over before the second node had a task"
+    sleep 0.01
+done
+[[ $turns -gt 0 ]] || fail "the second node has no task: $(squeue 2>&1)"
 kill -9 "${node[n2]}"
 for pid in $(of_node n2); do kill -9 "$pid" 2>/dev/null || true; done
+points=$(($(rows local.db 'SELECT count(*) FROM run' | tail -n 1 | tr -d '\r')))
 at=$(count)
-[[ $at -lt 40 ]] || fail "the sweep was over before the node was killed"
-echo "killed node n2 with $at of 40 points there"
+[[ $at -lt $points ]] || fail "the sweep was over before the node was killed"
+# Left to itself, Slurm takes half a minute to believe it.
+[[ $sets -ge 16 ]] || scontrol update NodeName=n2 State=DOWN Reason=killed
+echo "killed node n2 in a task, with $at of $points points there"
 
-over() { ! kill -0 "$sweep" 2>/dev/null; }
 until_true 200 over || fail "the sweep does not end: $(squeue 2>&1)"
 wait "$sweep" || fail "the sweep failed: $(cat "$work/sweep.log")"
 for table in run point sweep; do
@@ -133,5 +158,5 @@ for table in run point sweep; do
     [[ -s $work/local.csv ]] || fail "no rows of $table"
     cmp "$work/local.csv" "$work/slurm.csv" || fail "table $table is not the same"
 done
-[[ $(count) == 40 && ! -e $work/slurm.db.slurm ]] || fail "something is left over"
+[[ $(count) == "$points" && ! -e $work/slurm.db.slurm ]] || fail "something is left over"
 echo "the database is that of the local executor: $(count) points"
