@@ -31,7 +31,9 @@
     P(u32, sg_alloc_cycles,   120, 0, 100000, ANY, "cycles", "Getting and returning a scatter list", \
       "mempool and slab, both ways")                                                                \
     P(u32, vec_cycles,         10, 0, 100000, ANY, "cycles", "Keeping one address and length to unmap", \
-      "16 bytes written")
+      "16 bytes written")                                                                           \
+    P(u32, bio_kib,             0, 0,   8192, POW2, "KiB",   "Bios that a request was merged from: each has a metadata buffer of its own; 0: one", \
+      "a choice of the workload; one task's buffered or large direct I/O: 1 MiB")
 /* clang-format on */
 
 #define BLK_API(name, text) BLK_##name,

@@ -318,9 +318,9 @@ struct nvme_sqe bench_io(uint8_t opcode, uint64_t block, uint32_t bytes)
     const struct nvme_sqe sqe = {
         .opcode = opcode,
         .nsid   = 1,
-        .cdw = { (uint32_t)block, (uint32_t)(block >> 32), (bytes >> NVME_BLOCK_LG2) - 1 },
+        .cdw = { (uint32_t)block, (uint32_t)(block >> 32), (bytes >> NVME_SECTOR_LG2) - 1 },
     };
-    CHECK(bytes % (1 << NVME_BLOCK_LG2) == 0);
+    CHECK(bytes % (1 << NVME_SECTOR_LG2) == 0);
     return sqe;
 }
 

@@ -8,10 +8,20 @@
 
 /* ---- The end ------------------------------------------------------------------------- */
 
+static bool is_still(const struct nvme_transfer *t)
+{
+    return !t->in_mover && !t->in_list;
+}
+
+static bool is_moved(const struct nvme_transfer *t)
+{
+    return t->moved == t->bytes;
+}
+
 static bool is_quiet(const struct nvme_command *c)
 {
-    return c->reads_out == 0 && c->units_busy == 0 && !c->in_mover && !c->in_list
-           && !c->in_medium;
+    return c->reads_out == 0 && c->units_busy == 0 && !c->in_medium && is_still(&c->data)
+           && is_still(&c->metadata);
 }
 
 /* A command that failed is done when it is quiet, any other when it has also done all. */
@@ -21,7 +31,18 @@ static bool is_finished(const struct nvme_command *c)
         return false;
     if (c->status != NVME_SUCCESS)
         return true;
-    return c->flow == NVME_FLOW_TO_HOST ? c->moved == c->bytes : c->medium_done;
+    return c->flow == NVME_FLOW_TO_HOST ? is_moved(&c->data) && is_moved(&c->metadata)
+                                        : c->medium_done;
+}
+
+void nvme_command_reset(struct nvme_command *c, uint32_t serial)
+{
+    uint8_t *const data = c->data.list.buffer, *const metadata = c->metadata.list.buffer;
+    *c = (struct nvme_command){
+        .serial   = serial,
+        .data     = { .command = c, .list.buffer = data },
+        .metadata = { .command = c, .list.buffer = metadata },
+    };
 }
 
 void nvme_command_finish(struct nvme_ctrl *n, struct nvme_command *c)
@@ -68,9 +89,10 @@ static uint32_t block_count(const struct nvme_command *c)
 
 static uint16_t check_blocks(const struct nvme_ctrl *n, const struct nvme_command *c)
 {
-    const uint64_t first = c->sqe.cdw[0] | (uint64_t)c->sqe.cdw[1] << 32;
-    const uint64_t count = block_count(c);
-    if (count > n->config.blocks || first > n->config.blocks - count)
+    const uint64_t first  = c->sqe.cdw[0] | (uint64_t)c->sqe.cdw[1] << 32;
+    const uint64_t count  = block_count(c);
+    const uint64_t blocks = nvme_blocks(n);
+    if (count > blocks || first > blocks - count)
         return NVME_LBA_OUT_OF_RANGE;
     return check_namespace(c, false);
 }
@@ -82,29 +104,35 @@ static uint16_t check_transfer(const struct nvme_ctrl *n, const struct nvme_comm
     const uint16_t status = check_namespace(c, false);
     if (status != NVME_SUCCESS)
         return status;
-    if ((uint64_t)block_count(c) << NVME_BLOCK_LG2 > limit)
+    if ((uint64_t)block_count(c) * n->config.block_bytes > limit)
         return NVME_INVALID_FIELD;
     return check_blocks(n, c);
 }
 
+/* The largest transfer limits the data; each block brings its metadata along. */
+static uint16_t start_transfer(struct nvme_ctrl *n, struct nvme_command *c,
+                               enum nvme_flow flow)
+{
+    const uint16_t status = check_transfer(n, c);
+    const uint32_t blocks = block_count(c);
+    return status != NVME_SUCCESS
+               ? status
+               : nvme_data_start(n, c, flow, blocks * n->config.block_bytes,
+                                 blocks * n->config.metadata_bytes);
+}
+
 static uint16_t run_read(struct nvme_ctrl *n, struct nvme_command *c, sim_time_t now)
 {
-    const uint32_t bytes = block_count(c) << NVME_BLOCK_LG2;
-    uint16_t status      = check_transfer(n, c);
-    if (status == NVME_SUCCESS)
-        status = nvme_data_start(n, c, NVME_FLOW_TO_HOST, bytes);
+    const uint16_t status = start_transfer(n, c, NVME_FLOW_TO_HOST);
     if (status == NVME_UNFINISHED)
-        nvme_medium_start(n, c, bytes, now);
+        nvme_medium_start(n, c, c->data.bytes, now);
     return status;
 }
 
 static uint16_t run_write(struct nvme_ctrl *n, struct nvme_command *c, sim_time_t now)
 {
-    const uint16_t status = check_transfer(n, c);
     (void)now;
-    if (status != NVME_SUCCESS)
-        return status;
-    return nvme_data_start(n, c, NVME_FLOW_FROM_HOST, block_count(c) << NVME_BLOCK_LG2);
+    return start_transfer(n, c, NVME_FLOW_FROM_HOST);
 }
 
 static uint16_t run_dataset(struct nvme_ctrl *n, struct nvme_command *c, sim_time_t now)
@@ -114,7 +142,7 @@ static uint16_t run_dataset(struct nvme_ctrl *n, struct nvme_command *c, sim_tim
     (void)now;
     if (status != NVME_SUCCESS)
         return status;
-    return nvme_data_start(n, c, NVME_FLOW_FROM_HOST, ranges * NVME_RANGE_BYTES);
+    return nvme_data_start(n, c, NVME_FLOW_FROM_HOST, ranges * NVME_RANGE_BYTES, 0);
 }
 
 static uint16_t run_without_data(struct nvme_ctrl *n, struct nvme_command *c,
@@ -174,8 +202,19 @@ static nvme_run_fn *verb_of(struct nvme_stats *s, uint8_t opcode, uint64_t **cou
  * whose data pointers over PCI Express are PRPs (4.2). */
 static bool flags_allowed(const struct nvme_ctrl *n, const struct nvme_command *c)
 {
-    const uint8_t sgl = n->config.sgl && c->sq->id != 0 ? NVME_FLAGS_SGL : 0;
-    return (c->sqe.flags & (NVME_FLAGS_FUSE | (NVME_FLAGS_PSDT & ~sgl))) == 0;
+    const bool sgl = n->config.sgl && c->sq->id != 0;
+    if (c->sqe.flags & NVME_FLAGS_FUSE)
+        return false;
+    switch (c->sqe.flags & NVME_FLAGS_PSDT) {
+    case 0:
+        return true;
+    case NVME_FLAGS_SGL:
+        return sgl;
+    case NVME_FLAGS_SGL_METADATA:
+        return sgl && nvme_metadata_sgl(n);
+    default:
+        return false;
+    }
 }
 
 void nvme_command_start(struct nvme_ctrl *n, struct nvme_command *c, sim_time_t now)
@@ -188,7 +227,8 @@ void nvme_command_start(struct nvme_ctrl *n, struct nvme_command *c, sim_time_t 
     (*counter)++;
     if (n->watcher != NULL)
         n->watcher->begun(n->watcher->self, c, now);
-    c->sgl = (c->sqe.flags & NVME_FLAGS_PSDT) != 0;
+    c->data.sgl     = (c->sqe.flags & NVME_FLAGS_PSDT) != 0;
+    c->metadata.sgl = (c->sqe.flags & NVME_FLAGS_PSDT) == NVME_FLAGS_SGL_METADATA;
     if (flags_allowed(n, c))
         status = run(n, c, now);
     if (status == NVME_SUCCESS)

@@ -13,6 +13,18 @@ static inline uint32_t nvme_min(uint32_t a, uint32_t b)
     return a < b ? a : b;
 }
 
+/* Of the namespace, in its own format. */
+static inline uint64_t nvme_blocks(const struct nvme_ctrl *n)
+{
+    return n->config.blocks / (n->config.block_bytes >> NVME_SECTOR_LG2);
+}
+
+/* Whether the metadata pointer may be that of an SGL segment. */
+static inline bool nvme_metadata_sgl(const struct nvme_ctrl *n)
+{
+    return n->config.sgl && n->config.metadata_sgl && n->config.metadata_bytes > 0;
+}
+
 /* ---- nvme_ctrl.c: states and transactions -------------------------------------------- */
 
 void nvme_enable(struct nvme_ctrl *n, sim_time_t now);
@@ -76,6 +88,9 @@ void nvme_command_start(struct nvme_ctrl *n, struct nvme_command *c, sim_time_t 
  * first status stays. */
 void nvme_command_fail(struct nvme_ctrl *n, struct nvme_command *c, uint16_t status);
 
+/* Makes a free slot of it; what it owns stays. */
+void nvme_command_reset(struct nvme_command *c, uint32_t serial);
+
 /* Ends the command if it has done all it had to. */
 void nvme_command_settle(struct nvme_ctrl *n, struct nvme_command *c);
 void nvme_command_finish(struct nvme_ctrl *n, struct nvme_command *c);
@@ -85,24 +100,25 @@ bool nvme_identify_pump(struct nvme_ctrl *n);
 
 /* ---- nvme_list.c: PRP and SGL -------------------------------------------------------- */
 
-/* Sets the first extent of a command whose bytes, sgl and flow are set, or returns a
- * status; so does _advance for a later one, as far as the list has arrived. */
-uint16_t nvme_list_start(const struct nvme_ctrl *n, struct nvme_command *c);
-uint16_t nvme_list_advance(const struct nvme_ctrl *n, struct nvme_command *c);
+/* Sets the first extent of a transfer whose bytes are set, or returns a status; so does
+ * _advance for a later one, as far as the list has arrived. */
+uint16_t nvme_list_start(const struct nvme_ctrl *n, struct nvme_transfer *t);
+uint16_t nvme_list_advance(const struct nvme_ctrl *n, struct nvme_transfer *t);
 
 /* Whether a piece of the list should be read now. */
-bool nvme_list_hungry(const struct nvme_command *c);
+bool nvme_list_hungry(const struct nvme_transfer *t);
 void nvme_list_send(struct nvme_ctrl *n, sim_time_t now);
 /* Takes over what has been read. */
 void nvme_list_feed(struct nvme_list *l, uint32_t bytes);
 
 /* ---- nvme_data.c: moving data -------------------------------------------------------- */
 
+/* Begins to move a command's data, and as many bytes of metadata: 0, there are none. */
 uint16_t nvme_data_start(struct nvme_ctrl *n, struct nvme_command *c, enum nvme_flow flow,
-                         uint32_t bytes);
+                         uint32_t bytes, uint32_t metadata_bytes);
 
-/* Takes the command up again after something of it has arrived. */
-void nvme_data_wake(struct nvme_ctrl *n, struct nvme_command *c);
+/* Takes the transfer up again after something of it has arrived. */
+void nvme_data_wake(struct nvme_ctrl *n, struct nvme_transfer *t);
 void nvme_data_send(struct nvme_ctrl *n, enum nvme_flow flow, sim_time_t now);
 void nvme_list_respond(struct nvme_ctrl *n, struct nvme_tx *tx, bool fault, sim_time_t now);
 void nvme_data_read_respond(struct nvme_ctrl *n, struct nvme_tx *tx, bool fault,

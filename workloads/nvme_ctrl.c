@@ -197,15 +197,13 @@ static void finish_shutdown(struct nvme_ctrl *n)
 
 static void clear_commands(struct nvme_ctrl *n)
 {
-    n->decode = n->mover[0] = n->mover[1] = (struct nvme_command_fifo){ 0 };
-    n->command_free = n->identify_wait = (struct nvme_command_fifo){ 0 };
-    n->list_wanted                     = (struct nvme_list_fifo){ 0 };
-    n->medium_wait                     = (struct nvme_medium_fifo){ 0 };
-    n->commands_free                   = n->config.commands;
+    n->decode = n->command_free = n->identify_wait = (struct nvme_command_fifo){ 0 };
+    n->mover[0] = n->mover[1] = (struct nvme_transfer_fifo){ 0 };
+    n->list_wanted            = (struct nvme_list_fifo){ 0 };
+    n->medium_wait            = (struct nvme_medium_fifo){ 0 };
+    n->commands_free          = n->config.commands;
     for (uint32_t i = 0; i < n->config.commands; i++) {
-        uint8_t *buffer           = n->command[i].list.buffer;
-        n->command[i]             = (struct nvme_command){ 0 };
-        n->command[i].list.buffer = buffer;
+        nvme_command_reset(&n->command[i], 0);
         nvme_command_fifo_push(&n->command_free, &n->command[i]);
     }
     n->identify_now    = NULL;
@@ -304,7 +302,7 @@ static bool issue_writes(struct nvme_ctrl *n, sim_time_t now)
     for (;; progress = true) {
         const bool interrupt  = !nvme_vector_fifo_empty(&n->interrupts);
         const bool completion = !nvme_cq_fifo_empty(&n->cq_turn);
-        const bool data       = !nvme_command_fifo_empty(&n->mover[NVME_FLOW_TO_HOST]);
+        const bool data       = !nvme_transfer_fifo_empty(&n->mover[NVME_FLOW_TO_HOST]);
         if (!(interrupt || completion || data) || !can_write(n))
             return progress;
         if (interrupt)
@@ -323,7 +321,7 @@ static bool issue_reads(struct nvme_ctrl *n, sim_time_t now)
     for (;; progress = true) {
         const bool list  = !nvme_list_fifo_empty(&n->list_wanted);
         const bool fetch = nvme_fetch_wanted(n);
-        const bool data  = !nvme_command_fifo_empty(&n->mover[NVME_FLOW_FROM_HOST]);
+        const bool data  = !nvme_transfer_fifo_empty(&n->mover[NVME_FLOW_FROM_HOST]);
         if (!(list || fetch || data) || !can_read(n))
             return progress;
         if (list)
@@ -401,9 +399,11 @@ static void share_out_buffers(struct nvme_ctrl *n)
 {
     /* A descriptor may begin at the end of one piece of a list and end in the next. */
     const uint32_t list_bytes = n->config.list_read_bytes + sizeof(struct nvme_sgl);
-    uint8_t *lists            = allocate(n->config.commands, list_bytes);
-    for (uint32_t i = 0; i < n->config.commands; i++)
-        n->command[i].list.buffer = lists + (size_t)i * list_bytes;
+    uint8_t *lists            = allocate(2 * n->config.commands, list_bytes);
+    for (uint32_t i = 0; i < n->config.commands; i++) {
+        n->command[i].data.list.buffer     = lists + (size_t)(2 * i) * list_bytes;
+        n->command[i].metadata.list.buffer = lists + (size_t)(2 * i + 1) * list_bytes;
+    }
 
     const uint32_t entries   = n->config.fetch_entries;
     struct nvme_sqe *fetches = allocate(n->config.fetches * entries, sizeof *fetches);
@@ -419,6 +419,7 @@ void nvme_ctrl_init(struct nvme_ctrl *n, struct engine *engine, struct port *por
     CHECK(is_pow2(config->max_read_bytes));
     CHECK(is_pow2(config->list_read_bytes));
     CHECK(is_pow2(config->burst));
+    CHECK(is_pow2(config->block_bytes));
     n->config    = *config;
     n->port      = port;
     n->requester = requester;
@@ -436,7 +437,7 @@ void nvme_ctrl_init(struct nvme_ctrl *n, struct engine *engine, struct port *por
 
 void nvme_ctrl_free(struct nvme_ctrl *n)
 {
-    free(n->command[0].list.buffer);
+    free(n->command[0].data.list.buffer);
     free(n->fetch[0].entry);
     free(n->tx);
     free(n->sq);

@@ -11,11 +11,11 @@
  * completion has been sent is only counted: no real device hears of it any sooner.
  *
  * Inaccuracies: data has no contents, only addresses and time; the ranges of a dataset
- * management command are fetched but not looked at. One namespace of 512-byte blocks, no
- * metadata, fused commands, asynchronous events, logs or abort. Any idle channel serves any
- * block, as if none ever had to wait for one particular die. A command's blocks may reach
- * the controller in any order; only how many have arrived limits what it sends. MSI-X is
- * always enabled.
+ * management command are fetched but not looked at. One namespace of one format, without
+ * protection information; no fused commands, asynchronous events, logs or abort. Any idle
+ * channel serves any block, as if none ever had to wait for one particular die. A command's
+ * blocks may reach the controller in any order; only how many have arrived limits what it
+ * sends. MSI-X is always enabled.
  */
 #ifndef WORKLOADS_NVME_CTRL_H
 #define WORKLOADS_NVME_CTRL_H
@@ -57,6 +57,12 @@ struct mmio_ops;
       "a bound against endless chains; the Linux driver uses up to 256")                             \
     P(u64, blocks,     1562824368, 8, UINT64_C(1) << 55, ANY, "blocks", "512-byte blocks",           \
       "800 GB by the IDEMA capacity rule")                                                           \
+    P(u32, block_bytes,       512, 512, 4096, POW2, "bytes",    "A logical block of the format in use", \
+      "most drives offer 512 and 4096 (LBADS 9 and 12)")                                             \
+    P(u32, metadata_bytes,      0, 0,   1024, ANY,  "bytes",    "Metadata of each block, in a buffer of its own; 0: none", \
+      "server drives offer 8, some 16 and 64 (MS)")                                                  \
+    P(flag, metadata_sgl,       1, 0,      1, ANY,  "",         "Metadata in several pieces, by SGLs", \
+      "SGLS bit 19; few drives")                                                                     \
     P(u32, ready_us,          100, 1,30000000, ANY, "us",       "From CC.EN to CSTS.RDY; shutdown",  \
       "drives take 1 ms to seconds; short, so that runs start soon")                                 \
     P(u32, commands,          256, 1,   4096, ANY,  "commands", "Commands in flight",                \
@@ -124,7 +130,9 @@ struct mmio_ops;
     S(entry_fetched,            entry_fetched, "entries", "Submission entries asked for")            \
     S(list_bytes,               list_bytes, "bytes", "List bytes asked for")                         \
     S(data_read_bytes,          data_read_bytes, "bytes", "Data bytes asked for")                    \
+    S(metadata_read_bytes,      data_read_bytes, "bytes", "... of metadata")                         \
     S(data_written_bytes,       data_written_bytes, "bytes", "Data bytes written")                   \
+    S(metadata_written_bytes,   data_written_bytes, "bytes", "... of metadata")                      \
     S(interrupt_raised,         interrupt_raised, "interrupts", "Interrupts after coalescing")       \
     S(interrupt_masked,         interrupt_raised, "interrupts", "... that met a masked vector")      \
     S(interrupt_merged,         interrupt_raised, "interrupts", "... that joined one not yet sent")  \
@@ -211,12 +219,12 @@ struct nvme_ctrl {
 
     struct nvme_command *command;
     struct nvme_command_fifo command_free;
-    uint32_t commands_free;            /* Less those that fetches in flight will take. */
-    struct nvme_command_fifo decode;   /* Fetched, in the order of their start. */
-    sim_time_t decode_next;            /* Before it no further command starts. */
-    struct nvme_list_fifo list_wanted; /* Need a piece of their PRP or SGL list. */
-    struct nvme_command_fifo mover[2]; /* Can send data, by enum nvme_flow. */
-    uint32_t turn_left[2];             /* Bytes of the first one's turn. */
+    uint32_t commands_free;             /* Less those that fetches in flight will take. */
+    struct nvme_command_fifo decode;    /* Fetched, in the order of their start. */
+    sim_time_t decode_next;             /* Before it no further command starts. */
+    struct nvme_list_fifo list_wanted;  /* Need a piece of their PRP or SGL list. */
+    struct nvme_transfer_fifo mover[2]; /* Can send data, by enum nvme_flow. */
+    uint32_t turn_left[2];              /* Bytes of the first one's turn. */
 
     struct nvme_medium_fifo medium_wait; /* With units to give to channels. */
     struct nvme_channel *channel;

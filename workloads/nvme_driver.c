@@ -5,6 +5,8 @@
 
 #include "dma_api/kernel.h"
 #include "sim/base/lg2.h"
+#include "workloads/blk_integrity.h"
+#include "workloads/nvme_describe.h"
 
 #define PARAM_OWNER struct driver_config
 #define STAT_OWNER  struct driver_stats
@@ -16,200 +18,26 @@ const struct param_table driver_param_table = { "driver", "The NVMe driver", dri
 const struct stat_table driver_stat_table   = { "driver", "The NVMe driver", driver_stats,
                                                 sizeof(struct driver_stats) };
 
-/* ---- Descriptions of data: PRPs
- * ----------------------------------------------------------------- */
-
-static struct nvme_list_page *new_list(struct nvme_request *r, bool small)
-{
-    struct nvme_queue *q = r->queue;
-    if (r->lists == NVME_LISTS_MAX)
-        return NULL;
-    struct nvme_list_page *list = &r->list[r->lists];
-    list->cpu_addr =
-        dma_pool_alloc(small ? q->small_pool : q->page_pool, GFP_ATOMIC, &list->dma);
-    if (list->cpu_addr == NULL)
-        return NULL;
-    r->small_list = small;
-    r->lists++;
-    return list;
-}
-
-static void put_entry(struct nvme_request *r, const struct nvme_list_page *list,
-                      uint32_t slot, uint64_t entry)
-{
-    struct cpu *cpu = cpu_this();
-    cpu_spend(cpu, r->queue->driver->config.prp_cycles);
-    cpu_write64(cpu, virt_to_phys(list->cpu_addr) + slot * NVME_PRP_BYTES, entry);
-}
-
-/* The pages of a mapping's ranges, one after the other. */
-struct page_cursor {
-    const struct blk_range *range;
-    uint32_t left; /* Ranges, this one included. */
-    dma_addr_t addr;
-    uint64_t bytes; /* Of this range from addr on. */
-};
-
-static void cursor_advance(struct page_cursor *c, uint64_t bytes)
-{
-    CHECK(bytes <= c->bytes);
-    c->addr += bytes;
-    c->bytes -= bytes;
-    if (c->bytes == 0 && --c->left > 0) {
-        c->range++;
-        c->addr  = c->range->addr;
-        c->bytes = c->range->bytes;
-    }
-}
-
-/* The list goes on in another page: its last entry moves there and points to it instead. */
-static int fill_lists(struct nvme_request *r, struct page_cursor *c, uint32_t pages,
-                      uint64_t *first)
-{
-    const bool small            = pages * NVME_PRP_BYTES <= NVME_SMALL_BYTES;
-    struct nvme_list_page *list = new_list(r, small);
-    if (list == NULL)
-        return -ENOMEM;
-    *first        = list->dma;
-    uint32_t slot = 0;
-    for (; pages > 0; pages--) {
-        if (slot == NVME_PRP_SLOTS - 1 && pages > 1) {
-            struct nvme_list_page *next = new_list(r, false);
-            if (next == NULL)
-                return -ENOMEM;
-            put_entry(r, list, slot, next->dma);
-            list = next;
-            slot = 0;
-        }
-        put_entry(r, list, slot++, c->addr);
-        cursor_advance(c, c->bytes < NVME_PAGE_BYTES ? c->bytes : NVME_PAGE_BYTES);
-    }
-    return 0;
-}
-
-static uint32_t pages_left(const struct page_cursor *c)
-{
-    uint64_t pages = 0;
-    for (uint32_t i = 0; i < c->left; i++) {
-        const uint64_t bytes = i == 0 ? c->bytes : c->range[i].bytes;
-        pages += (bytes + NVME_PAGE_BYTES - 1) >> NVME_PAGE_LG2;
-    }
-    return (uint32_t)pages;
-}
-
-static int describe_prp(struct nvme_request *r, union nvme_data_pointer *data)
-{
-    const struct blk_mapping *m = &r->mapping;
-    struct page_cursor c = { m->range, m->ranges, m->range[0].addr, m->range[0].bytes };
-    const uint64_t room  = NVME_PAGE_BYTES - (c.addr & (NVME_PAGE_BYTES - 1));
-    data->prp[0]         = c.addr;
-    cursor_advance(&c, c.bytes < room ? c.bytes : room);
-    const uint32_t pages = c.left == 0 ? 0 : pages_left(&c);
-    r->queue->stats.described_prp++;
-    if (pages > 1)
-        return fill_lists(r, &c, pages, &data->prp[1]);
-    data->prp[1] = pages == 1 ? c.addr : 0;
-    return 0;
-}
-
-/* ---- Descriptions of data: SGLs
- * ----------------------------------------------------------------- */
-
-static struct nvme_sgl data_block(const struct blk_range *range)
-{
-    return (struct nvme_sgl){ .iova  = range->addr,
-                              .bytes = range->bytes,
-                              .type  = NVME_SGL_DATA };
-}
-
-static void put_descriptor(struct nvme_request *r, const struct nvme_list_page *list,
-                           uint32_t slot, const struct nvme_sgl *sgl)
-{
-    struct cpu *cpu        = cpu_this();
-    const phys_addr_t phys = virt_to_phys(list->cpu_addr) + slot * sizeof *sgl;
-    uint64_t word[2];
-    memcpy(word, sgl, sizeof word);
-    cpu_spend(cpu, r->queue->driver->config.sgl_cycles);
-    cpu_write64(cpu, phys, word[0]);
-    cpu_write64(cpu, phys + 8, word[1]);
-}
-
-static int describe_sgl(struct nvme_request *r, union nvme_data_pointer *data)
-{
-    const struct blk_mapping *m = &r->mapping;
-    const uint32_t bytes        = m->ranges * (uint32_t)sizeof(struct nvme_sgl);
-    r->queue->stats.described_sgl++;
-    if (m->ranges == 1) {
-        data->sgl = data_block(&m->range[0]);
-        return 0;
-    }
-    struct nvme_list_page *list = new_list(r, bytes <= NVME_SMALL_BYTES);
-    if (list == NULL)
-        return -ENOMEM;
-    for (uint32_t i = 0; i < m->ranges; i++) {
-        const struct nvme_sgl sgl = data_block(&m->range[i]);
-        put_descriptor(r, list, i, &sgl);
-    }
-    data->sgl = (struct nvme_sgl){ .iova  = list->dma,
-                                   .bytes = bytes,
-                                   .type  = NVME_SGL_LAST_SEGMENT };
-    return 0;
-}
-
-/* ---- Which of the two
- * ------------------------------------------------------------------------------ */
-
-/* A gap that PRPs cannot express forces SGLs. */
-static bool sgl_forced(const struct nvme_request *r)
-{
-    return blk_has_gap(r->io.segment, r->io.segments, NVME_PAGE_BYTES - 1);
-}
-
-static bool sgl_preferred(const struct nvme_request *r)
-{
-    const struct nvme_driver *d = r->queue->driver;
-    const struct blk_mapping *m = &r->mapping;
-    const uint64_t threshold    = (uint64_t)d->config.sgl_threshold_kib << 10;
-    const uint64_t average      = (m->bytes + m->ranges - 1) / m->ranges;
-    if (m->kind == BLK_SINGLE) /* Two PRPs reach over two pages: no need for an SGL. */
-        return (m->range[0].addr & (NVME_PAGE_BYTES - 1)) + m->bytes > 2 * NVME_PAGE_BYTES
-               && threshold != 0;
-    return threshold != 0 && average >= threshold;
-}
-
-static int describe(struct nvme_request *r, struct nvme_sqe *sqe)
-{
-    const bool forced = sgl_forced(r);
-    if (forced && !r->queue->driver->has_sgl)
-        return -EIO; /* The block layer would have split it at the gap. */
-    if (!r->queue->driver->has_sgl || (!forced && !sgl_preferred(r)))
-        return describe_prp(r, &sqe->data);
-    sqe->flags = NVME_FLAGS_SGL;
-    return describe_sgl(r, &sqe->data);
-}
-
 /* ---- One request
  * ------------------------------------------------------------------------------------ */
 
-static void free_lists(struct nvme_request *r)
+static void count_mapping(struct nvme_request *r)
 {
-    struct nvme_queue *q = r->queue;
-    for (uint32_t i = 0; i < r->lists; i++)
-        dma_pool_free(r->small_list ? q->small_pool : q->page_pool, r->list[i].cpu_addr,
-                      r->list[i].dma);
-    r->lists = 0;
-}
-
-static void count_mapping(struct nvme_queue *q, const struct blk_mapping *m)
-{
-    uint64_t *const counter[] = { [BLK_UNMAPPED]  = NULL,
-                                  [BLK_SINGLE]    = &q->stats.mapped_single,
-                                  [BLK_COALESCED] = &q->stats.mapped_coalesced,
-                                  [BLK_PIECES]    = &q->stats.mapped_pieces,
-                                  [BLK_LIST]      = &q->stats.mapped_list };
+    struct nvme_queue *q        = r->queue;
+    const struct blk_mapping *m = &r->mapping;
+    uint64_t *const counter[]   = { [BLK_UNMAPPED]  = NULL,
+                                    [BLK_SINGLE]    = &q->stats.mapped_single,
+                                    [BLK_COALESCED] = &q->stats.mapped_coalesced,
+                                    [BLK_PIECES]    = &q->stats.mapped_pieces,
+                                    [BLK_LIST]      = &q->stats.mapped_list };
     ++*counter[m->kind];
     q->stats.segment += m->segments;
     q->stats.address_bytes += blk_address_bytes(m);
+    if (r->metadata_segments == 0)
+        return;
+    q->stats.metadata++;
+    q->stats.metadata_piece += r->metadata_segments;
+    q->stats.address_bytes += blk_address_bytes(&r->metadata);
 }
 
 static void free_room(struct nvme_request *r)
@@ -217,6 +45,15 @@ static void free_room(struct nvme_request *r)
     kernel_host_free(r->queue->driver->kernel, r->mapping.range);
     kernel_host_free(r->queue->driver->kernel, r->mapping.sgl);
     kernel_host_free(r->queue->driver->kernel, r->mapping.run);
+}
+
+static void free_metadata_room(struct nvme_request *r)
+{
+    struct kernel *k = r->queue->driver->kernel;
+    kernel_host_free(k, r->metadata_segment);
+    kernel_host_free(k, r->metadata.range);
+    kernel_host_free(k, r->metadata.sgl);
+    kernel_host_free(k, r->metadata.run);
 }
 
 /* For the segments of this request: most have few. */
@@ -232,25 +69,87 @@ static void make_room(struct nvme_request *r)
     r->mapping.run   = kernel_host_alloc(k, r->room, sizeof *r->mapping.run);
 }
 
+static enum dma_data_direction direction_of(const struct nvme_request *r)
+{
+    return r->io.opcode == NVME_READ ? DMA_FROM_DEVICE : DMA_TO_DEVICE;
+}
+
 static int map_data(struct nvme_request *r, struct nvme_sqe *sqe)
 {
     struct nvme_driver *d = r->queue->driver;
-    const enum dma_data_direction dir =
-        r->io.opcode == NVME_READ ? DMA_FROM_DEVICE : DMA_TO_DEVICE;
     make_room(r);
-    int error =
-        blk_map(d->dev, &d->blk, d->api, r->io.segment, r->io.segments, dir, &r->mapping);
-    if (error != 0)
-        return error;
-    error = describe(r, sqe);
-    if (error == 0) {
-        count_mapping(r->queue, &r->mapping);
+    const int error = blk_map(d->dev, &d->blk, d->api, r->io.segment, r->io.segments,
+                              direction_of(r), &r->mapping);
+    return error != 0 ? error : nvme_describe(r, sqe);
+}
+
+/* ---- Metadata
+ * -----------------------------------------------------------------------------------------
+ */
+
+static void make_metadata_room(struct nvme_request *r)
+{
+    struct kernel *k = r->queue->driver->kernel;
+    if (r->metadata_segment != NULL)
+        return;
+    r->metadata_segment =
+        kernel_host_alloc(k, NVME_METADATA_MAX, sizeof *r->metadata_segment);
+    r->metadata.range = kernel_host_alloc(k, NVME_METADATA_MAX, sizeof *r->metadata.range);
+    r->metadata.sgl   = kernel_host_alloc(k, NVME_METADATA_MAX, sizeof *r->metadata.sgl);
+    r->metadata.run   = kernel_host_alloc(k, NVME_METADATA_MAX, sizeof *r->metadata.run);
+}
+
+static bool get_metadata(struct nvme_request *r)
+{
+    struct nvme_driver *d = r->queue->driver;
+    if (d->format.metadata_bytes == 0
+        || (r->io.opcode != NVME_READ && r->io.opcode != NVME_WRITE))
+        return true;
+    make_metadata_room(r);
+    r->metadata_segments = integrity_get(&r->queue->integrity, &d->format, r->io.bytes,
+                                         d->blk.bio_kib << 10, r->io.opcode == NVME_WRITE,
+                                         r->metadata_segment, d->limits.metadata_segments);
+    return r->metadata_segments > 0;
+}
+
+static int map_metadata(struct nvme_request *r, struct nvme_sqe *sqe)
+{
+    struct nvme_driver *d = r->queue->driver;
+    if (r->metadata_segments == 0)
         return 0;
+    const int error = blk_map(d->dev, &d->blk, d->api, r->metadata_segment,
+                              r->metadata_segments, direction_of(r), &r->metadata);
+    return error != 0 ? error : nvme_describe_metadata(r, sqe);
+}
+
+/* Whatever of a request has been mapped and taken so far, metadata before data. */
+static void unmap_request(struct nvme_request *r)
+{
+    struct device *dev = r->queue->driver->dev;
+    nvme_undescribe(r);
+    if (r->metadata_segments > 0) {
+        blk_unmap(dev, &r->metadata);
+        integrity_put(&r->queue->integrity, r->metadata_segment, r->metadata_segments);
+        r->metadata_segments = 0;
     }
-    free_lists(r);
-    blk_unmap(d->dev, &r->mapping);
+    blk_unmap(dev, &r->mapping);
+}
+
+static int map_request(struct nvme_request *r, struct nvme_sqe *sqe)
+{
+    int error = get_metadata(r) ? map_data(r, sqe) : -ENOMEM;
+    if (error == 0)
+        error = map_metadata(r, sqe);
+    if (error != 0)
+        unmap_request(r);
+    else
+        count_mapping(r);
     return error;
 }
+
+/* ---- Submission
+ * ---------------------------------------------------------------------------------------
+ */
 
 static uint32_t doorbell(const struct nvme_driver *d, uint32_t queue, bool completion)
 {
@@ -301,9 +200,12 @@ static struct nvme_sqe command_of(const struct nvme_request *r)
     struct nvme_sqe sqe      = { .opcode = (uint8_t)io->opcode, .cid = r->cid, .nsid = 1 };
     if (io->opcode == NVME_READ || io->opcode == NVME_WRITE
         || io->opcode == NVME_WRITE_ZEROES) {
-        sqe.cdw[0] = (uint32_t)io->lba;
-        sqe.cdw[1] = (uint32_t)(io->lba >> 32);
-        sqe.cdw[2] = (io->bytes >> NVME_BLOCK_LG2) - 1;
+        const uint32_t block = r->queue->driver->format.block_bytes;
+        const uint64_t lba   = io->lba / (block >> NVME_SECTOR_LG2);
+        const uint32_t count = (io->bytes + block - 1) / block;
+        sqe.cdw[0]           = (uint32_t)lba;
+        sqe.cdw[1]           = (uint32_t)(lba >> 32);
+        sqe.cdw[2]           = count - 1;
     }
     return sqe;
 }
@@ -318,7 +220,7 @@ int nvme_driver_submit(struct nvme_driver *d, const struct nvme_io *io)
     r->io               = *io;
     struct nvme_sqe sqe = command_of(r);
     cpu_spend(cpu, d->config.submit_cycles);
-    const int error = io->segments == 0 ? 0 : map_data(r, &sqe);
+    const int error = io->segments == 0 ? 0 : map_request(r, &sqe);
     if (error != 0) {
         q->stats.retried++;
         give_request(r);
@@ -350,10 +252,8 @@ static void complete(struct nvme_queue *q, uint16_t cid, uint16_t status)
     CHECK(cid < q->requests_used);
     struct nvme_request *r = &q->request[cid];
     cpu_spend(cpu_this(), d->config.complete_cycles);
-    if (r->io.segments > 0) {
-        free_lists(r);
-        blk_unmap(d->dev, &r->mapping);
-    }
+    if (r->io.segments > 0)
+        unmap_request(r);
     count_done(q, &r->io, status);
     const struct nvme_io io = r->io;
     give_request(r);
@@ -432,6 +332,7 @@ static bool queue_alloc(struct nvme_driver *d, struct nvme_queue *q, uint32_t id
 
 static void requests_alloc(struct nvme_queue *q)
 {
+    integrity_pool_init(&q->integrity, q->driver->kernel);
     q->requests = q->sq.entries - 1; /* A full queue keeps one slot empty. */
     q->request  = kernel_host_alloc(q->driver->kernel, q->requests, sizeof *q->request);
     struct device *dev = q->driver->dev;
@@ -511,7 +412,8 @@ static void read_limits(struct nvme_driver *d, phys_addr_t page)
     struct cpu *cpu     = cpu_this();
     const uint32_t word = cpu_read32(cpu, page + (NVME_IDCTRL_MDTS & ~3u));
     const uint32_t mdts = word >> 8 * (NVME_IDCTRL_MDTS & 3) & 0xff;
-    d->has_sgl          = cpu_read32(cpu, page + NVME_IDCTRL_SGLS) != 0;
+    const uint32_t sgls = cpu_read32(cpu, page + NVME_IDCTRL_SGLS);
+    d->has_sgl          = (sgls & 3) != 0;
     uint32_t most       = d->config.max_transfer_kib << 10;
     if (mdts != 0 && (uint64_t)NVME_PAGE_BYTES << mdts < most)
         most = (uint32_t)NVME_PAGE_BYTES << mdts;
@@ -521,7 +423,36 @@ static void read_limits(struct nvme_driver *d, phys_addr_t page)
     const uint32_t n = most / NVME_PAGE_BYTES + 1;
     d->limits        = (struct nvme_limits){ .max_bytes     = most,
                                              .max_segments  = n < NVME_SGL_MAX ? n : NVME_SGL_MAX,
-                                             .boundary_mask = gaps ? 0 : NVME_PAGE_BYTES - 1 };
+                                             .boundary_mask = gaps ? 0 : NVME_PAGE_BYTES - 1,
+                                             .metadata_segments = gaps && sgls & NVME_SGLS_METADATA
+                                                                      ? NVME_METADATA_MAX
+                                                                      : 1 };
+}
+
+/* The format in use, and what it makes of the limits: of as many bios as there may be
+ * pieces of metadata, a request is merged. Read past the caches: what set-up takes is not
+ * reported, but when it ends is in every figure behind it. */
+static bool read_format(struct nvme_driver *d, phys_addr_t page, struct error *error)
+{
+    struct cpu *cpu       = cpu_this();
+    const uint32_t format = memory_read32(cpu->memory, page + NVME_IDNS_LBAF);
+    const uint32_t lg2    = format >> NVME_LBAF_SHIFT & 0xff;
+    if (lg2 < NVME_SECTOR_LG2 || lg2 > NVME_PAGE_LG2)
+        return error_set(error, "nvme: expected blocks of 512 to 4096 bytes, got 2^%u",
+                         lg2);
+    d->format = (struct integrity_format){ 1u << lg2, format & 0xffff };
+    d->blocks = cpu_read64(cpu, page + NVME_IDNS_NSZE) << (lg2 - NVME_SECTOR_LG2);
+    d->limits.block_bytes = d->format.block_bytes;
+    if (d->format.metadata_bytes == 0 || d->blk.bio_kib == 0)
+        return true;
+    if (d->blk.bio_kib << 10 < d->format.block_bytes)
+        return error_set(error,
+                         "blk.bio_kib: expected at least a block of %u bytes, got %u",
+                         d->format.block_bytes, d->blk.bio_kib);
+    const uint64_t most = ((uint64_t)d->blk.bio_kib << 10) * d->limits.metadata_segments;
+    if (most < d->limits.max_bytes)
+        d->limits.max_bytes = (uint32_t)most;
+    return true;
 }
 
 static bool identify_all(struct nvme_driver *d, struct error *error)
@@ -531,8 +462,7 @@ static bool identify_all(struct nvme_driver *d, struct error *error)
     if (done)
         read_limits(d, page);
     done = done && identify(d, 1, NVME_IDENTIFY_NAMESPACE, page, error);
-    if (done)
-        d->blocks = cpu_read64(cpu_this(), page + NVME_IDNS_NSZE);
+    done = done && read_format(d, page, error);
     kernel_pages_put(d->kernel, page, 0);
     return done;
 }
@@ -633,8 +563,11 @@ static void delete_queue(struct nvme_driver *d, struct nvme_queue *q)
     struct nvme_sqe cq = { .opcode = NVME_ADMIN_DELETE_CQ, .cdw = { q->id } };
     CHECK(admin(d, &sq) == NVME_SUCCESS);
     CHECK(admin(d, &cq) == NVME_SUCCESS);
-    for (uint32_t i = 0; i < q->requests_used; i++)
+    for (uint32_t i = 0; i < q->requests_used; i++) {
         free_room(&q->request[i]);
+        free_metadata_room(&q->request[i]);
+    }
+    integrity_pool_free(&q->integrity);
     kernel_host_free(d->kernel, q->request);
     dma_pool_destroy(q->small_pool);
     dma_pool_destroy(q->page_pool);

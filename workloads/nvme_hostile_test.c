@@ -67,6 +67,9 @@ static struct nvme_sqe some_command(struct rng *rng, bool admin)
         return c; /* Nothing but chance. */
     c.opcode = admin ? to[rng_below(rng, sizeof to)] : io[rng_below(rng, sizeof io)];
     c.flags  = !admin && rng_below(rng, 2) ? NVME_FLAGS_SGL : 0;
+    if (c.flags != 0 && rng_below(rng, 3) == 0)
+        c.flags = NVME_FLAGS_SGL_METADATA;
+    c.metadata = some_address(rng);
     c.nsid   = rng_below(rng, 10) ? 1 : c.nsid;
     for (uint32_t i = 0; i < 6; i++)
         if (rng_below(rng, 8))
@@ -78,7 +81,7 @@ static struct nvme_sqe some_command(struct rng *rng, bool admin)
     if (c.flags != 0)
         c.data.sgl = some_descriptor(rng);
     if (c.flags != 0 && rng_below(rng, 2))
-        c.data.sgl.bytes = ((c.cdw[2] & 0xffff) + 1) << NVME_BLOCK_LG2;
+        c.data.sgl.bytes = ((c.cdw[2] & 0xffff) + 1) << NVME_SECTOR_LG2;
     return c;
 }
 
@@ -181,7 +184,7 @@ static void do_something(struct bench *b, struct rng *rng)
     }
 }
 
-static struct bench *hostile_bench(void)
+static struct bench *hostile_bench(uint64_t seed)
 {
     struct bench *b              = bench_new();
     b->config.queues             = 6;
@@ -196,6 +199,8 @@ static struct bench *hostile_bench(void)
     b->config.reads              = 30;
     b->config.writes             = 20;
     b->config.list_read_bytes    = 128;
+    b->config.metadata_bytes     = seed % 2 == 0 ? 8 : 0;
+    b->config.block_bytes        = seed % 4 < 2 ? 512 : 1024;
     b->reorder_ps                = 300000;
     bench_start(b);
     revive(b);
@@ -210,7 +215,7 @@ static bool is_dead(struct bench *b)
 
 static void run_hostile(uint64_t seed, uint32_t one_in, uint32_t steps)
 {
-    struct bench *b    = hostile_bench();
+    struct bench *b    = hostile_bench(seed);
     struct rng rng     = rng_make(seed, "hostile");
     struct error error = { "" };
     for (uint32_t i = 0; i < steps; i++) {
@@ -247,7 +252,7 @@ TEST_CASE(nvme_hostile, faults_anywhere_at_any_time_only_ever_fail)
 /* Every read returns chance: entries and lists alike. */
 TEST_CASE(nvme_hostile, a_memory_of_pure_chance_is_survived)
 {
-    struct bench *b = hostile_bench();
+    struct bench *b = hostile_bench(22);
     struct rng rng  = rng_make(21, "hostile");
     b->garbage      = true;
     for (uint32_t i = 0; i < 3000; i++) {

@@ -55,17 +55,21 @@ static void fill_controller(const struct nvme_ctrl *n, uint8_t *at)
     put16(at + NVME_IDCTRL_MAXCMD, n->config.commands);
     put32(at + NVME_IDCTRL_NN, 1);
     put16(at + NVME_IDCTRL_ONCS, NVME_ONCS_DATASET | NVME_ONCS_ZEROES);
-    put32(at + NVME_IDCTRL_SGLS, n->config.sgl ? NVME_SGLS_BYTE : 0);
+    put32(at + NVME_IDCTRL_SGLS, (n->config.sgl ? NVME_SGLS_BYTE : 0)
+                                     | (nvme_metadata_sgl(n) ? NVME_SGLS_METADATA : 0));
     memcpy(at + NVME_IDCTRL_SUBNQN, name, sizeof name);
 }
 
 static void fill_namespace(const struct nvme_ctrl *n, uint8_t *at)
 {
-    put64(at + NVME_IDNS_NSZE, n->config.blocks);
-    put64(at + NVME_IDNS_NCAP, n->config.blocks);
-    put64(at + NVME_IDNS_NUSE, n->config.blocks);
+    const uint32_t metadata = n->config.metadata_bytes;
+    put64(at + NVME_IDNS_NSZE, nvme_blocks(n));
+    put64(at + NVME_IDNS_NCAP, nvme_blocks(n));
+    put64(at + NVME_IDNS_NUSE, nvme_blocks(n));
+    at[NVME_IDNS_MC] = metadata > 0 ? NVME_MC_BUFFER : 0;
     put64(at + NVME_IDNS_EUI64, NAMESPACE_EUI64);
-    put32(at + NVME_IDNS_LBAF, NVME_BLOCK_LG2 << NVME_LBAF_SHIFT);
+    put32(at + NVME_IDNS_LBAF,
+          lg2_floor(n->config.block_bytes) << NVME_LBAF_SHIFT | metadata);
 }
 
 static void fill_descriptors(uint8_t *at)
@@ -120,10 +124,11 @@ bool nvme_identify_pump(struct nvme_ctrl *n)
         return false;
     struct nvme_command *c = nvme_command_fifo_pop(&n->identify_wait);
     fill(n, c);
-    n->identify_now       = c;
-    c->payload            = n->identify_buffer;
-    c->arrived            = NVME_IDENTIFY_BYTES;
-    const uint16_t status = nvme_data_start(n, c, NVME_FLOW_TO_HOST, NVME_IDENTIFY_BYTES);
+    n->identify_now = c;
+    c->payload      = n->identify_buffer;
+    c->data.arrived = NVME_IDENTIFY_BYTES;
+    const uint16_t status =
+        nvme_data_start(n, c, NVME_FLOW_TO_HOST, NVME_IDENTIFY_BYTES, 0);
     if (status != NVME_UNFINISHED)
         nvme_command_fail(n, c, status);
     return true;

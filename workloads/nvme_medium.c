@@ -5,7 +5,8 @@
  * A command's blocks are served in units, each by the first channel that is free; commands
  * that wait for channels take turns, a unit at a time. To read, a channel takes read_ns and
  * then its turn on the path to the controller; to write, its turn on the path and then
- * write_ns. It is busy all the while.
+ * write_ns. It is busy all the while. Metadata comes and goes with its block and takes no
+ * time of its own.
  */
 #include "workloads/nvme_core.h"
 
@@ -88,6 +89,16 @@ void nvme_medium_start(struct nvme_ctrl *n, struct nvme_command *c, uint32_t byt
     occupy_free_channels(n, now);
 }
 
+/* With the last byte of each block. */
+static void bring_metadata(struct nvme_ctrl *n, struct nvme_command *c)
+{
+    const uint32_t blocks = c->data.arrived / n->config.block_bytes;
+    if (c->metadata.bytes == 0)
+        return;
+    c->metadata.arrived = blocks * n->config.metadata_bytes;
+    nvme_data_wake(n, &c->metadata);
+}
+
 static void finish_unit(struct nvme_ctrl *n, struct nvme_channel *channel)
 {
     struct nvme_command *c = channel->command;
@@ -95,8 +106,9 @@ static void finish_unit(struct nvme_ctrl *n, struct nvme_channel *channel)
     c->units_busy--;
     c->medium_done = c->units_busy == 0 && c->units_left == 0;
     if (reads_medium(c)) {
-        c->arrived += channel->bytes;
-        nvme_data_wake(n, c);
+        c->data.arrived += channel->bytes;
+        nvme_data_wake(n, &c->data);
+        bring_metadata(n, c);
     }
     nvme_channel_fifo_push(&n->channel_free, channel);
     nvme_command_settle(n, c);

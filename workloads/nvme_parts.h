@@ -34,11 +34,30 @@ struct nvme_list {
     uint32_t entries_left; /* PRP: pages of data that no entry was taken for yet. */
     uint32_t descriptors;  /* SGL: taken so far. */
     bool chained;          /* The last item points to the next page or segment. */
+    bool lone;             /* SGL: or, as there is but one, it may describe all. */
+};
+
+struct nvme_command;
+
+/* What is moved between a command's memory and the controller: its data, or its metadata.
+ */
+struct nvme_transfer {
+    struct nvme_transfer *next;      /* In mover. */
+    struct nvme_transfer *list_next; /* In list_wanted. */
+    struct nvme_command *command;
+    bool sgl; /* Described by SGLs; else by PRPs or by one address. */
+    bool in_mover, in_list, list_out;
+    uint32_t bytes;   /* To move, */
+    uint32_t mapped;  /* whose addresses are known, */
+    uint32_t moved;   /* that were submitted to the port, */
+    uint32_t arrived; /* that the controller has: from the medium or from memory. */
+    uint32_t extent_bytes;
+    uint64_t extent_iova; /* The next address. */
+    struct nvme_list list;
 };
 
 struct nvme_command {
-    struct nvme_command *next;        /* In decode, mover, a completion queue, free, ... */
-    struct nvme_command *list_next;   /* In list_wanted. */
+    struct nvme_command *next;        /* In decode, a completion queue, free, ... */
     struct nvme_command *medium_next; /* In medium_wait. */
     struct nvme_sq *sq;
     struct nvme_sqe sqe;
@@ -47,19 +66,10 @@ struct nvme_command {
     uint32_t result;
     uint16_t status;
     uint8_t flow; /* enum nvme_flow */
-    bool sgl, done;
-    bool in_mover, in_list, in_medium;
-    bool list_out, medium_done;
-
-    uint32_t bytes;   /* To move, */
-    uint32_t mapped;  /* whose addresses are known, */
-    uint32_t moved;   /* that were submitted to the port, */
-    uint32_t arrived; /* that the controller has: from the medium or from memory. */
-    uint32_t extent_bytes;
-    uint64_t extent_iova; /* The next address. */
-    uint8_t *payload;     /* NULL: data that nobody looks at. */
-    uint32_t reads_out;   /* Reads of data and lists in flight. */
-    struct nvme_list list;
+    bool done, in_medium, medium_done;
+    uint8_t *payload;   /* Of the data; NULL: nobody looks at it. */
+    uint32_t reads_out; /* Reads of data, metadata and lists in flight. */
+    struct nvme_transfer data, metadata;
 
     uint32_t units_left, units_busy; /* To give to channels; at work in them. */
     uint32_t medium_bytes;           /* Of the former. */
@@ -70,8 +80,13 @@ struct nvme_command {
 #define FIFO_LINK next
 #include "workloads/fifo.h"
 
+#define FIFO_NAME nvme_transfer_fifo
+#define FIFO_ITEM struct nvme_transfer
+#define FIFO_LINK next
+#include "workloads/fifo.h"
+
 #define FIFO_NAME nvme_list_fifo
-#define FIFO_ITEM struct nvme_command
+#define FIFO_ITEM struct nvme_transfer
 #define FIFO_LINK list_next
 #include "workloads/fifo.h"
 
@@ -168,6 +183,7 @@ enum nvme_tx_kind {
 struct nvme_tx {
     struct nvme_tx *next; /* In tx_free. */
     struct nvme_command *command;
+    struct nvme_transfer *transfer; /* Of the command: whose data or list this is. */
     struct nvme_fetch *fetch;
     uint32_t serial, bytes; /* The command's serial when this was submitted. */
     uint8_t kind;

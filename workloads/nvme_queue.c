@@ -270,9 +270,7 @@ static void command_release(struct nvme_ctrl *n, struct nvme_command *c)
     struct nvme_sq *sq = c->sq;
     CHECK(sq->under_way > 0);
     sq->under_way--;
-    const struct nvme_command empty = { .serial      = c->serial + 1,
-                                        .list.buffer = c->list.buffer };
-    *c                              = empty;
+    nvme_command_reset(c, c->serial + 1);
     n->commands_free++;
     nvme_command_fifo_push(&n->command_free, c);
     if (sq->under_way == 0 && sq->deleter != NULL)

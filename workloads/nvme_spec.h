@@ -90,7 +90,7 @@ enum {
     NVME_PAGE_BYTES = 1 << NVME_PAGE_LG2,
     NVME_SQE_LG2    = 6,
     NVME_CQE_LG2    = 4,
-    NVME_BLOCK_LG2  = 9, /* The one LBA format of this controller. */
+    NVME_SECTOR_LG2 = 9, /* The least size of a block. */
     NVME_PRP_BYTES  = 8,
     NVME_PRP_SLOTS  = NVME_PAGE_BYTES / NVME_PRP_BYTES,
 };
@@ -122,7 +122,7 @@ struct nvme_sqe {
     uint16_t cid;
     uint32_t nsid;
     uint32_t reserved[2];
-    uint64_t metadata;
+    uint64_t metadata; /* MPTR: of a piece of memory, or as flags say. */
     union nvme_data_pointer data;
     uint32_t cdw[6];
 };
@@ -131,6 +131,8 @@ enum {
     NVME_FLAGS_FUSE = 0x03, /* Fused operations. */
     NVME_FLAGS_SGL =
         0x40, /* The data pointer is a descriptor; metadata, if any, is flat. */
+    NVME_FLAGS_SGL_METADATA =
+        0x80, /* The same, and the metadata pointer is that of an SGL segment. */
     NVME_FLAGS_PSDT = 0xc0, /* The whole field: PRP or SGL for the data transfer. */
 };
 
@@ -204,7 +206,8 @@ enum {
     NVME_IDCTRL_SUBNQN = 768, /* 256 characters */
     NVME_ONCS_DATASET  = 1 << 2,
     NVME_ONCS_ZEROES   = 1 << 3,
-    NVME_SGLS_BYTE     = 1 << 0, /* SGLs, of any alignment. */
+    NVME_SGLS_BYTE     = 1 << 0,  /* SGLs, of any alignment. */
+    NVME_SGLS_METADATA = 1 << 19, /* Also for metadata, whose pointer is that of an SGL. */
 };
 
 /* Offsets in a namespace's structure. */
@@ -212,12 +215,14 @@ enum {
     NVME_IDNS_NSZE  = 0, /* 8 bytes each: blocks, capacity, in use */
     NVME_IDNS_NCAP  = 8,
     NVME_IDNS_NUSE  = 16,
-    NVME_IDNS_NLBAF = 25,  /* 1 byte: LBA formats less 1 */
-    NVME_IDNS_FLBAS = 26,  /* 1 byte: the one in use */
-    NVME_IDNS_EUI64 = 120, /* 8 bytes */
-    NVME_IDNS_LBAF  = 128, /* 4 bytes each: bits 23:16 are the block size, lg2 */
-    NVME_LBAF_SHIFT = 16,
-    NVME_NIDT_EUI64 = 1, /* Type of an 8-byte name in the list of descriptors. */
+    NVME_IDNS_NLBAF = 25,     /* 1 byte: LBA formats less 1 */
+    NVME_IDNS_FLBAS = 26,     /* 1 byte: the one in use */
+    NVME_IDNS_MC    = 27,     /* 1 byte: how metadata may be transferred */
+    NVME_IDNS_EUI64 = 120,    /* 8 bytes */
+    NVME_IDNS_LBAF  = 128,    /* 4 bytes each: bits 15:0 are the metadata's bytes, */
+    NVME_LBAF_SHIFT = 16,     /* bits 23:16 the block size, lg2 */
+    NVME_MC_BUFFER  = 1 << 1, /* In a buffer of its own. */
+    NVME_NIDT_EUI64 = 1,      /* Type of an 8-byte name in the list of descriptors. */
 };
 
 /* Features (5.21.1). */
@@ -234,27 +239,28 @@ enum {
 
 /* Code in the low byte, type in the three bits above it. */
 enum nvme_status {
-    NVME_SUCCESS              = 0x000,
-    NVME_INVALID_OPCODE       = 0x001,
-    NVME_INVALID_FIELD        = 0x002,
-    NVME_DATA_TRANSFER_ERROR  = 0x004,
-    NVME_INVALID_NAMESPACE    = 0x00b,
-    NVME_COMMAND_SEQUENCE     = 0x00c,
-    NVME_SGL_SEGMENT_INVALID  = 0x00d,
-    NVME_SGL_COUNT_INVALID    = 0x00e,
-    NVME_SGL_LENGTH_INVALID   = 0x00f,
-    NVME_SGL_TYPE_INVALID     = 0x011,
-    NVME_PRP_OFFSET_INVALID   = 0x013,
-    NVME_LBA_OUT_OF_RANGE     = 0x080,
-    NVME_CQ_INVALID           = 0x100,
-    NVME_QUEUE_ID_INVALID     = 0x101,
-    NVME_QUEUE_SIZE_INVALID   = 0x102,
-    NVME_VECTOR_INVALID       = 0x108,
-    NVME_QUEUE_DELETE_INVALID = 0x10c,
-    NVME_STATUS_CODE_MASK     = 0x7ff,
-    NVME_STATUS_DO_NOT_RETRY  = 0x4000,
-    NVME_CQE_STATUS_SHIFT     = 1,
-    NVME_CQE_PHASE            = 1,
+    NVME_SUCCESS                     = 0x000,
+    NVME_INVALID_OPCODE              = 0x001,
+    NVME_INVALID_FIELD               = 0x002,
+    NVME_DATA_TRANSFER_ERROR         = 0x004,
+    NVME_INVALID_NAMESPACE           = 0x00b,
+    NVME_COMMAND_SEQUENCE            = 0x00c,
+    NVME_SGL_SEGMENT_INVALID         = 0x00d,
+    NVME_SGL_COUNT_INVALID           = 0x00e,
+    NVME_SGL_LENGTH_INVALID          = 0x00f,
+    NVME_METADATA_SGL_LENGTH_INVALID = 0x010,
+    NVME_SGL_TYPE_INVALID            = 0x011,
+    NVME_PRP_OFFSET_INVALID          = 0x013,
+    NVME_LBA_OUT_OF_RANGE            = 0x080,
+    NVME_CQ_INVALID                  = 0x100,
+    NVME_QUEUE_ID_INVALID            = 0x101,
+    NVME_QUEUE_SIZE_INVALID          = 0x102,
+    NVME_VECTOR_INVALID              = 0x108,
+    NVME_QUEUE_DELETE_INVALID        = 0x10c,
+    NVME_STATUS_CODE_MASK            = 0x7ff,
+    NVME_STATUS_DO_NOT_RETRY         = 0x4000,
+    NVME_CQE_STATUS_SHIFT            = 1,
+    NVME_CQE_PHASE                   = 1,
 };
 
 #endif

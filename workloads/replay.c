@@ -162,10 +162,11 @@ static bool check(const struct replay *r, const struct trace_record *record,
                          index, trace_op_name(record->op));
     if (trace_op_is_bare(record->op))
         return check_bare(r, record, error);
-    if (trace_op_moves_data(record->op) && record->bytes % (1u << NVME_BLOCK_LG2) != 0)
-        return error_set(error,
-                         "record %" PRIu64 ": bytes: expected a multiple of %u, got %u",
-                         index, 1u << NVME_BLOCK_LG2, record->bytes);
+    const uint32_t block = nvme_driver_limits(r->driver)->block_bytes;
+    if (trace_op_moves_data(record->op) && record->bytes % block != 0)
+        return error_set(
+            error, "record %" PRIu64 ": bytes: expected a multiple of %u%s, got %u", index,
+            block, block == 512 ? "" : " (nvme.block_bytes)", record->bytes);
     if (r->mode == REPLAY_open && r->ahead_ns + record->time_ns > latest_ns(r))
         return error_set(error,
                          "record %" PRIu64 ": time: expected at most %" PRIu64
@@ -174,12 +175,12 @@ static bool check(const struct replay *r, const struct trace_record *record,
                          r->ahead_ns + record->time_ns);
     for (uint32_t i = 0; i < record->segment_count; i++)
         if (record->segment_count > NVME_SGL_MAX
-            && record->segment[i].bytes < 1u << NVME_BLOCK_LG2)
+            && record->segment[i].bytes < 1u << NVME_SECTOR_LG2)
             return error_set(
                 error,
                 "record %" PRIu64 ": segments: expected at least %u bytes each "
                 "when there are more than %d, got %u",
-                index, 1u << NVME_BLOCK_LG2, NVME_SGL_MAX, record->segment[i].bytes);
+                index, 1u << NVME_SECTOR_LG2, NVME_SGL_MAX, record->segment[i].bytes);
     for (uint32_t i = 0; i < record->segment_count; i++)
         if (record->segment[i].pa < PAGE_SIZE
             || record->segment[i].pa + record->segment[i].bytes > PLACEMENT_FIRST)
@@ -340,7 +341,7 @@ static uint32_t piece_bytes(const struct place_in *at, const struct nvme_limits 
     if (bytes <= most && i == at->left)
         return bytes;
     bytes = bytes < most ? bytes : most;
-    return bytes & ~(uint32_t)((1 << NVME_BLOCK_LG2) - 1);
+    return bytes & ~(limits->block_bytes - 1);
 }
 
 static uint32_t take_piece(struct place_in *at, uint32_t bytes, struct blk_segment *piece)
@@ -376,19 +377,19 @@ static void submit_data(struct replay_cpu *c, struct replay_flight *f, struct nv
         io.segments = take_piece(&at, io.bytes, piece);
         c->replay->stats.split += f->pieces == 1 && at.left > 0;
         submit(c, f, &io);
-        io.lba += io.bytes >> NVME_BLOCK_LG2;
+        io.lba += io.bytes >> NVME_SECTOR_LG2;
     }
 }
 
 /* Requests without data: as many blocks at a time as a command can name. */
 static void submit_range(struct replay_cpu *c, struct replay_flight *f, struct nvme_io io)
 {
-    const uint32_t most = 1u << (16 + NVME_BLOCK_LG2);
+    const uint32_t most = 1u << (16 + NVME_SECTOR_LG2);
     uint32_t left       = io.bytes;
     do {
         io.bytes = left < most ? left : most;
         submit(c, f, &io);
-        io.lba += io.bytes >> NVME_BLOCK_LG2;
+        io.lba += io.bytes >> NVME_SECTOR_LG2;
         left -= io.bytes;
     } while (left > 0);
 }
@@ -413,7 +414,7 @@ static enum nvme_opcode opcode_of(enum trace_op op)
 /* A drive smaller than the recorded one is written around and around. */
 static uint64_t lba_on(const struct nvme_driver *d, const struct trace_record *record)
 {
-    const uint64_t blocks = record->bytes >> NVME_BLOCK_LG2;
+    const uint64_t blocks = record->bytes >> NVME_SECTOR_LG2;
     return blocks < d->blocks ? record->lba % (d->blocks - blocks) : 0;
 }
 
@@ -434,9 +435,9 @@ static struct replay_flight *take_flight(struct replay_cpu *c)
 static void issue(struct replay_cpu *c, const struct replay_record *k)
 {
     struct replay_flight *f = take_flight(c);
-    f->began  = c->replay->mode == REPLAY_open ? c->due : c->cpu->time;
-    f->failed = false;
-    f->pieces = 1; /* Held until the last piece is submitted. */
+    f->began                = c->replay->mode == REPLAY_open ? c->due : c->cpu->time;
+    f->failed               = false;
+    f->pieces               = 1; /* Held until the last piece is submitted. */
     c->outstanding++;
     const struct nvme_io io = { .opcode = opcode_of(k->record.op),
                                 .lba    = lba_on(c->replay->driver, &k->record),

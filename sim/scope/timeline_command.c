@@ -247,7 +247,7 @@ static void done(void *self, const struct nvme_command *command)
     if (c == NULL)
         return;
     c->done  = t->scope.engine->now;
-    c->bytes = command->bytes;
+    c->bytes = command->data.bytes;
 }
 
 static void completing(void *self, const struct nvme_command *command, sim_time_t now)

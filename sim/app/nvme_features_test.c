@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What an NVMe drive and its driver can do beside reading and writing pages, in whole
+ * machines: under every flush policy, on both architectures, through every API.
+ */
+#include <string.h>
+
+#include "sim/app/machine.h"
+#include "sim/app/metric.h"
+#include "sim/host/direct.h"
+#include "sim/test/shim.h"
+
+#define SAMPLES TEST_SOURCE_DIR "/traces/samples/"
+static const char mixed[]     = SAMPLES "nvme-randrw-mixed.iovatrace";
+static const char large[]     = SAMPLES "nvme-seqread-128k.iovatrace";
+static const char unaligned[] = SAMPLES "nvme-unaligned-4608.iovatrace";
+
+static struct machine_result result;
+static struct error error;
+
+static enum machine_outcome run_on(const char *preset, const char *path, enum blk_api api,
+                                   const struct flush_policy *policy, uint64_t limit,
+                                   const char *const *set)
+{
+    struct config config;
+    struct replay_source source = { path, NULL };
+    CHECK(config_init(&config, preset, &error));
+    for (; *set != NULL; set++)
+        if (!config_set(&config, *set, &error))
+            shim_true(false, error.text, __FILE__, __LINE__);
+    CHECK(trace_open(&source.reader, path, &error));
+    const struct machine_run run = { .api       = api,
+                                     .policy    = policy,
+                                     .cpus      = 2,
+                                     .limit     = limit,
+                                     .run_ahead = true,
+                                     .source    = &source,
+                                     .sources   = 1 };
+    struct direct_host *host     = direct_host_new();
+    error.text[0]                = '\0';
+    const enum machine_outcome outcome =
+        machine_run(&config, &run, direct_host_verbs(host), &result, &error);
+    direct_host_free(host);
+    trace_close(source.reader);
+    config_free(&config);
+    return outcome;
+}
+
+#define SET(...)                                                                           \
+    (const char *const[])                                                                  \
+    {                                                                                      \
+        __VA_ARGS__, NULL                                                                  \
+    }
+
+static enum machine_outcome run(const char *path, enum blk_api api, const char *policy,
+                                const char *const *set)
+{
+    return run_on("vtd-server", path, api, flush_find(policy), 300, set);
+}
+
+static void complain(const char *preset, const struct flush_policy *policy)
+{
+    char text[600];
+    snprintf(text, sizeof text, "%s, %s: %.300s", preset, policy->name, error.text);
+    shim_true(false, text, __FILE__, __LINE__);
+}
+
+/* The checks of the machine are part of every run: the promise of the policy, the owners of
+ * cycles, what must have come back. */
+static void under_every_policy(const char *path, uint64_t limit, const char *const *set,
+                               void (*expect)(const struct flush_policy *policy))
+{
+    static const char *const preset[] = { "vtd-server", "vtd-scalable", "riscv-perf" };
+    for (unsigned k = 0; k < sizeof preset / sizeof preset[0]; k++)
+        for (unsigned i = 0; flush_table[i] != NULL; i++) {
+            const enum blk_api api = (enum blk_api)(i % BLK_API_COUNT);
+            if (run_on(preset[k], path, api, flush_table[i], limit, set) != MACHINE_RAN)
+                complain(preset[k], flush_table[i]);
+            else
+                expect(flush_table[i]);
+            EXPECT_EQUAL(result.counters.replay.record, limit);
+            EXPECT_EQUAL(result.counters.replay.failed, 0);
+        }
+}
+
+/* ---- Metadata
+ * -----------------------------------------------------------------------------------------
+ */
+
+static void expect_metadata(uint32_t block, uint32_t bytes)
+{
+    const struct machine_counters *c = &result.counters;
+    EXPECT_EQUAL(c->driver.metadata, c->driver.request_read + c->driver.request_write);
+    EXPECT_EQUAL(c->nvme.metadata_read_bytes + c->nvme.metadata_written_bytes,
+                 c->driver.bytes / block * bytes);
+    EXPECT_EQUAL(c->nvme.fault, 0);
+}
+
+static void expect_some_metadata(const struct flush_policy *policy)
+{
+    (void)policy;
+    expect_metadata(512, 8);
+    EXPECT(result.counters.driver.metadata_sgl > 0);
+}
+
+TEST_CASE(nvme_features, metadata_is_mapped_and_moved_under_every_policy)
+{
+    under_every_policy(mixed, 60, SET("nvme.metadata_bytes=8", "blk.bio_kib=16"),
+                       expect_some_metadata);
+}
+
+TEST_CASE(nvme_features, metadata_of_one_piece_is_one_mapping_more)
+{
+    for (unsigned api = 0; api < BLK_API_COUNT; api++) {
+        EXPECT_EQUAL(run(large, (enum blk_api)api, "strict", SET("nvme.metadata_bytes=0")),
+                     MACHINE_RAN);
+        const uint64_t maps   = result.counters.kernel.map,
+                       unmaps = result.counters.kernel.unmap;
+        const uint64_t pages  = result.counters.audit.page_given_back;
+        EXPECT_EQUAL(result.counters.driver.metadata, 0);
+        EXPECT_EQUAL(run(large, (enum blk_api)api, "strict", SET("nvme.metadata_bytes=8")),
+                     MACHINE_RAN);
+        expect_metadata(512, 8);
+        EXPECT_EQUAL(result.counters.driver.metadata_pointer, 300);
+        EXPECT_EQUAL(result.counters.kernel.map, maps + 300);
+        EXPECT_EQUAL(result.counters.kernel.unmap, unmaps + 300);
+        EXPECT_EQUAL(result.counters.audit.page_given_back, pages + 300);
+        EXPECT_EQUAL(result.counters.audit.stale_access, 0);
+    }
+}
+
+/* 4 KiB blocks: an eighth of the metadata; nothing else changes. */
+TEST_CASE(nvme_features, metadata_follows_the_block_size)
+{
+    EXPECT_EQUAL(run(large, BLK_iova, "strict",
+                     SET("nvme.metadata_bytes=8", "nvme.block_bytes=4096")),
+                 MACHINE_RAN);
+    expect_metadata(4096, 8);
+    EXPECT_EQUAL(run(unaligned, BLK_iova, "strict", SET("nvme.metadata_bytes=64")),
+                 MACHINE_RAN);
+    expect_metadata(512, 64);
+    EXPECT_EQUAL(run(unaligned, BLK_iova, "strict", SET("nvme.block_bytes=4096")),
+                 MACHINE_TRACE);
+    EXPECT(strstr(error.text, "bytes: expected a multiple of 4096 (nvme.block_bytes), got")
+           != NULL);
+}
+
+/* 128 KiB in bios of 16: eight pieces where the release and the drive can, else eight
+ * requests. Bios of 4 KiB: at most fifteen pieces, so three requests. */
+TEST_CASE(nvme_features, pieces_of_metadata_limit_what_is_merged)
+{
+    EXPECT_EQUAL(
+        run(large, BLK_iova, "strict", SET("nvme.metadata_bytes=8", "blk.bio_kib=16")),
+        MACHINE_RAN);
+    EXPECT_EQUAL(result.counters.driver.request, 300);
+    EXPECT_EQUAL(result.counters.driver.metadata_piece, 300 * 8);
+    EXPECT_EQUAL(result.counters.driver.described_sgl, 300);
+    /* Buffers that happen to touch are one range for the IOVA API, */
+    EXPECT_EQUAL(
+        result.counters.driver.metadata_sgl + result.counters.driver.metadata_pointer, 300);
+    EXPECT(result.counters.driver.metadata_sgl > 0);
+    /* and pieces still for the others. */
+    EXPECT_EQUAL(
+        run(large, BLK_streaming, "strict", SET("nvme.metadata_bytes=8", "blk.bio_kib=16")),
+        MACHINE_RAN);
+    EXPECT_EQUAL(result.counters.driver.metadata_sgl, 300);
+    EXPECT_EQUAL(
+        run(large, BLK_iova, "strict", SET("nvme.metadata_bytes=8", "blk.bio_kib=4")),
+        MACHINE_RAN);
+    EXPECT_EQUAL(result.counters.driver.request, 900);
+    EXPECT_EQUAL(result.counters.driver.metadata_piece, 300 * 32);
+    static const char *const one[] = { "linux.release=6.18", "linux.release=6.12",
+                                       "nvme.metadata_sgl=0", "nvme.sgl=0" };
+    for (unsigned i = 0; i < 4; i++) {
+        EXPECT_EQUAL(run(large, BLK_streaming, "strict",
+                         SET("nvme.metadata_bytes=8", "blk.bio_kib=16", one[i])),
+                     MACHINE_RAN);
+        EXPECT_EQUAL(result.counters.driver.request, 2400);
+        EXPECT_EQUAL(result.counters.driver.metadata_sgl, 0);
+        expect_metadata(512, 8);
+    }
+    /* Without metadata the bios' borders do not matter. */
+    EXPECT_EQUAL(run(large, BLK_iova, "strict", SET("blk.bio_kib=16")), MACHINE_RAN);
+    EXPECT_EQUAL(result.counters.driver.request, 300);
+}
+
+TEST_CASE(nvme_features, a_bio_holds_at_least_a_block)
+{
+    EXPECT_EQUAL(
+        run(large, BLK_iova, "strict",
+            SET("nvme.metadata_bytes=8", "nvme.block_bytes=4096", "blk.bio_kib=2")),
+        MACHINE_REFUSED);
+    EXPECT_TEXT(error.text, "blk.bio_kib: expected at least a block of 4096 bytes, got 2");
+}
+
+/* Small buffers lie beside each other in pages that are mapped whole. */
+TEST_CASE(nvme_features, an_untrusted_drive_gets_its_metadata_bounced)
+{
+    EXPECT_EQUAL(
+        run(large, BLK_iova, "strict", SET("nvme.metadata_bytes=8", "linux.untrusted=1")),
+        MACHINE_RAN);
+    EXPECT(result.counters.kernel.bounce >= 300);
+    expect_metadata(512, 8);
+}
