@@ -308,7 +308,7 @@ static void allocate_parts(struct rdma_nic *n)
     cache_init(&n->mtt, c->mtt_sets, c->mtt_ways);
     dueheap_init(&n->timers, 2 * c->qps + 1);
     rnic_cqe_ring_init(&n->cqes, CQES);
-    rnic_eqe_ring_init(&n->eqes, at_least(c->cqs + c->qps + RNIC_FAULTS_MAX));
+    rnic_eqe_ring_init(&n->eqes, at_least(c->cqs + c->qps + RDMA_FAULTS_MAX));
     rnic_table_ring_init(&n->tables, TABLES);
     struct rnic_wqe *wqe = allocate(c->qps * c->window, sizeof *wqe);
     for (uint32_t i = 0; i < c->qps; i++) {

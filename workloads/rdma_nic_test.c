@@ -726,6 +726,53 @@ TEST_CASE(rdma_nic, an_answer_of_many_packets_waits_for_its_pages)
     rdma_rig_free(r);
 }
 
+enum { READERS = 70 }; /* More than the NIC reports faults of at a time. */
+
+/* Each reads from a page of its own to the end of the region, so that every fault overlaps
+ * every other one, and while one is served the others ask again. */
+static void overlapping_faults(struct rdma_rig *r, void *state)
+{
+    static struct rdma_pair p[READERS];
+    const uint64_t bytes = READERS * PAGE_SIZE;
+    struct verbs_mr *a, *b;
+    (void)state;
+    for (unsigned i = 0; i < READERS; i++) {
+        r->host[0].verbs.pds = r->host[1].verbs.pds = 0; /* All of one domain. */
+        p[i]                                        = rdma_rig_connect(r, 0, 1, RDMA_RC);
+    }
+    a = rdma_rig_reg(r, 0, p[0].pd[0], VA_A, bytes, ALL);
+    b = rdma_rig_reg(r, 1, p[0].pd[1], VA_B, bytes, ALL | RDMA_ON_DEMAND);
+    for (unsigned i = 0; i < READERS; i++) {
+        const uint64_t first      = bytes - (i + 1) * PAGE_SIZE;
+        const struct rdma_sge sge = { (uint32_t)(bytes - first), a->key, VA_A };
+        const struct verbs_wr wr  = { .opcode  = RDMA_READ,
+                                      .flags   = RDMA_FLAG_SIGNALED,
+                                      .sge     = &sge,
+                                      .sges    = 1,
+                                      .address = VA_B + first,
+                                      .key     = b->key };
+        EXPECT_EQUAL(rdma_rig_post(r, 0, p[i].qp[0], &wr), 0);
+    }
+    for (unsigned i = 0; i < READERS; i++)
+        expect_done(r, 0, 0, RDMA_SUCCESS);
+    EXPECT(r->host[1].nic.stats.page_fault <= READERS);
+    EXPECT(r->host[1].nic.stats.page_fault >= RDMA_FAULTS_MAX);
+    EXPECT_EQUAL(r->host[1].verbs.stats.event_fault, r->host[1].nic.stats.page_fault);
+    EXPECT_EQUAL(r->host[1].nic.faults.count, 0);
+    rdma_rig_dereg(r, a);
+    rdma_rig_dereg(r, b);
+    for (unsigned i = 0; i < READERS; i++)
+        rdma_rig_disconnect(r, &p[i]);
+}
+
+TEST_CASE(rdma_nic, a_fault_is_over_when_it_is_answered_not_when_one_beside_it_is)
+{
+    struct rdma_rig *r = rdma_rig_new();
+    r->nic.command_ns  = 20000; /* Longer than they wait before they ask again. */
+    rdma_rig_run(r, overlapping_faults, NULL);
+    rdma_rig_free(r);
+}
+
 /* ---- Packets and transactions
  * ------------------------------------------------------------------------ */
 

@@ -365,10 +365,9 @@ struct rnic_fault {
     uint32_t key;
     uint64_t first, last;
 };
-enum { RNIC_FAULTS_MAX = 64 };
 struct rnic_fault_list {
     uint32_t count;
-    struct rnic_fault item[RNIC_FAULTS_MAX];
+    struct rnic_fault item[RDMA_FAULTS_MAX];
 };
 
 #endif

@@ -59,8 +59,8 @@ enum rdma_command {
     RDMA_CMD_FORGET, /* key (RDMA_KEY_NONE: none), DMA address and bytes of
                         translation entries: all that may have changed in memory. Done
                         when no access through what it was is under way. */
-    RDMA_CMD_RESUME, /* key, first, last, and as FORGET's: pages that were faulted on
-                        are there, or their region has gone. */
+    RDMA_CMD_RESUME, /* key, first, last, and as FORGET's: what one page fault event
+                        asked for is there, or its region has gone. */
     RDMA_COMMANDS,
 };
 
@@ -179,6 +179,9 @@ struct rdma_cqe {
     uint32_t owner; /* 1 in the first round through the ring, 0 in the next, ... */
 };
 static_assert(sizeof(struct rdma_cqe) == RDMA_CQE_BYTES, "an entry has no holes");
+
+/* Page faults that are reported and not resumed: the NIC reports no more than these. */
+enum { RDMA_FAULTS_MAX = 64 };
 
 enum rdma_event { RDMA_EVENT_COMPLETION = 1, RDMA_EVENT_PAGE_FAULT, RDMA_EVENT_QP_ERROR };
 

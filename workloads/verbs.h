@@ -77,7 +77,7 @@ struct verbs_stats {
 extern const struct param_table verbs_param_table;
 extern const struct stat_table verbs_stat_table;
 
-enum { VERBS_VECTOR = 49, VERBS_FAULTS_MAX = 256 };
+enum { VERBS_VECTOR = 49 };
 
 struct verbs_device;
 
@@ -198,7 +198,7 @@ struct verbs_device {
     struct {
         uint32_t key;
         uint64_t address, bytes;
-    } fault[VERBS_FAULTS_MAX]; /* To be served. */
+    } fault[RDMA_FAULTS_MAX]; /* To be served: the NIC keeps to the bound. */
     uint32_t fault_head, fault_tail;
     struct verbs_stats stats;
 };

@@ -170,8 +170,8 @@ struct verbs_mr *verbs_reg_mr(struct verbs_device *d, uint32_t pd,
 void verbs_note_fault(struct verbs_device *d, uint32_t key, uint64_t address,
                       uint64_t bytes)
 {
-    CHECK(d->fault_tail - d->fault_head < VERBS_FAULTS_MAX);
-    const uint32_t at    = d->fault_tail++ % VERBS_FAULTS_MAX;
+    CHECK(d->fault_tail - d->fault_head < RDMA_FAULTS_MAX);
+    const uint32_t at    = d->fault_tail++ % RDMA_FAULTS_MAX;
     d->fault[at].key     = key;
     d->fault[at].address = address;
     d->fault[at].bytes   = bytes;
@@ -225,7 +225,7 @@ bool verbs_serve(struct verbs_device *d)
 {
     bool any = false;
     while (d->fault_head != d->fault_tail) {
-        const uint32_t at = d->fault_head++ % VERBS_FAULTS_MAX;
+        const uint32_t at = d->fault_head++ % RDMA_FAULTS_MAX;
         serve(d, d->fault[at].key, d->fault[at].address, d->fault[at].bytes);
         any = true;
     }
