@@ -609,6 +609,78 @@ TEST_CASE(rdma_nic, queue_pairs_share_receives_and_inline_data_is_not_fetched)
     run(shared_queue);
 }
 
+/* Destroyed while the NIC reads entry after entry: none is under way afterwards, and what
+ * comes in its place finds its own entries. */
+struct early {
+    struct verbs_rq *rq;
+    struct verbs_qp *qp;
+    struct verbs_mr *mr;
+    sim_time_t delay;
+    unsigned reading;
+};
+
+static void make_early(struct rdma_host *h, void *arg)
+{
+    struct early *e = arg;
+    int error;
+    e->mr = verbs_reg_mr(&h->verbs, 5, &h->space, VA_B, 8192, ALL, &error);
+    e->rq = verbs_create_rq(&h->verbs, 5, 16);
+    e->qp = verbs_create_qp(&h->verbs, RDMA_RC, 5, h->cq, h->cq, e->rq);
+    for (unsigned i = 0; i < 16; i++) {
+        const struct rdma_sge sge = { 100, e->mr->key, VA_B + 100 * i };
+        EXPECT_EQUAL(verbs_post_receive(e->rq, &sge, 1, i), 0);
+    }
+    EXPECT_EQUAL(verbs_connect_qp(e->qp, 0, 0, 0), 0);
+}
+
+static void end_early(struct rdma_host *h, void *arg)
+{
+    struct early *e               = arg;
+    const struct rdma_nic *n      = &h->nic;
+    const struct rnic_rq *const q = &n->rq[e->rq->id];
+    cpu_wait(cpu_this(), cpu_this()->time + e->delay);
+    verbs_destroy_qp(e->qp);
+    e->reading += q->taken != q->posted && q->asked != q->posted;
+    verbs_destroy_rq(e->rq);
+    for (uint32_t i = 0; i < n->config.reads + n->config.writes; i++)
+        EXPECT(
+            !n->io[i].busy
+            || (n->io[i].kind != RNIC_IO_RECEIVE_FETCH && n->io[i].kind != RNIC_IO_RECORD));
+    EXPECT(rnic_rq_fifo_empty(&n->rq_turn));
+    verbs_dereg_mr(e->mr);
+}
+
+static void early_destruction(struct rdma_rig *r, void *state)
+{
+    struct verbs_device *d   = &r->host[0].verbs;
+    const uint8_t data[8]    = { 1 };
+    const struct verbs_wr wr = {
+        .opcode = RDMA_SEND, .flags = RDMA_FLAG_INLINE, .data = data, .bytes = sizeof data
+    };
+    struct early e = { .reading = 0 };
+    (void)state;
+    for (unsigned i = 0; i < 40; i++) {
+        e.delay = i * 500 * TIME_NS;
+        rdma_on(r, 1, make_early, &e);
+        struct verbs_qp *qp =
+            verbs_create_qp(d, RDMA_RC, 1, r->host[0].cq, r->host[0].cq, NULL);
+        EXPECT_EQUAL(verbs_connect_qp(qp, 1, e.qp->id, 0), 0);
+        EXPECT_EQUAL(verbs_post_send(qp, &wr), 0);
+        rdma_on(r, 1, end_early, &e);
+        verbs_destroy_qp(qp);
+    }
+    EXPECT(e.reading > 4); /* Else the test says nothing. */
+}
+
+TEST_CASE(rdma_nic, a_receive_queue_is_destroyed_when_nothing_reads_it_any_more)
+{
+    struct rdma_rig *r   = rdma_rig_new();
+    r->link.latency_ns   = 2000;
+    r->nic.fetch_entries = 1;
+    rdma_rig_run(r, early_destruction, NULL);
+    rdma_rig_free(r);
+}
+
 /* ---- Faults of the memory
  * ---------------------------------------------------------------------- */
 

@@ -126,6 +126,8 @@ void rnic_fetch_respond(struct rdma_nic *n, struct rnic_io *io, bool fault, sim_
 
 static bool receive_wants(const struct rnic_rq *rq)
 {
+    if (!rq->valid)
+        return false;
     return rq->wants_probe
            || (rq->asked != rq->posted && rq->asked == rq->arrived
                && rq->asked - rq->taken < RNIC_RECEIVES);
@@ -143,10 +145,11 @@ static void probe_send(struct rdma_nic *n, struct rnic_rq *rq, sim_time_t now)
 {
     struct rnic_io *io = rnic_io_take(n, RNIC_IO_RECORD);
     io->of.rq          = rq;
-    rq->wants_probe    = false;
-    rq->probing        = true;
-    rq->counts         = rq->waited_for;
-    rq->waited_for     = false;
+    rq->reads_out++;
+    rq->wants_probe = false;
+    rq->probing     = true;
+    rq->counts      = rq->waited_for;
+    rq->waited_for  = false;
     rnic_io_submit(n, io, rq->record, sizeof io->own.word, &io->own.word, now);
 }
 
@@ -165,6 +168,7 @@ static void receive_fetch(struct rdma_nic *n, struct rnic_rq *rq, sim_time_t now
     io->first           = rq->asked;
     io->count           = count;
     rq->asked += count;
+    rq->reads_out++;
     rnic_io_submit(n, io, iova, count << rq->lg2, io->own.entries, now);
 }
 
@@ -181,9 +185,9 @@ static void take_receive(struct rnic_rq *rq, const uint8_t *entry, uint32_t inde
 void rnic_receive_respond(struct rdma_nic *n, struct rnic_io *io, bool fault)
 {
     struct rnic_rq *rq = io->of.rq;
-    if (io->first != rq->arrived)
-        return; /* It has been flushed. */
-    if (fault)  /* Entries without room. */
+    CHECK(io->first == rq->arrived);
+    rq->reads_out--;
+    if (fault) /* Entries without room. */
         for (uint32_t i = 0; i < io->count << rq->lg2; i += RDMA_SGE_BYTES) {
             const struct rdma_sge none = { 0, RDMA_KEY_NONE, 0 };
             memcpy(io->own.entries + i, &none, sizeof none);
@@ -199,8 +203,9 @@ void rnic_record_respond(struct rdma_nic *n, struct rnic_io *io, bool fault)
 {
     struct rnic_rq *rq    = io->of.rq;
     const uint32_t posted = (uint32_t)io->own.word;
-    rq->probing           = false;
-    rq->probed            = rq->counts;
+    rq->reads_out--;
+    rq->probing = false;
+    rq->probed  = rq->counts;
     if (!fault && posted - rq->taken <= rq->entries)
         rq->posted = posted;
     want_receive(n, rq);
@@ -244,7 +249,7 @@ bool rnic_queue_reads(struct rdma_nic *n, sim_time_t now)
         struct rnic_rq *rq = rnic_rq_fifo_pop(&n->rq_turn);
         rq->in_turn        = false;
         progress           = true;
-        if (!rq->valid || !receive_wants(rq))
+        if (!receive_wants(rq))
             continue;
         if (rq->wants_probe)
             probe_send(n, rq, now);
