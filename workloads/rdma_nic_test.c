@@ -681,6 +681,56 @@ TEST_CASE(rdma_nic, a_receive_queue_is_destroyed_when_nothing_reads_it_any_more)
     rdma_rig_free(r);
 }
 
+/* The nth allocation fails. */
+struct shortage {
+    unsigned left;
+    bool hit;
+};
+
+static bool runs_short(void *self, const char *what)
+{
+    struct shortage *s = self;
+    (void)what;
+    s->hit |= s->left == 0;
+    return s->left-- == 0;
+}
+
+static void no_memory(struct rdma_rig *r, void *state)
+{
+    struct rdma_host *h = &r->host[0];
+    struct kernel *k    = &h->kernel;
+    struct shortage s   = { .hit = true };
+    unsigned failed     = 0;
+    (void)state;
+    struct verbs_rq *rq = verbs_create_rq(&h->verbs, 1, 8);
+    REQUIRE(rq != NULL);
+    for (unsigned shared = 0; shared < 2; shared++)
+        for (unsigned nth = 0; s.hit || nth == 0; nth++) {
+            const uint64_t pages = k->pages.out, heap = k->heap.out;
+            s             = (struct shortage){ .left = nth };
+            k->fails_self = &s;
+            k->fails      = runs_short;
+            struct verbs_qp *qp =
+                verbs_create_qp(&h->verbs, RDMA_RC, 1, h->cq, h->cq, shared ? rq : NULL);
+            k->fails = NULL;
+            EXPECT_EQUAL(qp == NULL, s.hit);
+            failed += qp == NULL;
+            if (qp != NULL)
+                verbs_destroy_qp(qp);
+            EXPECT_EQUAL(k->pages.out, pages);
+            EXPECT_EQUAL(k->heap.out, heap);
+        }
+    EXPECT(failed >= 4); /* Receives, their record, sends; and sends alone. */
+    for (uint32_t i = 0; i < h->verbs.cqs; i++)
+        EXPECT_EQUAL(h->verbs.rq_taken[i], i == rq->id);
+    verbs_destroy_rq(rq);
+}
+
+TEST_CASE(rdma_nic, a_queue_pair_that_cannot_be_had_leaves_nothing)
+{
+    run(no_memory);
+}
+
 /* ---- Faults of the memory
  * ---------------------------------------------------------------------- */
 

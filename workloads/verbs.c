@@ -83,6 +83,8 @@ void verbs_ring_free(struct verbs_device *d, struct verbs_ring *r)
     verbs_memory_free(d, &r->memory);
     kernel_host_free(d->kernel, r->context);
     kernel_host_free(d->kernel, r->bytes);
+    r->context = NULL;
+    r->bytes   = NULL;
 }
 
 /* ---- Commands --------------------------------------------------------------------------
@@ -369,6 +371,9 @@ struct verbs_qp *verbs_create_qp(struct verbs_device *d, uint8_t type, uint32_t 
     if (qp->rq == NULL
         || !verbs_ring_alloc(d, &qp->ring, d->config.queue_entries,
                              lg2_of(d->config.wqe_bytes))) {
+        verbs_ring_free(d, &qp->ring);
+        if (qp->rq != NULL && !qp->shared)
+            verbs_destroy_rq(qp->rq);
         d->qp_taken[id] = false;
         kernel_host_free(d->kernel, qp);
         return NULL;
