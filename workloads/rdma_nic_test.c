@@ -346,7 +346,8 @@ struct fast {
 static void alloc_fast(struct rdma_host *h, void *arg)
 {
     struct fast *f = arg;
-    f->mr          = verbs_alloc_mr(&h->verbs, f->pd, 8);
+    int error;
+    f->mr = verbs_alloc_mr(&h->verbs, f->pd, 8, &error);
     EXPECT(f->mr != NULL);
 }
 
@@ -729,6 +730,46 @@ static void no_memory(struct rdma_rig *r, void *state)
 TEST_CASE(rdma_nic, a_queue_pair_that_cannot_be_had_leaves_nothing)
 {
     run(no_memory);
+}
+
+static void every_key(struct rdma_rig *r, void *state)
+{
+    enum { KEYS = 30 };
+    struct rdma_host *h = &r->host[0];
+    struct verbs_mr *mr[KEYS];
+    int error = 0;
+    (void)state;
+    EXPECT_EQUAL(verbs_keys(&h->verbs), KEYS);
+    for (unsigned i = 0; i < KEYS; i++) {
+        mr[i] = verbs_reg_mr(&h->verbs, 1, &h->space, VA_A, 100, ALL, &error);
+        REQUIRE(mr[i] != NULL);
+    }
+    EXPECT(verbs_reg_mr(&h->verbs, 1, &h->space, VA_A, 100, ALL, &error) == NULL);
+    EXPECT_EQUAL(error, -ENOSPC);
+    EXPECT(verbs_alloc_mr(&h->verbs, 1, 8, &error) == NULL);
+    EXPECT_EQUAL(error, -ENOSPC);
+    EXPECT(verbs_alloc_mw(&h->verbs, 1) == NULL);
+    verbs_dereg_mr(mr[7]);
+    mr[7] = verbs_reg_mr(&h->verbs, 1, &h->space, VA_A, 100, ALL, &error);
+    EXPECT(mr[7] != NULL);
+    for (unsigned i = 0; i < KEYS; i++)
+        verbs_dereg_mr(mr[i]);
+    /* One byte more than the largest region takes neither key nor memory. */
+    const uint64_t most = verbs_region_bytes_max(&h->verbs);
+    for (unsigned demand = 0; demand < 2; demand++) {
+        const uint32_t access = demand ? ALL | RDMA_ON_DEMAND : ALL;
+        EXPECT(verbs_reg_mr(&h->verbs, 1, &h->space, VA_A, most + 1, access, &error)
+               == NULL);
+        EXPECT_EQUAL(error, -EINVAL);
+    }
+}
+
+TEST_CASE(rdma_nic, there_are_as_many_keys_as_the_driver_was_told_and_regions_as_large)
+{
+    struct rdma_rig *r = rdma_rig_new();
+    r->verbs.keys_lg2  = 5;
+    rdma_rig_run(r, every_key, NULL);
+    rdma_rig_free(r);
 }
 
 /* ---- Faults of the memory

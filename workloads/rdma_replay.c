@@ -452,11 +452,14 @@ static void connect_end(struct rdma_replay_cpu *c, struct rdma_end *e)
 
 static void no_region(struct rdma_replay *r, int error)
 {
-    if (!r->broken && error == -ENOMEM)
-        error_set(
-            &r->error,
-            "a region could not be registered: no more keys (rdma.mpt_lg2), addresses "
-            "or memory");
+    if (!r->broken && error == -ENOSPC)
+        error_set(&r->error,
+                  "a region could not be registered: expected at most %u at a time on a "
+                  "host (verbs.keys_lg2, rdma.mpt_lg2)",
+                  verbs_keys(r->host[0].verbs));
+    else if (!r->broken && error == -ENOMEM)
+        error_set(&r->error,
+                  "a region could not be registered: no more addresses or memory");
     else if (!r->broken)
         error_set(&r->error, "a region could not be mapped: error %d", -error);
     r->broken = true;
@@ -470,10 +473,10 @@ static void register_fast(struct rdma_replay_cpu *c, struct rdma_region *g)
     wait_for(c, is_connected, g->end);
     if (stopped(r))
         return;
-    g->mr           = rdma_plan_take_mr(c->host, g->bytes);
-    const int error = g->mr == NULL ? -ENOMEM
-                                    : verbs_map_fast(g->mr, &c->host->space, g->address,
-                                                     g->bytes, rights);
+    int error = 0;
+    g->mr     = rdma_plan_take_mr(c->host, g->bytes, &error);
+    if (g->mr != NULL)
+        error = verbs_map_fast(g->mr, &c->host->space, g->address, g->bytes, rights);
     if (error != 0) {
         no_region(r, error);
         return;

@@ -22,7 +22,7 @@ const struct stat_table verbs_stat_table = {
     .bytes  = sizeof(struct verbs_stats),
 };
 
-enum { TABLE_LG2 = 12, EVENT_ENTRIES = 1024 };
+enum { EVENT_ENTRIES = 1024 };
 
 /* ---- Memory ----------------------------------------------------------------------------
  */
@@ -556,7 +556,7 @@ static bool set_up(struct verbs_device *d, struct error *error)
 {
     const uint64_t cap  = mmio_read64(d->registers, RDMA_REG_CAP);
     const uint32_t most = (uint32_t)(cap >> RDMA_CAP_MPT_SHIFT) & 0xff;
-    const uint32_t lg2  = most < TABLE_LG2 ? most : TABLE_LG2;
+    const uint32_t lg2  = most < d->config.keys_lg2 ? most : d->config.keys_lg2;
     d->qps              = 1u << (cap >> RDMA_CAP_QPS_SHIFT & 0xff);
     d->cqs              = 1u << (cap >> RDMA_CAP_CQS_SHIFT & 0xff);
     d->keys             = 1u << lg2;

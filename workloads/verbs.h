@@ -33,6 +33,10 @@
       "perftest: 7")                                                                                \
     P(u32, rnr_retries,      7, 0,     7, ANY,  "times",   "To wait for a receiver; 7: forever",    \
       "perftest: 7")                                                                                \
+    P(u32, keys_lg2,        12, 4,    24, ANY,  "lg2",    "Memory keys that the driver makes a table for; rdma.mpt_lg2 at most", \
+      "as many regions as the traces here need; mlx5: 2^17 and more")                                               \
+    P(u32, region_gib,      64, 1,   512, ANY,  "GiB",    "Largest memory region (max_mr_size)",    \
+      "bounded by the host memory that a simulated one takes: about 70 B a page")                   \
     P(u32, post_cycles,     60, 0, 1000000, ANY, "cycles", "Posting one work request, beside its lines", \
       "fitted to nothing: about 150 instructions of a user-space provider")                         \
     P(u32, poll_cycles,     40, 0, 1000000, ANY, "cycles", "Taking one completion, beside its line", \
@@ -239,23 +243,35 @@ int verbs_post_send(struct verbs_qp *qp, const struct verbs_wr *wr);
 int verbs_post_receive(struct verbs_rq *rq, const struct rdma_sge *sge, uint32_t sges,
                        uint64_t context);
 
-/* A user's region, pinned or (access RDMA_ON_DEMAND) on demand. NULL and *error (an errno)
- * when it cannot be. space outlives it. */
+/* A user's region, pinned or (access RDMA_ON_DEMAND) on demand. NULL and *error when it
+ * cannot be: -EINVAL: larger than verbs.region_gib; -ENOSPC: no key is free (verbs_keys);
+ * -ENOMEM, -EIO: it could not be mapped. space outlives it. */
 struct verbs_mr *verbs_reg_mr(struct verbs_device *d, uint32_t pd,
                               const struct umem_space *space, uint64_t address,
                               uint64_t bytes, uint32_t access, int *error);
 /* Nothing uses it any more. */
 void verbs_dereg_mr(struct verbs_mr *mr);
 
+/* How many keys there are: verbs.keys_lg2 and rdma.mpt_lg2 bound them. */
+static inline uint32_t verbs_keys(const struct verbs_device *d)
+{
+    return d->keys - 2; /* The first two are nobody's. */
+}
+static inline uint64_t verbs_region_bytes_max(const struct verbs_device *d)
+{
+    return (uint64_t)d->config.region_gib << 30;
+}
+
 /* For registration by work request: map_fast maps memory and lists its pages under a new
  * key; then RDMA_REG_MR is posted. After RDMA_LOCAL_INV has completed, unmap_fast. 0 or
- * -ENOMEM, -EIO. */
-struct verbs_mr *verbs_alloc_mr(struct verbs_device *d, uint32_t pd, uint64_t most_pages);
+ * -ENOMEM, -EIO. alloc_mr: as reg_mr. */
+struct verbs_mr *verbs_alloc_mr(struct verbs_device *d, uint32_t pd, uint64_t most_pages,
+                                int *error);
 int verbs_map_fast(struct verbs_mr *mr, const struct umem_space *space, uint64_t address,
                    uint64_t bytes, uint32_t access);
 void verbs_unmap_fast(struct verbs_mr *mr);
 
-/* A window, to be bound by RDMA_BIND_MW. */
+/* A window, to be bound by RDMA_BIND_MW. NULL: no key is free. */
 struct verbs_mr *verbs_alloc_mw(struct verbs_device *d, uint32_t pd);
 
 /* The memory-management side takes pages of an address space away: all regions on demand

@@ -145,8 +145,8 @@ struct verbs_mr *verbs_reg_mr(struct verbs_device *d, uint32_t pd,
                               const struct umem_space *space, uint64_t address,
                               uint64_t bytes, uint32_t access, int *error)
 {
-    struct verbs_mr *mr = new_mr(d, pd);
-    *error              = -ENOMEM;
+    *error              = bytes > verbs_region_bytes_max(d) ? -EINVAL : -ENOSPC;
+    struct verbs_mr *mr = *error == -EINVAL ? NULL : new_mr(d, pd);
     if (mr == NULL)
         return NULL;
     mr->space   = space;
@@ -294,14 +294,17 @@ void verbs_dereg_mr(struct verbs_mr *mr)
 /* ---- By work request
  * ------------------------------------------------------------------------ */
 
-struct verbs_mr *verbs_alloc_mr(struct verbs_device *d, uint32_t pd, uint64_t most_pages)
+struct verbs_mr *verbs_alloc_mr(struct verbs_device *d, uint32_t pd, uint64_t most_pages,
+                                int *error)
 {
     struct verbs_mr *mr = new_mr(d, pd);
+    *error              = -ENOSPC;
     if (mr == NULL)
         return NULL;
     mr->fast       = true;
     mr->most_pages = most_pages;
     if (!verbs_memory_alloc(d, &mr->pages, most_pages * RDMA_MTT_BYTES)) {
+        *error = -ENOMEM;
         free_mr(mr);
         return NULL;
     }
