@@ -772,6 +772,137 @@ TEST_CASE(rdma_nic, there_are_as_many_keys_as_the_driver_was_told_and_regions_as
     rdma_rig_free(r);
 }
 
+/* ---- Completion queues
+ * ---------------------------------------------------------------------- */
+
+enum { FEW = 16 };
+
+struct crowded {
+    struct verbs_cq *cq;
+    struct verbs_qp *qp[2], *other;
+    struct verbs_mr *mr;
+    unsigned events[RDMA_EVENT_CQ_ERROR + 1];
+};
+
+static void note_error(void *self, uint32_t event, uint32_t number)
+{
+    struct crowded *c = self;
+    (void)number;
+    c->events[event]++;
+}
+
+/* A queue that is polled, two queue pairs of this NIC that complete to it, and one that
+ * does not, each connected with itself. */
+static struct crowded crowd(struct rdma_rig *r)
+{
+    struct rdma_host *h = &r->host[0];
+    struct crowded c    = { .cq = verbs_create_cq(&h->verbs, FEW, 0, NULL, NULL) };
+    int error;
+    for (unsigned i = 0; i < 3; i++) {
+        struct verbs_cq *cq = i < 2 ? c.cq : h->cq;
+        struct verbs_qp *qp = verbs_create_qp(&h->verbs, RDMA_RC, 1, cq, cq, NULL);
+        EXPECT_EQUAL(verbs_connect_qp(qp, 0, qp->id, 0), 0);
+        *(i < 2 ? &c.qp[i] : &c.other) = qp;
+    }
+    c.mr = verbs_reg_mr(&h->verbs, 1, &h->space, VA_A, 8192, ALL, &error);
+    return c;
+}
+
+static void disperse(struct crowded *c)
+{
+    c->mr->device->on_error = NULL;
+    verbs_destroy_qp(c->qp[0]);
+    verbs_destroy_qp(c->qp[1]);
+    verbs_destroy_qp(c->other);
+    verbs_destroy_cq(c->cq);
+    verbs_dereg_mr(c->mr);
+}
+
+static void post_writes(struct crowded *c, struct verbs_qp *qp, unsigned count)
+{
+    static const uint8_t data[8];
+    for (unsigned i = 0; i < count; i++) {
+        const struct verbs_wr wr = { .opcode  = RDMA_WRITE,
+                                     .flags   = RDMA_FLAG_SIGNALED | RDMA_FLAG_INLINE,
+                                     .context = 100 + i,
+                                     .data    = data,
+                                     .bytes   = sizeof data,
+                                     .address = VA_A,
+                                     .key     = c->mr->key };
+        EXPECT_EQUAL(verbs_post_send(qp, &wr), 0);
+    }
+}
+
+static unsigned poll_all(struct verbs_cq *cq, unsigned most, uint8_t status)
+{
+    struct verbs_wc wc;
+    unsigned got = 0;
+    for (; got < most && verbs_poll_cq(cq, &wc); got++)
+        EXPECT_EQUAL(wc.status, status);
+    return got;
+}
+
+static void overflowing(struct rdma_rig *r, void *state)
+{
+    struct rdma_host *h = &r->host[0];
+    struct crowded c    = crowd(r);
+    struct verbs_wc wc;
+    (void)state;
+    h->verbs.on_error      = note_error;
+    h->verbs.on_error_self = &c;
+    post_writes(&c, c.qp[0], FEW); /* As many as it has room for, */
+    rdma_rig_sleep(r, 50 * TIME_US);
+    EXPECT_EQUAL(c.events[RDMA_EVENT_CQ_ERROR], 0);
+    post_writes(&c, c.qp[1], 1); /* and one more, of the other queue pair. */
+    rdma_rig_sleep(r, 50 * TIME_US);
+    EXPECT_EQUAL(c.events[RDMA_EVENT_CQ_ERROR], 1);
+    EXPECT_EQUAL(c.events[RDMA_EVENT_QP_ERROR], 2);
+    EXPECT(c.cq->failed);
+    EXPECT_EQUAL(h->nic.stats.overflow, 1);
+    EXPECT_EQUAL(h->nic.qp[c.qp[0]->id].state, RNIC_QP_FAILED);
+    EXPECT_EQUAL(h->nic.qp[c.qp[1]->id].state, RNIC_QP_FAILED);
+    EXPECT_EQUAL(h->nic.qp[c.other->id].state, RNIC_QP_READY);
+    /* Those that are in it are not overwritten; nothing comes any more. */
+    EXPECT_EQUAL(poll_all(c.cq, 100, RDMA_SUCCESS), FEW);
+    post_writes(&c, c.qp[0], 1);
+    rdma_rig_sleep(r, 50 * TIME_US);
+    EXPECT(!verbs_poll_cq(c.cq, &wc));
+    EXPECT_EQUAL(c.events[RDMA_EVENT_CQ_ERROR], 1);
+    post_writes(&c, c.other, 1);
+    expect_done(r, 0, 100, RDMA_SUCCESS);
+    disperse(&c);
+}
+
+TEST_CASE(rdma_nic, a_completion_queue_that_overflows_fails_and_its_queue_pairs_with_it)
+{
+    run(overflowing);
+}
+
+/* Seven eighths are always outstanding, round after round, however few are taken at once.
+ */
+static void crowded_but_read(struct rdma_rig *r, void *state)
+{
+    struct crowded c = crowd(r);
+    unsigned posted = 0, taken = 0;
+    (void)state;
+    for (unsigned step = 1; posted < 20 * FEW; step = step % 5 + 1) {
+        const unsigned more = FEW * 7 / 8 - (posted - taken);
+        post_writes(&c, c.qp[step % 2], more);
+        posted += more;
+        rdma_rig_sleep(r, 20 * TIME_US);
+        EXPECT_EQUAL(poll_all(c.cq, step, RDMA_SUCCESS), step);
+        taken += step;
+    }
+    EXPECT_EQUAL(r->host[0].nic.stats.overflow, 0);
+    EXPECT_EQUAL(poll_all(c.cq, 100, RDMA_SUCCESS), posted - taken);
+    disperse(&c);
+}
+
+TEST_CASE(rdma_nic, a_completion_queue_that_is_read_in_time_does_not_overflow)
+{
+    run(crowded_but_read);
+}
+
 /* ---- Faults of the memory
  * ---------------------------------------------------------------------- */
 

@@ -241,9 +241,10 @@ struct rnic_rq {
 enum { RNIC_EQS = 64 };
 
 struct rnic_cq {
-    bool valid, armed;
+    bool valid, armed, failed;
     uint64_t base;
     uint32_t entries, produced, eq;
+    uint32_t taken; /* As far as the NIC has been told. */
 };
 
 struct rnic_eq {

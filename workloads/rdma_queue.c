@@ -299,10 +299,20 @@ static void event_of_cq(struct rdma_nic *n, uint32_t id)
     rnic_event(n, cq->eq, &entry);
 }
 
+/* What cannot be is not believed. */
+void rnic_taken_cq(struct rdma_nic *n, uint32_t cq, uint32_t taken)
+{
+    if (cq >= n->config.cqs || !n->cq[cq].valid)
+        return;
+    if (n->cq[cq].produced - taken <= n->cq[cq].produced - n->cq[cq].taken)
+        n->cq[cq].taken = taken;
+}
+
 void rnic_arm_cq(struct rdma_nic *n, uint32_t cq, uint32_t taken)
 {
     if (cq >= n->config.cqs || !n->cq[cq].valid)
         return;
+    rnic_taken_cq(n, cq, taken);
     n->cq[cq].armed = true;
     if (n->cq[cq].produced != taken)
         event_of_cq(n, cq);
@@ -317,15 +327,35 @@ void rnic_arm_eq(struct rdma_nic *n, uint32_t eq, uint32_t taken)
     want_interrupt(n, &n->eq[eq]);
 }
 
+/* Whoever completes to it has lost a completion, or will. */
+static void overflow(struct rdma_nic *n, uint32_t id)
+{
+    const struct rdma_eqe entry = { .type = RDMA_EVENT_CQ_ERROR, .number = id };
+    n->cq[id].failed            = true;
+    n->stats.overflow++;
+    rnic_event(n, 0, &entry);
+    for (uint32_t i = 0; i < n->config.qps; i++) {
+        struct rnic_qp *q = &n->qp[i];
+        if (q->state == RNIC_QP_READY && (q->send_cq == id || q->receive_cq == id))
+            rnic_qp_fail(n, q);
+    }
+}
+
 static void cqe_send(struct rdma_nic *n, sim_time_t now)
 {
     const struct rnic_cqe *c = rnic_cqe_ring_front(&n->cqes);
     struct rnic_cq *cq       = &n->cq[c->cq];
     const uint32_t id        = c->cq;
-    struct rnic_io *io       = rnic_io_take(n, RNIC_IO_CQE);
-    const uint64_t at        = cq->produced & (cq->entries - 1);
-    io->own.cqe              = c->entry;
-    io->own.cqe.owner        = (cq->produced & cq->entries) == 0;
+    if (!cq->failed && cq->produced - cq->taken == cq->entries)
+        overflow(n, id);
+    if (cq->failed) {
+        rnic_cqe_ring_pop(&n->cqes);
+        return;
+    }
+    struct rnic_io *io = rnic_io_take(n, RNIC_IO_CQE);
+    const uint64_t at  = cq->produced & (cq->entries - 1);
+    io->own.cqe        = c->entry;
+    io->own.cqe.owner  = (cq->produced & cq->entries) == 0;
     cq->produced++;
     rnic_cqe_ring_pop(&n->cqes);
     rnic_io_submit(n, io, cq->base + at * RDMA_CQE_BYTES, RDMA_CQE_BYTES, &io->own.cqe,

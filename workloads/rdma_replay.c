@@ -355,6 +355,17 @@ static void on_completion(void *self, const struct verbs_wc *wc)
     changed(r);
 }
 
+/* Completions are lost: whoever waits for them would do so forever. */
+static void on_error(void *self, uint32_t event, uint32_t number)
+{
+    struct rdma_replay *r = self;
+    if (event != RDMA_EVENT_CQ_ERROR || r->broken)
+        return;
+    r->broken = r->faulty = true;
+    error_set(&r->error, "completion queue %u overflowed", number);
+    changed(r);
+}
+
 /* Takes the flight apart, on the CPU that posted it. */
 static void flight_over(struct rdma_replay_cpu *c, struct rdma_flight *f)
 {
@@ -736,6 +747,8 @@ void rdma_replay_set_up(struct rdma_replay *r, unsigned host)
 {
     struct rdma_replay_host *h = &r->host[host];
     h->pd                      = verbs_alloc_pd(h->verbs);
+    h->verbs->on_error         = on_error;
+    h->verbs->on_error_self    = r;
     for (unsigned i = 0; i < r->cpus; i++) {
         h->cq[i] = verbs_create_cq(h->verbs, CQ_ENTRIES, i, on_completion, r);
         if (h->cq[i] != NULL || r->broken)

@@ -137,6 +137,17 @@ static bool take_event(struct verbs_event_queue *q, struct rdma_eqe *e)
     return take_entry(&q->ring, &q->taken, q->entries, e, sizeof *e);
 }
 
+static void on_error(struct verbs_device *d, const struct rdma_eqe *e)
+{
+    const bool overflow = e->type == RDMA_EVENT_CQ_ERROR;
+    d->stats.event_overflow += overflow;
+    d->stats.event_error += !overflow; /* Its completions say what was wrong. */
+    if (overflow && e->number < d->cqs && d->cq[e->number] != NULL)
+        d->cq[e->number]->failed = true;
+    if (d->on_error != NULL)
+        d->on_error(d->on_error_self, e->type, e->number);
+}
+
 static void on_event(struct verbs_device *d, const struct rdma_eqe *e)
 {
     d->stats.event++;
@@ -152,7 +163,7 @@ static void on_event(struct verbs_device *d, const struct rdma_eqe *e)
         verbs_note_fault(d, e->key, e->address, e->bytes);
         return;
     default:
-        d->stats.event_error++; /* Its completions say what was wrong. */
+        on_error(d, e);
     }
 }
 
@@ -199,6 +210,7 @@ static uint32_t take_id(bool *taken, uint32_t limit)
 
 static void arm(struct verbs_cq *cq)
 {
+    cq->told = cq->taken;
     mmio_write64(cq->device->registers, RDMA_REG_ARM, (uint64_t)cq->id << 32 | cq->taken);
 }
 
@@ -242,7 +254,13 @@ void verbs_destroy_cq(struct verbs_cq *cq)
 
 static bool take_cqe(struct verbs_cq *cq, struct rdma_cqe *e)
 {
-    return take_entry(&cq->ring, &cq->taken, cq->entries, e, sizeof *e);
+    if (!take_entry(&cq->ring, &cq->taken, cq->entries, e, sizeof *e))
+        return false;
+    if ((cq->taken - cq->told) * 8 < cq->entries)
+        return true;
+    cq->told = cq->taken;
+    mmio_write64(cq->device->registers, RDMA_REG_TAKEN, (uint64_t)cq->id << 32 | cq->taken);
+    return true;
 }
 
 /* All up to this entry are over: those in between asked for no completion. */

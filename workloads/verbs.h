@@ -59,6 +59,7 @@
     S(event_completion,  event,    "entries", "... of completion queues")                           \
     S(event_fault,       event,    "entries", "... of pages that are not there")                    \
     S(event_error,       event,    "entries", "... of queue pairs that failed")                     \
+    S(event_overflow,    event,    "entries", "... of completion queues that overflowed")           \
     S(command,           command,  "commands", "Given to the NIC")                                  \
     S(region,            region,   "regions", "Registered")                                         \
     S(region_pinned,     region,   "regions", "... pinned and mapped at once")                      \
@@ -108,7 +109,8 @@ struct verbs_cq {
     struct verbs_device *device;
     struct verbs_cq *next; /* In the device's list. */
     struct verbs_memory ring;
-    uint32_t id, entries, taken;
+    uint32_t id, entries, taken, told; /* told: what the NIC knows of taken. */
+    bool failed;                       /* It has overflowed. */
     unsigned cpu;
     verbs_done_fn *done;
     void *done_self;
@@ -199,6 +201,10 @@ struct verbs_device {
     unsigned eqs;
     uint32_t pds;
     struct verbs_mr *on_demand;
+    /* Told in the interrupt of each asynchronous error, as a handler of ib_event is: an
+     * enum rdma_event and the number of the queue or queue pair. NULL: nobody listens. */
+    void (*on_error)(void *self, uint32_t event, uint32_t number);
+    void *on_error_self;
     struct {
         uint32_t key;
         uint64_t address, bytes;
@@ -219,7 +225,10 @@ uint32_t verbs_command(struct verbs_device *d, const uint64_t *word, unsigned wo
 
 uint32_t verbs_alloc_pd(struct verbs_device *d);
 
-/* NULL: there are no more of them. Completions of the queue interrupt that CPU. */
+/* A power of two of entries. The NIC is told of what was taken at least every eighth of
+ * them: 7/8 may be outstanding at any time. With more than all of them the queue fails
+ * (RDMA_EVENT_CQ_ERROR), and the queue pairs with it. NULL: there are no more of them.
+ * Completions of the queue interrupt that CPU. */
 struct verbs_cq *verbs_create_cq(struct verbs_device *d, uint32_t entries, unsigned cpu,
                                  verbs_done_fn *done, void *self);
 void verbs_destroy_cq(struct verbs_cq *cq);
