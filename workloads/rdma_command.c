@@ -168,6 +168,11 @@ static uint32_t destroy_qp(struct rdma_nic *n, uint64_t id)
     return RDMA_CMD_OK;
 }
 
+static bool rq_is_quiet(const struct rnic_rq *rq)
+{
+    return rq->reads_out == 0 && !rq->in_turn;
+}
+
 static bool qp_is_quiet(const struct rnic_qp *q)
 {
     return q->tx_out + q->rx_out == 0 && q->asked == q->arrived && !q->in_flush
@@ -193,7 +198,8 @@ static uint32_t destroy_rq(struct rdma_nic *n, uint64_t id)
     for (uint32_t i = 0; i < n->config.qps; i++)
         if (n->qp[i].state != RNIC_QP_NONE && n->qp[i].rq == &n->rq[id])
             return RDMA_CMD_BAD_STATE;
-    n->rq[id].valid = n->rq[id].wants_probe = false;
+    n->rq[id].valid = false;
+    n->command.rq   = &n->rq[id];
     return RDMA_CMD_OK;
 }
 
@@ -269,6 +275,8 @@ static bool is_drained(const struct rdma_nic *n)
     const struct rnic_command *c = &n->command;
     if (c->qp != NULL)
         return qp_is_quiet(c->qp);
+    if (c->rq != NULL)
+        return rq_is_quiet(c->rq);
     return c->word[0] != RDMA_CMD_FORGET || !rnic_reads_before(n, c->serial);
 }
 
@@ -284,6 +292,7 @@ static void begin(struct rdma_nic *n)
     struct rnic_command *c = &n->command;
     n->stats.command++;
     c->qp     = NULL;
+    c->rq     = NULL;
     c->error  = carry_out(n, c->word);
     c->serial = n->serial;
     c->step   = RNIC_COMMAND_DRAIN;

@@ -96,6 +96,7 @@ void rnic_faults_over(struct rdma_nic *n, uint32_t key, uint64_t first, uint64_t
  */
 
 void rnic_doorbell(struct rdma_nic *n, uint32_t qp, uint32_t rung);
+void rnic_taken_cq(struct rdma_nic *n, uint32_t cq, uint32_t taken);
 void rnic_arm_cq(struct rdma_nic *n, uint32_t cq, uint32_t taken);
 void rnic_arm_eq(struct rdma_nic *n, uint32_t eq, uint32_t taken);
 bool rnic_queue_reads(struct rdma_nic *n, sim_time_t now);

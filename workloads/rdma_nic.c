@@ -248,6 +248,9 @@ static void nic_write(void *self, uint32_t offset, uint64_t value, unsigned byte
     case RDMA_REG_ARM:
         rnic_arm_cq(n, (uint32_t)(value >> 32), (uint32_t)value);
         break;
+    case RDMA_REG_TAKEN:
+        rnic_taken_cq(n, (uint32_t)(value >> 32), (uint32_t)value);
+        return;
     case RDMA_REG_EVENT:
         rnic_arm_eq(n, (uint32_t)(value >> 32), (uint32_t)value);
         break;
@@ -308,7 +311,7 @@ static void allocate_parts(struct rdma_nic *n)
     cache_init(&n->mtt, c->mtt_sets, c->mtt_ways);
     dueheap_init(&n->timers, 2 * c->qps + 1);
     rnic_cqe_ring_init(&n->cqes, CQES);
-    rnic_eqe_ring_init(&n->eqes, at_least(c->cqs + c->qps + RNIC_FAULTS_MAX));
+    rnic_eqe_ring_init(&n->eqes, at_least(2 * c->cqs + c->qps + RDMA_FAULTS_MAX));
     rnic_table_ring_init(&n->tables, TABLES);
     struct rnic_wqe *wqe = allocate(c->qps * c->window, sizeof *wqe);
     for (uint32_t i = 0; i < c->qps; i++) {

@@ -15,10 +15,9 @@
  *
  * Inaccuracies: contexts of queues are all on the NIC. Acknowledgements leave when data is
  * on its way to memory. An atomic holds up all that was received behind it. Work requests
- * that register memory point the NIC to the driver's list of pages; real ones copy it. A
- * completion queue that overflows is not noticed. What is posted to a receive queue after
- * its queue pair has failed is not flushed. No congestion control, path migration,
- * multicast, XRC, or datagrams with inline scatter.
+ * that register memory point the NIC to the driver's list of pages; real ones copy it. What
+ * is posted to a receive queue after its queue pair has failed is not flushed. No
+ * congestion control, path migration, multicast, XRC, or datagrams with inline scatter.
  */
 #ifndef WORKLOADS_RDMA_NIC_H
 #define WORKLOADS_RDMA_NIC_H
@@ -122,6 +121,7 @@ struct mmio_ops;
     S(repeated,           repeated, "times", "A queue pair went back to send again")                \
     S(dropped,            dropped, "packets", "Received but not expected: out of order, or of no queue pair") \
     S(page_fault,         page_fault, "events", "Page faults reported")                             \
+    S(overflow,           overflow, "queues",  "Completion queues that overflowed")                 \
     S(interrupt,          interrupt, "messages", "Interrupts raised")                               \
     S(doorbell,           doorbell, "writes", "Doorbells of send queues")                           \
     S(command,            command, "commands", "Commands carried out")

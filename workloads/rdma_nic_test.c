@@ -346,7 +346,8 @@ struct fast {
 static void alloc_fast(struct rdma_host *h, void *arg)
 {
     struct fast *f = arg;
-    f->mr          = verbs_alloc_mr(&h->verbs, f->pd, 8);
+    int error;
+    f->mr = verbs_alloc_mr(&h->verbs, f->pd, 8, &error);
     EXPECT(f->mr != NULL);
 }
 
@@ -609,6 +610,299 @@ TEST_CASE(rdma_nic, queue_pairs_share_receives_and_inline_data_is_not_fetched)
     run(shared_queue);
 }
 
+/* Destroyed while the NIC reads entry after entry: none is under way afterwards, and what
+ * comes in its place finds its own entries. */
+struct early {
+    struct verbs_rq *rq;
+    struct verbs_qp *qp;
+    struct verbs_mr *mr;
+    sim_time_t delay;
+    unsigned reading;
+};
+
+static void make_early(struct rdma_host *h, void *arg)
+{
+    struct early *e = arg;
+    int error;
+    e->mr = verbs_reg_mr(&h->verbs, 5, &h->space, VA_B, 8192, ALL, &error);
+    e->rq = verbs_create_rq(&h->verbs, 5, 16);
+    e->qp = verbs_create_qp(&h->verbs, RDMA_RC, 5, h->cq, h->cq, e->rq);
+    for (unsigned i = 0; i < 16; i++) {
+        const struct rdma_sge sge = { 100, e->mr->key, VA_B + 100 * i };
+        EXPECT_EQUAL(verbs_post_receive(e->rq, &sge, 1, i), 0);
+    }
+    EXPECT_EQUAL(verbs_connect_qp(e->qp, 0, 0, 0), 0);
+}
+
+static void end_early(struct rdma_host *h, void *arg)
+{
+    struct early *e               = arg;
+    const struct rdma_nic *n      = &h->nic;
+    const struct rnic_rq *const q = &n->rq[e->rq->id];
+    cpu_wait(cpu_this(), cpu_this()->time + e->delay);
+    verbs_destroy_qp(e->qp);
+    e->reading += q->taken != q->posted && q->asked != q->posted;
+    verbs_destroy_rq(e->rq);
+    for (uint32_t i = 0; i < n->config.reads + n->config.writes; i++)
+        EXPECT(
+            !n->io[i].busy
+            || (n->io[i].kind != RNIC_IO_RECEIVE_FETCH && n->io[i].kind != RNIC_IO_RECORD));
+    EXPECT(rnic_rq_fifo_empty(&n->rq_turn));
+    verbs_dereg_mr(e->mr);
+}
+
+static void early_destruction(struct rdma_rig *r, void *state)
+{
+    struct verbs_device *d   = &r->host[0].verbs;
+    const uint8_t data[8]    = { 1 };
+    const struct verbs_wr wr = {
+        .opcode = RDMA_SEND, .flags = RDMA_FLAG_INLINE, .data = data, .bytes = sizeof data
+    };
+    struct early e = { .reading = 0 };
+    (void)state;
+    for (unsigned i = 0; i < 40; i++) {
+        e.delay = i * 500 * TIME_NS;
+        rdma_on(r, 1, make_early, &e);
+        struct verbs_qp *qp =
+            verbs_create_qp(d, RDMA_RC, 1, r->host[0].cq, r->host[0].cq, NULL);
+        EXPECT_EQUAL(verbs_connect_qp(qp, 1, e.qp->id, 0), 0);
+        EXPECT_EQUAL(verbs_post_send(qp, &wr), 0);
+        rdma_on(r, 1, end_early, &e);
+        verbs_destroy_qp(qp);
+    }
+    EXPECT(e.reading > 4); /* Else the test says nothing. */
+}
+
+TEST_CASE(rdma_nic, a_receive_queue_is_destroyed_when_nothing_reads_it_any_more)
+{
+    struct rdma_rig *r   = rdma_rig_new();
+    r->link.latency_ns   = 2000;
+    r->nic.fetch_entries = 1;
+    rdma_rig_run(r, early_destruction, NULL);
+    rdma_rig_free(r);
+}
+
+/* The nth allocation fails. */
+struct shortage {
+    unsigned left;
+    bool hit;
+};
+
+static bool runs_short(void *self, const char *what)
+{
+    struct shortage *s = self;
+    (void)what;
+    s->hit |= s->left == 0;
+    return s->left-- == 0;
+}
+
+static void no_memory(struct rdma_rig *r, void *state)
+{
+    struct rdma_host *h = &r->host[0];
+    struct kernel *k    = &h->kernel;
+    struct shortage s   = { .hit = true };
+    unsigned failed     = 0;
+    (void)state;
+    struct verbs_rq *rq = verbs_create_rq(&h->verbs, 1, 8);
+    REQUIRE(rq != NULL);
+    for (unsigned shared = 0; shared < 2; shared++)
+        for (unsigned nth = 0; s.hit || nth == 0; nth++) {
+            const uint64_t pages = k->pages.out, heap = k->heap.out;
+            s             = (struct shortage){ .left = nth };
+            k->fails_self = &s;
+            k->fails      = runs_short;
+            struct verbs_qp *qp =
+                verbs_create_qp(&h->verbs, RDMA_RC, 1, h->cq, h->cq, shared ? rq : NULL);
+            k->fails = NULL;
+            EXPECT_EQUAL(qp == NULL, s.hit);
+            failed += qp == NULL;
+            if (qp != NULL)
+                verbs_destroy_qp(qp);
+            EXPECT_EQUAL(k->pages.out, pages);
+            EXPECT_EQUAL(k->heap.out, heap);
+        }
+    EXPECT(failed >= 4); /* Receives, their record, sends; and sends alone. */
+    for (uint32_t i = 0; i < h->verbs.cqs; i++)
+        EXPECT_EQUAL(h->verbs.rq_taken[i], i == rq->id);
+    verbs_destroy_rq(rq);
+}
+
+TEST_CASE(rdma_nic, a_queue_pair_that_cannot_be_had_leaves_nothing)
+{
+    run(no_memory);
+}
+
+static void every_key(struct rdma_rig *r, void *state)
+{
+    enum { KEYS = 30 };
+    struct rdma_host *h = &r->host[0];
+    struct verbs_mr *mr[KEYS];
+    int error = 0;
+    (void)state;
+    EXPECT_EQUAL(verbs_keys(&h->verbs), KEYS);
+    for (unsigned i = 0; i < KEYS; i++) {
+        mr[i] = verbs_reg_mr(&h->verbs, 1, &h->space, VA_A, 100, ALL, &error);
+        REQUIRE(mr[i] != NULL);
+    }
+    EXPECT(verbs_reg_mr(&h->verbs, 1, &h->space, VA_A, 100, ALL, &error) == NULL);
+    EXPECT_EQUAL(error, -ENOSPC);
+    EXPECT(verbs_alloc_mr(&h->verbs, 1, 8, &error) == NULL);
+    EXPECT_EQUAL(error, -ENOSPC);
+    EXPECT(verbs_alloc_mw(&h->verbs, 1) == NULL);
+    verbs_dereg_mr(mr[7]);
+    mr[7] = verbs_reg_mr(&h->verbs, 1, &h->space, VA_A, 100, ALL, &error);
+    EXPECT(mr[7] != NULL);
+    for (unsigned i = 0; i < KEYS; i++)
+        verbs_dereg_mr(mr[i]);
+    /* One byte more than the largest region takes neither key nor memory. */
+    const uint64_t most = verbs_region_bytes_max(&h->verbs);
+    for (unsigned demand = 0; demand < 2; demand++) {
+        const uint32_t access = demand ? ALL | RDMA_ON_DEMAND : ALL;
+        EXPECT(verbs_reg_mr(&h->verbs, 1, &h->space, VA_A, most + 1, access, &error)
+               == NULL);
+        EXPECT_EQUAL(error, -EINVAL);
+    }
+}
+
+TEST_CASE(rdma_nic, there_are_as_many_keys_as_the_driver_was_told_and_regions_as_large)
+{
+    struct rdma_rig *r = rdma_rig_new();
+    r->verbs.keys_lg2  = 5;
+    rdma_rig_run(r, every_key, NULL);
+    rdma_rig_free(r);
+}
+
+/* ---- Completion queues
+ * ---------------------------------------------------------------------- */
+
+enum { FEW = 16 };
+
+struct crowded {
+    struct verbs_cq *cq;
+    struct verbs_qp *qp[2], *other;
+    struct verbs_mr *mr;
+    unsigned events[RDMA_EVENT_CQ_ERROR + 1];
+};
+
+static void note_error(void *self, uint32_t event, uint32_t number)
+{
+    struct crowded *c = self;
+    (void)number;
+    c->events[event]++;
+}
+
+/* A queue that is polled, two queue pairs of this NIC that complete to it, and one that
+ * does not, each connected with itself. */
+static struct crowded crowd(struct rdma_rig *r)
+{
+    struct rdma_host *h = &r->host[0];
+    struct crowded c    = { .cq = verbs_create_cq(&h->verbs, FEW, 0, NULL, NULL) };
+    int error;
+    for (unsigned i = 0; i < 3; i++) {
+        struct verbs_cq *cq = i < 2 ? c.cq : h->cq;
+        struct verbs_qp *qp = verbs_create_qp(&h->verbs, RDMA_RC, 1, cq, cq, NULL);
+        EXPECT_EQUAL(verbs_connect_qp(qp, 0, qp->id, 0), 0);
+        *(i < 2 ? &c.qp[i] : &c.other) = qp;
+    }
+    c.mr = verbs_reg_mr(&h->verbs, 1, &h->space, VA_A, 8192, ALL, &error);
+    return c;
+}
+
+static void disperse(struct crowded *c)
+{
+    c->mr->device->on_error = NULL;
+    verbs_destroy_qp(c->qp[0]);
+    verbs_destroy_qp(c->qp[1]);
+    verbs_destroy_qp(c->other);
+    verbs_destroy_cq(c->cq);
+    verbs_dereg_mr(c->mr);
+}
+
+static void post_writes(struct crowded *c, struct verbs_qp *qp, unsigned count)
+{
+    static const uint8_t data[8];
+    for (unsigned i = 0; i < count; i++) {
+        const struct verbs_wr wr = { .opcode  = RDMA_WRITE,
+                                     .flags   = RDMA_FLAG_SIGNALED | RDMA_FLAG_INLINE,
+                                     .context = 100 + i,
+                                     .data    = data,
+                                     .bytes   = sizeof data,
+                                     .address = VA_A,
+                                     .key     = c->mr->key };
+        EXPECT_EQUAL(verbs_post_send(qp, &wr), 0);
+    }
+}
+
+static unsigned poll_all(struct verbs_cq *cq, unsigned most, uint8_t status)
+{
+    struct verbs_wc wc;
+    unsigned got = 0;
+    for (; got < most && verbs_poll_cq(cq, &wc); got++)
+        EXPECT_EQUAL(wc.status, status);
+    return got;
+}
+
+static void overflowing(struct rdma_rig *r, void *state)
+{
+    struct rdma_host *h = &r->host[0];
+    struct crowded c    = crowd(r);
+    struct verbs_wc wc;
+    (void)state;
+    h->verbs.on_error      = note_error;
+    h->verbs.on_error_self = &c;
+    post_writes(&c, c.qp[0], FEW); /* As many as it has room for, */
+    rdma_rig_sleep(r, 50 * TIME_US);
+    EXPECT_EQUAL(c.events[RDMA_EVENT_CQ_ERROR], 0);
+    post_writes(&c, c.qp[1], 1); /* and one more, of the other queue pair. */
+    rdma_rig_sleep(r, 50 * TIME_US);
+    EXPECT_EQUAL(c.events[RDMA_EVENT_CQ_ERROR], 1);
+    EXPECT_EQUAL(c.events[RDMA_EVENT_QP_ERROR], 2);
+    EXPECT(c.cq->failed);
+    EXPECT_EQUAL(h->nic.stats.overflow, 1);
+    EXPECT_EQUAL(h->nic.qp[c.qp[0]->id].state, RNIC_QP_FAILED);
+    EXPECT_EQUAL(h->nic.qp[c.qp[1]->id].state, RNIC_QP_FAILED);
+    EXPECT_EQUAL(h->nic.qp[c.other->id].state, RNIC_QP_READY);
+    /* Those that are in it are not overwritten; nothing comes any more. */
+    EXPECT_EQUAL(poll_all(c.cq, 100, RDMA_SUCCESS), FEW);
+    post_writes(&c, c.qp[0], 1);
+    rdma_rig_sleep(r, 50 * TIME_US);
+    EXPECT(!verbs_poll_cq(c.cq, &wc));
+    EXPECT_EQUAL(c.events[RDMA_EVENT_CQ_ERROR], 1);
+    post_writes(&c, c.other, 1);
+    expect_done(r, 0, 100, RDMA_SUCCESS);
+    disperse(&c);
+}
+
+TEST_CASE(rdma_nic, a_completion_queue_that_overflows_fails_and_its_queue_pairs_with_it)
+{
+    run(overflowing);
+}
+
+/* Seven eighths are always outstanding, round after round, however few are taken at once.
+ */
+static void crowded_but_read(struct rdma_rig *r, void *state)
+{
+    struct crowded c = crowd(r);
+    unsigned posted = 0, taken = 0;
+    (void)state;
+    for (unsigned step = 1; posted < 20 * FEW; step = step % 5 + 1) {
+        const unsigned more = FEW * 7 / 8 - (posted - taken);
+        post_writes(&c, c.qp[step % 2], more);
+        posted += more;
+        rdma_rig_sleep(r, 20 * TIME_US);
+        EXPECT_EQUAL(poll_all(c.cq, step, RDMA_SUCCESS), step);
+        taken += step;
+    }
+    EXPECT_EQUAL(r->host[0].nic.stats.overflow, 0);
+    EXPECT_EQUAL(poll_all(c.cq, 100, RDMA_SUCCESS), posted - taken);
+    disperse(&c);
+}
+
+TEST_CASE(rdma_nic, a_completion_queue_that_is_read_in_time_does_not_overflow)
+{
+    run(crowded_but_read);
+}
+
 /* ---- Faults of the memory
  * ---------------------------------------------------------------------- */
 
@@ -723,6 +1017,53 @@ TEST_CASE(rdma_nic, an_answer_of_many_packets_waits_for_its_pages)
     r->verbs.mtu       = 1024;
     r->nic.tx_slots    = 2;
     rdma_rig_run(r, long_read, NULL);
+    rdma_rig_free(r);
+}
+
+enum { READERS = 70 }; /* More than the NIC reports faults of at a time. */
+
+/* Each reads from a page of its own to the end of the region, so that every fault overlaps
+ * every other one, and while one is served the others ask again. */
+static void overlapping_faults(struct rdma_rig *r, void *state)
+{
+    static struct rdma_pair p[READERS];
+    const uint64_t bytes = READERS * PAGE_SIZE;
+    struct verbs_mr *a, *b;
+    (void)state;
+    for (unsigned i = 0; i < READERS; i++) {
+        r->host[0].verbs.pds = r->host[1].verbs.pds = 0; /* All of one domain. */
+        p[i]                                        = rdma_rig_connect(r, 0, 1, RDMA_RC);
+    }
+    a = rdma_rig_reg(r, 0, p[0].pd[0], VA_A, bytes, ALL);
+    b = rdma_rig_reg(r, 1, p[0].pd[1], VA_B, bytes, ALL | RDMA_ON_DEMAND);
+    for (unsigned i = 0; i < READERS; i++) {
+        const uint64_t first      = bytes - (i + 1) * PAGE_SIZE;
+        const struct rdma_sge sge = { (uint32_t)(bytes - first), a->key, VA_A };
+        const struct verbs_wr wr  = { .opcode  = RDMA_READ,
+                                      .flags   = RDMA_FLAG_SIGNALED,
+                                      .sge     = &sge,
+                                      .sges    = 1,
+                                      .address = VA_B + first,
+                                      .key     = b->key };
+        EXPECT_EQUAL(rdma_rig_post(r, 0, p[i].qp[0], &wr), 0);
+    }
+    for (unsigned i = 0; i < READERS; i++)
+        expect_done(r, 0, 0, RDMA_SUCCESS);
+    EXPECT(r->host[1].nic.stats.page_fault <= READERS);
+    EXPECT(r->host[1].nic.stats.page_fault >= RDMA_FAULTS_MAX);
+    EXPECT_EQUAL(r->host[1].verbs.stats.event_fault, r->host[1].nic.stats.page_fault);
+    EXPECT_EQUAL(r->host[1].nic.faults.count, 0);
+    rdma_rig_dereg(r, a);
+    rdma_rig_dereg(r, b);
+    for (unsigned i = 0; i < READERS; i++)
+        rdma_rig_disconnect(r, &p[i]);
+}
+
+TEST_CASE(rdma_nic, a_fault_is_over_when_it_is_answered_not_when_one_beside_it_is)
+{
+    struct rdma_rig *r = rdma_rig_new();
+    r->nic.command_ns  = 20000; /* Longer than they wait before they ask again. */
+    rdma_rig_run(r, overlapping_faults, NULL);
     rdma_rig_free(r);
 }
 

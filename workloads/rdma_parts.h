@@ -223,6 +223,7 @@ struct rnic_rq {
     uint64_t base, record;
     uint32_t posted;                /* As the doorbell record said last. */
     uint32_t asked, arrived, taken; /* taken <= arrived <= asked <= posted */
+    uint32_t reads_out;             /* Of entries and of the record. */
     bool wants_probe, probing;      /* The record is to be read; is being read. */
     bool waited_for;     /* Somebody needs an entry: a reading from now on counts, */
     bool counts, probed; /* as the present one, and the last one, did. */
@@ -240,9 +241,10 @@ struct rnic_rq {
 enum { RNIC_EQS = 64 };
 
 struct rnic_cq {
-    bool valid, armed;
+    bool valid, armed, failed;
     uint64_t base;
     uint32_t entries, produced, eq;
+    uint32_t taken; /* As far as the NIC has been told. */
 };
 
 struct rnic_eq {
@@ -354,8 +356,9 @@ struct rnic_command {
     uint8_t step;
     uint64_t mailbox;
     sim_time_t due;
-    uint64_t serial; /* Drain: reads of data up to this one. */
-    struct rnic_qp *qp;
+    uint64_t serial;    /* Drain: reads of data up to this one. */
+    struct rnic_qp *qp; /* Drain: what is destroyed. */
+    struct rnic_rq *rq;
     uint32_t error;
     uint64_t word[RDMA_MAILBOX_WORDS];
 };
@@ -365,10 +368,9 @@ struct rnic_fault {
     uint32_t key;
     uint64_t first, last;
 };
-enum { RNIC_FAULTS_MAX = 64 };
 struct rnic_fault_list {
     uint32_t count;
-    struct rnic_fault item[RNIC_FAULTS_MAX];
+    struct rnic_fault item[RDMA_FAULTS_MAX];
 };
 
 #endif

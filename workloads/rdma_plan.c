@@ -155,7 +155,7 @@ void rdma_plan_invalidated(struct rdma_replay *r, struct rdma_region *region)
 }
 
 /* Of the pool when one there has that size; a power of two of pages. */
-struct verbs_mr *rdma_plan_take_mr(struct rdma_replay_host *h, uint64_t bytes)
+struct verbs_mr *rdma_plan_take_mr(struct rdma_replay_host *h, uint64_t bytes, int *error)
 {
     const uint64_t want = (bytes >> PAGE_SHIFT) + 2;
     uint64_t pages      = 1;
@@ -167,7 +167,7 @@ struct verbs_mr *rdma_plan_take_mr(struct rdma_replay_host *h, uint64_t bytes)
             *link               = mr->next;
             return mr;
         }
-    return verbs_alloc_mr(h->verbs, h->pd, pages);
+    return verbs_alloc_mr(h->verbs, h->pd, pages, error);
 }
 
 void rdma_plan_free_mrs(struct rdma_replay_host *h)
@@ -382,8 +382,10 @@ static void plan_message(struct rdma_replay *r, const struct trace_record *recor
          &(struct rdma_step){ .kind = RDMA_STEP_POST, .flight = f });
 }
 
-static bool check(const struct trace_record *record, uint64_t index, struct error *error)
+static bool check(const struct rdma_replay *r, const struct trace_record *record,
+                  uint64_t index, struct error *error)
 {
+    const uint64_t most        = verbs_region_bytes_max(r->host[0].verbs);
     const struct trace_rdma *d = &record->rdma;
     if (!trace_op_is_rdma(record->op))
         return error_set(error, "record %" PRIu64 ": op: expected RDMA work, got %s", index,
@@ -396,9 +398,13 @@ static bool check(const struct trace_record *record, uint64_t index, struct erro
         return error_set(
             error, "record %" PRIu64 ": address: it is at the end of all of them", index);
     if (trace_op_registers(record->op)
-        && (d->region_bytes == 0 || d->region_bytes > UINT64_C(1) << 40
+        && (d->region_bytes == 0 || d->region_bytes > most
             || d->address > UINT64_MAX - d->region_bytes - PAGE_SIZE))
-        return error_set(error, "record %" PRIu64 ": region: expected 1 B to 1 TiB", index);
+        return error_set(error,
+                         "record %" PRIu64 ": region: expected 1 B to %" PRIu64
+                         " GiB (verbs.region_gib) below 2^64, got %" PRIu64
+                         " B at 0x%" PRIx64,
+                         index, most >> 30, d->region_bytes, d->address);
     return true;
 }
 
@@ -424,7 +430,7 @@ bool rdma_plan_read(struct rdma_replay *r)
     while (r->playing < r->sources
            && (got = trace_next(r->source[r->playing].reader, &record, &r->error)) == 0)
         r->playing++;
-    if (got > 0 && !check(&record, r->read_of[r->playing], &r->error)) {
+    if (got > 0 && !check(r, &record, r->read_of[r->playing], &r->error)) {
         error_in(&r->error, "%s", r->source[r->playing].name);
         got = -1;
     }

@@ -74,9 +74,9 @@ struct rdma_flight {
 bool rdma_plan_read(struct rdma_replay *r);
 void rdma_plan_free(struct rdma_replay *r);
 
-/* A region for registration by work request, of so many bytes; kept for reuse. NULL: there
- * is no more room for one. */
-struct verbs_mr *rdma_plan_take_mr(struct rdma_replay_host *h, uint64_t bytes);
+/* A region for registration by work request, of so many bytes; kept for reuse. NULL and
+ * *error, as of verbs_alloc_mr: there is no more room for one. */
+struct verbs_mr *rdma_plan_take_mr(struct rdma_replay_host *h, uint64_t bytes, int *error);
 void rdma_plan_free_mrs(struct rdma_replay_host *h);
 /* The invalidation of a region has completed. */
 void rdma_plan_invalidated(struct rdma_replay *r, struct rdma_region *region);

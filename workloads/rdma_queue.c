@@ -126,6 +126,8 @@ void rnic_fetch_respond(struct rdma_nic *n, struct rnic_io *io, bool fault, sim_
 
 static bool receive_wants(const struct rnic_rq *rq)
 {
+    if (!rq->valid)
+        return false;
     return rq->wants_probe
            || (rq->asked != rq->posted && rq->asked == rq->arrived
                && rq->asked - rq->taken < RNIC_RECEIVES);
@@ -143,10 +145,11 @@ static void probe_send(struct rdma_nic *n, struct rnic_rq *rq, sim_time_t now)
 {
     struct rnic_io *io = rnic_io_take(n, RNIC_IO_RECORD);
     io->of.rq          = rq;
-    rq->wants_probe    = false;
-    rq->probing        = true;
-    rq->counts         = rq->waited_for;
-    rq->waited_for     = false;
+    rq->reads_out++;
+    rq->wants_probe = false;
+    rq->probing     = true;
+    rq->counts      = rq->waited_for;
+    rq->waited_for  = false;
     rnic_io_submit(n, io, rq->record, sizeof io->own.word, &io->own.word, now);
 }
 
@@ -165,6 +168,7 @@ static void receive_fetch(struct rdma_nic *n, struct rnic_rq *rq, sim_time_t now
     io->first           = rq->asked;
     io->count           = count;
     rq->asked += count;
+    rq->reads_out++;
     rnic_io_submit(n, io, iova, count << rq->lg2, io->own.entries, now);
 }
 
@@ -181,9 +185,9 @@ static void take_receive(struct rnic_rq *rq, const uint8_t *entry, uint32_t inde
 void rnic_receive_respond(struct rdma_nic *n, struct rnic_io *io, bool fault)
 {
     struct rnic_rq *rq = io->of.rq;
-    if (io->first != rq->arrived)
-        return; /* It has been flushed. */
-    if (fault)  /* Entries without room. */
+    CHECK(io->first == rq->arrived);
+    rq->reads_out--;
+    if (fault) /* Entries without room. */
         for (uint32_t i = 0; i < io->count << rq->lg2; i += RDMA_SGE_BYTES) {
             const struct rdma_sge none = { 0, RDMA_KEY_NONE, 0 };
             memcpy(io->own.entries + i, &none, sizeof none);
@@ -199,8 +203,9 @@ void rnic_record_respond(struct rdma_nic *n, struct rnic_io *io, bool fault)
 {
     struct rnic_rq *rq    = io->of.rq;
     const uint32_t posted = (uint32_t)io->own.word;
-    rq->probing           = false;
-    rq->probed            = rq->counts;
+    rq->reads_out--;
+    rq->probing = false;
+    rq->probed  = rq->counts;
     if (!fault && posted - rq->taken <= rq->entries)
         rq->posted = posted;
     want_receive(n, rq);
@@ -244,7 +249,7 @@ bool rnic_queue_reads(struct rdma_nic *n, sim_time_t now)
         struct rnic_rq *rq = rnic_rq_fifo_pop(&n->rq_turn);
         rq->in_turn        = false;
         progress           = true;
-        if (!rq->valid || !receive_wants(rq))
+        if (!receive_wants(rq))
             continue;
         if (rq->wants_probe)
             probe_send(n, rq, now);
@@ -294,10 +299,20 @@ static void event_of_cq(struct rdma_nic *n, uint32_t id)
     rnic_event(n, cq->eq, &entry);
 }
 
+/* What cannot be is not believed. */
+void rnic_taken_cq(struct rdma_nic *n, uint32_t cq, uint32_t taken)
+{
+    if (cq >= n->config.cqs || !n->cq[cq].valid)
+        return;
+    if (n->cq[cq].produced - taken <= n->cq[cq].produced - n->cq[cq].taken)
+        n->cq[cq].taken = taken;
+}
+
 void rnic_arm_cq(struct rdma_nic *n, uint32_t cq, uint32_t taken)
 {
     if (cq >= n->config.cqs || !n->cq[cq].valid)
         return;
+    rnic_taken_cq(n, cq, taken);
     n->cq[cq].armed = true;
     if (n->cq[cq].produced != taken)
         event_of_cq(n, cq);
@@ -312,15 +327,35 @@ void rnic_arm_eq(struct rdma_nic *n, uint32_t eq, uint32_t taken)
     want_interrupt(n, &n->eq[eq]);
 }
 
+/* Whoever completes to it has lost a completion, or will. */
+static void overflow(struct rdma_nic *n, uint32_t id)
+{
+    const struct rdma_eqe entry = { .type = RDMA_EVENT_CQ_ERROR, .number = id };
+    n->cq[id].failed            = true;
+    n->stats.overflow++;
+    rnic_event(n, 0, &entry);
+    for (uint32_t i = 0; i < n->config.qps; i++) {
+        struct rnic_qp *q = &n->qp[i];
+        if (q->state == RNIC_QP_READY && (q->send_cq == id || q->receive_cq == id))
+            rnic_qp_fail(n, q);
+    }
+}
+
 static void cqe_send(struct rdma_nic *n, sim_time_t now)
 {
     const struct rnic_cqe *c = rnic_cqe_ring_front(&n->cqes);
     struct rnic_cq *cq       = &n->cq[c->cq];
     const uint32_t id        = c->cq;
-    struct rnic_io *io       = rnic_io_take(n, RNIC_IO_CQE);
-    const uint64_t at        = cq->produced & (cq->entries - 1);
-    io->own.cqe              = c->entry;
-    io->own.cqe.owner        = (cq->produced & cq->entries) == 0;
+    if (!cq->failed && cq->produced - cq->taken == cq->entries)
+        overflow(n, id);
+    if (cq->failed) {
+        rnic_cqe_ring_pop(&n->cqes);
+        return;
+    }
+    struct rnic_io *io = rnic_io_take(n, RNIC_IO_CQE);
+    const uint64_t at  = cq->produced & (cq->entries - 1);
+    io->own.cqe        = c->entry;
+    io->own.cqe.owner  = (cq->produced & cq->entries) == 0;
     cq->produced++;
     rnic_cqe_ring_pop(&n->cqes);
     rnic_io_submit(n, io, cq->base + at * RDMA_CQE_BYTES, RDMA_CQE_BYTES, &io->own.cqe,

@@ -355,6 +355,17 @@ static void on_completion(void *self, const struct verbs_wc *wc)
     changed(r);
 }
 
+/* Completions are lost: whoever waits for them would do so forever. */
+static void on_error(void *self, uint32_t event, uint32_t number)
+{
+    struct rdma_replay *r = self;
+    if (event != RDMA_EVENT_CQ_ERROR || r->broken)
+        return;
+    r->broken = r->faulty = true;
+    error_set(&r->error, "completion queue %u overflowed", number);
+    changed(r);
+}
+
 /* Takes the flight apart, on the CPU that posted it. */
 static void flight_over(struct rdma_replay_cpu *c, struct rdma_flight *f)
 {
@@ -452,11 +463,14 @@ static void connect_end(struct rdma_replay_cpu *c, struct rdma_end *e)
 
 static void no_region(struct rdma_replay *r, int error)
 {
-    if (!r->broken && error == -ENOMEM)
-        error_set(
-            &r->error,
-            "a region could not be registered: no more keys (rdma.mpt_lg2), addresses "
-            "or memory");
+    if (!r->broken && error == -ENOSPC)
+        error_set(&r->error,
+                  "a region could not be registered: expected at most %u at a time on a "
+                  "host (verbs.keys_lg2, rdma.mpt_lg2)",
+                  verbs_keys(r->host[0].verbs));
+    else if (!r->broken && error == -ENOMEM)
+        error_set(&r->error,
+                  "a region could not be registered: no more addresses or memory");
     else if (!r->broken)
         error_set(&r->error, "a region could not be mapped: error %d", -error);
     r->broken = true;
@@ -470,10 +484,10 @@ static void register_fast(struct rdma_replay_cpu *c, struct rdma_region *g)
     wait_for(c, is_connected, g->end);
     if (stopped(r))
         return;
-    g->mr           = rdma_plan_take_mr(c->host, g->bytes);
-    const int error = g->mr == NULL ? -ENOMEM
-                                    : verbs_map_fast(g->mr, &c->host->space, g->address,
-                                                     g->bytes, rights);
+    int error = 0;
+    g->mr     = rdma_plan_take_mr(c->host, g->bytes, &error);
+    if (g->mr != NULL)
+        error = verbs_map_fast(g->mr, &c->host->space, g->address, g->bytes, rights);
     if (error != 0) {
         no_region(r, error);
         return;
@@ -733,6 +747,8 @@ void rdma_replay_set_up(struct rdma_replay *r, unsigned host)
 {
     struct rdma_replay_host *h = &r->host[host];
     h->pd                      = verbs_alloc_pd(h->verbs);
+    h->verbs->on_error         = on_error;
+    h->verbs->on_error_self    = r;
     for (unsigned i = 0; i < r->cpus; i++) {
         h->cq[i] = verbs_create_cq(h->verbs, CQ_ENTRIES, i, on_completion, r);
         if (h->cq[i] != NULL || r->broken)

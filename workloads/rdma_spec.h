@@ -26,6 +26,8 @@ enum {
     RDMA_REG_SEND    = 0x20, /* Write 64: queue pair << 32 | index behind the last entry. */
     RDMA_REG_ARM     = 0x28, /* Write 64: completion queue << 32 | entries taken so far. */
     RDMA_REG_EVENT   = 0x30, /* Write 64: event queue << 32 | entries taken so far; arms. */
+    RDMA_REG_TAKEN   = 0x38, /* As ARM, which tells it as well, but does not arm. An entry's
+                                room is free again when the NIC knows that it was taken. */
 
     RDMA_CAP_QPS_SHIFT = 0, /* Queue pairs, completion queues, keys: a byte each, lg2. */
     RDMA_CAP_CQS_SHIFT = 8,
@@ -59,8 +61,8 @@ enum rdma_command {
     RDMA_CMD_FORGET, /* key (RDMA_KEY_NONE: none), DMA address and bytes of
                         translation entries: all that may have changed in memory. Done
                         when no access through what it was is under way. */
-    RDMA_CMD_RESUME, /* key, first, last, and as FORGET's: pages that were faulted on
-                        are there, or their region has gone. */
+    RDMA_CMD_RESUME, /* key, first, last, and as FORGET's: what one page fault event
+                        asked for is there, or its region has gone. */
     RDMA_COMMANDS,
 };
 
@@ -180,7 +182,17 @@ struct rdma_cqe {
 };
 static_assert(sizeof(struct rdma_cqe) == RDMA_CQE_BYTES, "an entry has no holes");
 
-enum rdma_event { RDMA_EVENT_COMPLETION = 1, RDMA_EVENT_PAGE_FAULT, RDMA_EVENT_QP_ERROR };
+/* Page faults that are reported and not resumed: the NIC reports no more than these. */
+enum { RDMA_FAULTS_MAX = 64 };
+
+/* All but completions are told in event queue 0. */
+enum rdma_event {
+    RDMA_EVENT_COMPLETION = 1,
+    RDMA_EVENT_PAGE_FAULT,
+    RDMA_EVENT_QP_ERROR,
+    RDMA_EVENT_CQ_ERROR, /* It has overflowed: nothing more is written to it, and the queue
+                            pairs that complete to it fail. */
+};
 
 struct rdma_eqe {
     uint32_t type, number; /* Completion queue, or queue pair. */

@@ -258,7 +258,7 @@ void rnic_page_fault(struct rdma_nic *n, const struct rnic_access *a)
         if (f->key == a->key && f->first <= a->address && f->last >= a->address)
             return;
     }
-    if (n->faults.count == RNIC_FAULTS_MAX)
+    if (n->faults.count == RDMA_FAULTS_MAX)
         return; /* Whoever wants it will try again. */
     n->faults.item[n->faults.count++] = (struct rnic_fault){ a->key, a->address, last };
     n->stats.page_fault++;
@@ -271,11 +271,13 @@ void rnic_page_fault(struct rdma_nic *n, const struct rnic_access *a)
     rnic_event(n, 0, &entry);
 }
 
+/* Those that overlap it stay: software has them in its queue still, and will answer each.
+ */
 void rnic_faults_over(struct rdma_nic *n, uint32_t key, uint64_t first, uint64_t last)
 {
     for (uint32_t i = n->faults.count; i-- > 0;) {
         const struct rnic_fault *f = &n->faults.item[i];
-        if (f->key == key && f->first <= last && f->last >= first)
+        if (f->key == key && f->first == first && f->last == last)
             n->faults.item[i] = n->faults.item[--n->faults.count];
     }
     for (uint32_t i = 0; i < n->config.qps; i++) {

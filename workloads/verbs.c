@@ -22,7 +22,7 @@ const struct stat_table verbs_stat_table = {
     .bytes  = sizeof(struct verbs_stats),
 };
 
-enum { TABLE_LG2 = 12, EVENT_ENTRIES = 1024 };
+enum { EVENT_ENTRIES = 1024 };
 
 /* ---- Memory ----------------------------------------------------------------------------
  */
@@ -83,6 +83,8 @@ void verbs_ring_free(struct verbs_device *d, struct verbs_ring *r)
     verbs_memory_free(d, &r->memory);
     kernel_host_free(d->kernel, r->context);
     kernel_host_free(d->kernel, r->bytes);
+    r->context = NULL;
+    r->bytes   = NULL;
 }
 
 /* ---- Commands --------------------------------------------------------------------------
@@ -135,6 +137,17 @@ static bool take_event(struct verbs_event_queue *q, struct rdma_eqe *e)
     return take_entry(&q->ring, &q->taken, q->entries, e, sizeof *e);
 }
 
+static void on_error(struct verbs_device *d, const struct rdma_eqe *e)
+{
+    const bool overflow = e->type == RDMA_EVENT_CQ_ERROR;
+    d->stats.event_overflow += overflow;
+    d->stats.event_error += !overflow; /* Its completions say what was wrong. */
+    if (overflow && e->number < d->cqs && d->cq[e->number] != NULL)
+        d->cq[e->number]->failed = true;
+    if (d->on_error != NULL)
+        d->on_error(d->on_error_self, e->type, e->number);
+}
+
 static void on_event(struct verbs_device *d, const struct rdma_eqe *e)
 {
     d->stats.event++;
@@ -150,7 +163,7 @@ static void on_event(struct verbs_device *d, const struct rdma_eqe *e)
         verbs_note_fault(d, e->key, e->address, e->bytes);
         return;
     default:
-        d->stats.event_error++; /* Its completions say what was wrong. */
+        on_error(d, e);
     }
 }
 
@@ -197,6 +210,7 @@ static uint32_t take_id(bool *taken, uint32_t limit)
 
 static void arm(struct verbs_cq *cq)
 {
+    cq->told = cq->taken;
     mmio_write64(cq->device->registers, RDMA_REG_ARM, (uint64_t)cq->id << 32 | cq->taken);
 }
 
@@ -240,7 +254,13 @@ void verbs_destroy_cq(struct verbs_cq *cq)
 
 static bool take_cqe(struct verbs_cq *cq, struct rdma_cqe *e)
 {
-    return take_entry(&cq->ring, &cq->taken, cq->entries, e, sizeof *e);
+    if (!take_entry(&cq->ring, &cq->taken, cq->entries, e, sizeof *e))
+        return false;
+    if ((cq->taken - cq->told) * 8 < cq->entries)
+        return true;
+    cq->told = cq->taken;
+    mmio_write64(cq->device->registers, RDMA_REG_TAKEN, (uint64_t)cq->id << 32 | cq->taken);
+    return true;
 }
 
 /* All up to this entry are over: those in between asked for no completion. */
@@ -369,6 +389,9 @@ struct verbs_qp *verbs_create_qp(struct verbs_device *d, uint8_t type, uint32_t 
     if (qp->rq == NULL
         || !verbs_ring_alloc(d, &qp->ring, d->config.queue_entries,
                              lg2_of(d->config.wqe_bytes))) {
+        verbs_ring_free(d, &qp->ring);
+        if (qp->rq != NULL && !qp->shared)
+            verbs_destroy_rq(qp->rq);
         d->qp_taken[id] = false;
         kernel_host_free(d->kernel, qp);
         return NULL;
@@ -551,7 +574,7 @@ static bool set_up(struct verbs_device *d, struct error *error)
 {
     const uint64_t cap  = mmio_read64(d->registers, RDMA_REG_CAP);
     const uint32_t most = (uint32_t)(cap >> RDMA_CAP_MPT_SHIFT) & 0xff;
-    const uint32_t lg2  = most < TABLE_LG2 ? most : TABLE_LG2;
+    const uint32_t lg2  = most < d->config.keys_lg2 ? most : d->config.keys_lg2;
     d->qps              = 1u << (cap >> RDMA_CAP_QPS_SHIFT & 0xff);
     d->cqs              = 1u << (cap >> RDMA_CAP_CQS_SHIFT & 0xff);
     d->keys             = 1u << lg2;

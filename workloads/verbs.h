@@ -33,6 +33,10 @@
       "perftest: 7")                                                                                \
     P(u32, rnr_retries,      7, 0,     7, ANY,  "times",   "To wait for a receiver; 7: forever",    \
       "perftest: 7")                                                                                \
+    P(u32, keys_lg2,        12, 4,    24, ANY,  "lg2",    "Memory keys that the driver makes a table for; rdma.mpt_lg2 at most", \
+      "as many regions as the traces here need; mlx5: 2^17 and more")                                               \
+    P(u32, region_gib,      64, 1,   512, ANY,  "GiB",    "Largest memory region (max_mr_size)",    \
+      "bounded by the host memory that a simulated one takes: about 70 B a page")                   \
     P(u32, post_cycles,     60, 0, 1000000, ANY, "cycles", "Posting one work request, beside its lines", \
       "fitted to nothing: about 150 instructions of a user-space provider")                         \
     P(u32, poll_cycles,     40, 0, 1000000, ANY, "cycles", "Taking one completion, beside its line", \
@@ -55,6 +59,7 @@
     S(event_completion,  event,    "entries", "... of completion queues")                           \
     S(event_fault,       event,    "entries", "... of pages that are not there")                    \
     S(event_error,       event,    "entries", "... of queue pairs that failed")                     \
+    S(event_overflow,    event,    "entries", "... of completion queues that overflowed")           \
     S(command,           command,  "commands", "Given to the NIC")                                  \
     S(region,            region,   "regions", "Registered")                                         \
     S(region_pinned,     region,   "regions", "... pinned and mapped at once")                      \
@@ -77,7 +82,7 @@ struct verbs_stats {
 extern const struct param_table verbs_param_table;
 extern const struct stat_table verbs_stat_table;
 
-enum { VERBS_VECTOR = 49, VERBS_FAULTS_MAX = 256 };
+enum { VERBS_VECTOR = 49 };
 
 struct verbs_device;
 
@@ -104,7 +109,8 @@ struct verbs_cq {
     struct verbs_device *device;
     struct verbs_cq *next; /* In the device's list. */
     struct verbs_memory ring;
-    uint32_t id, entries, taken;
+    uint32_t id, entries, taken, told; /* told: what the NIC knows of taken. */
+    bool failed;                       /* It has overflowed. */
     unsigned cpu;
     verbs_done_fn *done;
     void *done_self;
@@ -195,10 +201,14 @@ struct verbs_device {
     unsigned eqs;
     uint32_t pds;
     struct verbs_mr *on_demand;
+    /* Told in the interrupt of each asynchronous error, as a handler of ib_event is: an
+     * enum rdma_event and the number of the queue or queue pair. NULL: nobody listens. */
+    void (*on_error)(void *self, uint32_t event, uint32_t number);
+    void *on_error_self;
     struct {
         uint32_t key;
         uint64_t address, bytes;
-    } fault[VERBS_FAULTS_MAX]; /* To be served. */
+    } fault[RDMA_FAULTS_MAX]; /* To be served: the NIC keeps to the bound. */
     uint32_t fault_head, fault_tail;
     struct verbs_stats stats;
 };
@@ -215,7 +225,10 @@ uint32_t verbs_command(struct verbs_device *d, const uint64_t *word, unsigned wo
 
 uint32_t verbs_alloc_pd(struct verbs_device *d);
 
-/* NULL: there are no more of them. Completions of the queue interrupt that CPU. */
+/* A power of two of entries. The NIC is told of what was taken at least every eighth of
+ * them: 7/8 may be outstanding at any time. With more than all of them the queue fails
+ * (RDMA_EVENT_CQ_ERROR), and the queue pairs with it. NULL: there are no more of them.
+ * Completions of the queue interrupt that CPU. */
 struct verbs_cq *verbs_create_cq(struct verbs_device *d, uint32_t entries, unsigned cpu,
                                  verbs_done_fn *done, void *self);
 void verbs_destroy_cq(struct verbs_cq *cq);
@@ -239,23 +252,35 @@ int verbs_post_send(struct verbs_qp *qp, const struct verbs_wr *wr);
 int verbs_post_receive(struct verbs_rq *rq, const struct rdma_sge *sge, uint32_t sges,
                        uint64_t context);
 
-/* A user's region, pinned or (access RDMA_ON_DEMAND) on demand. NULL and *error (an errno)
- * when it cannot be. space outlives it. */
+/* A user's region, pinned or (access RDMA_ON_DEMAND) on demand. NULL and *error when it
+ * cannot be: -EINVAL: larger than verbs.region_gib; -ENOSPC: no key is free (verbs_keys);
+ * -ENOMEM, -EIO: it could not be mapped. space outlives it. */
 struct verbs_mr *verbs_reg_mr(struct verbs_device *d, uint32_t pd,
                               const struct umem_space *space, uint64_t address,
                               uint64_t bytes, uint32_t access, int *error);
 /* Nothing uses it any more. */
 void verbs_dereg_mr(struct verbs_mr *mr);
 
+/* How many keys there are: verbs.keys_lg2 and rdma.mpt_lg2 bound them. */
+static inline uint32_t verbs_keys(const struct verbs_device *d)
+{
+    return d->keys - 2; /* The first two are nobody's. */
+}
+static inline uint64_t verbs_region_bytes_max(const struct verbs_device *d)
+{
+    return (uint64_t)d->config.region_gib << 30;
+}
+
 /* For registration by work request: map_fast maps memory and lists its pages under a new
  * key; then RDMA_REG_MR is posted. After RDMA_LOCAL_INV has completed, unmap_fast. 0 or
- * -ENOMEM, -EIO. */
-struct verbs_mr *verbs_alloc_mr(struct verbs_device *d, uint32_t pd, uint64_t most_pages);
+ * -ENOMEM, -EIO. alloc_mr: as reg_mr. */
+struct verbs_mr *verbs_alloc_mr(struct verbs_device *d, uint32_t pd, uint64_t most_pages,
+                                int *error);
 int verbs_map_fast(struct verbs_mr *mr, const struct umem_space *space, uint64_t address,
                    uint64_t bytes, uint32_t access);
 void verbs_unmap_fast(struct verbs_mr *mr);
 
-/* A window, to be bound by RDMA_BIND_MW. */
+/* A window, to be bound by RDMA_BIND_MW. NULL: no key is free. */
 struct verbs_mr *verbs_alloc_mw(struct verbs_device *d, uint32_t pd);
 
 /* The memory-management side takes pages of an address space away: all regions on demand

@@ -15,7 +15,8 @@ void verbs_write_bytes(const struct verbs_memory *m, size_t offset, const void *
 void verbs_read_bytes(const struct verbs_memory *m, size_t offset, void *data,
                       size_t bytes);
 
-/* A ring of entries of 2^lg2 bytes. */
+/* A ring of entries of 2^lg2 bytes; false: there is no memory. verbs_ring_free in either
+ * case. */
 bool verbs_ring_alloc(struct verbs_device *d, struct verbs_ring *r, uint32_t entries,
                       uint32_t lg2);
 void verbs_ring_free(struct verbs_device *d, struct verbs_ring *r);

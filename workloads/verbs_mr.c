@@ -145,8 +145,8 @@ struct verbs_mr *verbs_reg_mr(struct verbs_device *d, uint32_t pd,
                               const struct umem_space *space, uint64_t address,
                               uint64_t bytes, uint32_t access, int *error)
 {
-    struct verbs_mr *mr = new_mr(d, pd);
-    *error              = -ENOMEM;
+    *error              = bytes > verbs_region_bytes_max(d) ? -EINVAL : -ENOSPC;
+    struct verbs_mr *mr = *error == -EINVAL ? NULL : new_mr(d, pd);
     if (mr == NULL)
         return NULL;
     mr->space   = space;
@@ -170,8 +170,8 @@ struct verbs_mr *verbs_reg_mr(struct verbs_device *d, uint32_t pd,
 void verbs_note_fault(struct verbs_device *d, uint32_t key, uint64_t address,
                       uint64_t bytes)
 {
-    CHECK(d->fault_tail - d->fault_head < VERBS_FAULTS_MAX);
-    const uint32_t at    = d->fault_tail++ % VERBS_FAULTS_MAX;
+    CHECK(d->fault_tail - d->fault_head < RDMA_FAULTS_MAX);
+    const uint32_t at    = d->fault_tail++ % RDMA_FAULTS_MAX;
     d->fault[at].key     = key;
     d->fault[at].address = address;
     d->fault[at].bytes   = bytes;
@@ -225,7 +225,7 @@ bool verbs_serve(struct verbs_device *d)
 {
     bool any = false;
     while (d->fault_head != d->fault_tail) {
-        const uint32_t at = d->fault_head++ % VERBS_FAULTS_MAX;
+        const uint32_t at = d->fault_head++ % RDMA_FAULTS_MAX;
         serve(d, d->fault[at].key, d->fault[at].address, d->fault[at].bytes);
         any = true;
     }
@@ -294,14 +294,17 @@ void verbs_dereg_mr(struct verbs_mr *mr)
 /* ---- By work request
  * ------------------------------------------------------------------------ */
 
-struct verbs_mr *verbs_alloc_mr(struct verbs_device *d, uint32_t pd, uint64_t most_pages)
+struct verbs_mr *verbs_alloc_mr(struct verbs_device *d, uint32_t pd, uint64_t most_pages,
+                                int *error)
 {
     struct verbs_mr *mr = new_mr(d, pd);
+    *error              = -ENOSPC;
     if (mr == NULL)
         return NULL;
     mr->fast       = true;
     mr->most_pages = most_pages;
     if (!verbs_memory_alloc(d, &mr->pages, most_pages * RDMA_MTT_BYTES)) {
+        *error = -ENOMEM;
         free_mr(mr);
         return NULL;
     }

@@ -208,10 +208,18 @@ TEST_CASE(fabric, what_it_cannot_replay_is_refused_in_one_line)
     const struct wish queue = { .trace = traces[0], .set = { "rdma.cqs=1" } };
     EXPECT_EQUAL(play(&queue), MACHINE_TRACE);
     EXPECT_HAS(error.text, "rdma.cqs: expected at least 2");
-    const struct wish keys = { .trace = "gen:rdma_write_bw",
-                               .set   = { "rdma.mpt_lg2=4", "fabric.registration=each" } };
-    EXPECT_EQUAL(play(&keys), MACHINE_TRACE);
-    EXPECT_HAS(error.text, "no more keys (rdma.mpt_lg2)");
+    const char *const keys[] = { "rdma.mpt_lg2=4", "verbs.keys_lg2=4" };
+    for (unsigned i = 0; i < 2; i++) {
+        const struct wish w = { .trace = "gen:rdma_write_bw",
+                                .set   = { keys[i], "fabric.registration=each" } };
+        EXPECT_EQUAL(play(&w), MACHINE_TRACE);
+        EXPECT_HAS(error.text, "at most 14 at a time on a host (verbs.keys_lg2");
+    }
+    const struct wish large = { .trace = "gen:rdma_register",
+                                .set   = { "gen:rdma_register.region_kib=1048580",
+                                           "verbs.region_gib=1" } };
+    EXPECT_EQUAL(play(&large), MACHINE_TRACE);
+    EXPECT_HAS(error.text, "record 1: region: expected 1 B to 1 GiB (verbs.region_gib)");
 }
 
 TEST_CASE(fabric, every_generator_of_rdma_work_arrives)
