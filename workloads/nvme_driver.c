@@ -210,10 +210,18 @@ static struct nvme_sqe command_of(const struct nvme_request *r)
     return sqe;
 }
 
+/* Neighbours share one when there are fewer than CPUs. */
+static struct nvme_queue *polled_queue(struct nvme_driver *d, const struct cpu *cpu)
+{
+    const unsigned cpus = d->kernel->cpus;
+    CHECK(d->polled_queues > 0);
+    return &d->queue[cpus + cpu->id * d->polled_queues / cpus];
+}
+
 int nvme_driver_submit(struct nvme_driver *d, const struct nvme_io *io)
 {
     struct cpu *cpu        = cpu_this();
-    struct nvme_queue *q   = &d->queue[cpu->id];
+    struct nvme_queue *q   = io->polled ? polled_queue(d, cpu) : &d->queue[cpu->id];
     struct nvme_request *r = take_request(q);
     if (r == NULL)
         return -EBUSY;
@@ -236,6 +244,7 @@ int nvme_driver_submit(struct nvme_driver *d, const struct nvme_io *io)
 static void count_done(struct nvme_queue *q, const struct nvme_io *io, uint16_t status)
 {
     q->stats.request++;
+    q->stats.polled += io->polled;
     if (io->opcode == NVME_READ)
         q->stats.request_read++;
     else if (io->opcode == NVME_WRITE)
@@ -246,18 +255,26 @@ static void count_done(struct nvme_queue *q, const struct nvme_io *io, uint16_t 
     q->stats.failed += status != NVME_SUCCESS;
 }
 
-static void complete(struct nvme_queue *q, uint16_t cid, uint16_t status)
+static void complete(struct nvme_request *r)
 {
-    struct nvme_driver *d = q->driver;
-    CHECK(cid < q->requests_used);
-    struct nvme_request *r = &q->request[cid];
-    cpu_spend(cpu_this(), d->config.complete_cycles);
+    struct nvme_queue *q = r->queue;
+    cpu_spend(cpu_this(), q->driver->config.complete_cycles);
     if (r->io.segments > 0)
         unmap_request(r);
-    count_done(q, &r->io, status);
+    count_done(q, &r->io, r->status);
     const struct nvme_io io = r->io;
+    const uint16_t status   = r->status;
     give_request(r);
     io.done(io.arg, status);
+}
+
+/* The one that the entry is about. */
+static struct nvme_request *request_of(struct nvme_queue *q, const struct nvme_cqe *cqe)
+{
+    CHECK(cqe->cid < q->requests_used);
+    struct nvme_request *r = &q->request[cqe->cid];
+    r->status              = (cqe->status >> NVME_CQE_STATUS_SHIFT) & NVME_STATUS_CODE_MASK;
+    return r;
 }
 
 /* The entry at the head, if the controller has written it: its phase says so. */
@@ -293,13 +310,69 @@ static void on_interrupt(void *arg)
     struct nvme_cqe cqe;
     bool any = false;
     while (take_cqe(q, &cqe)) {
-        complete(q, cqe.cid, (cqe.status >> NVME_CQE_STATUS_SHIFT) & NVME_STATUS_CODE_MASK);
+        complete(request_of(q, &cqe));
         any = true;
     }
     if (!any)
         return;
     ring_cq(q);
     dma_unmap_batch_end(q->driver->dev);
+}
+
+/* ---- Polling
+ * ---------------------------------------------------------------------------------------
+ */
+
+/* Without the lock, and nothing is taken. */
+static bool cqe_pending(const struct nvme_queue *q)
+{
+    const phys_addr_t slot =
+        virt_to_phys(q->cq.cpu_addr) + ((uint64_t)q->cq_head << NVME_CQE_LG2);
+    return (cpu_read64(cpu_this(), slot + 8) >> 48 & NVME_CQE_PHASE) == q->phase;
+}
+
+/* All entries that are there, as a list in their order. */
+static struct nvme_request *take_batch(struct nvme_queue *q)
+{
+    struct nvme_request *first = NULL, **link = &first;
+    struct cpu *cpu = cpu_this();
+    struct nvme_cqe cqe;
+    lock_take(cpu, &q->cq_lock);
+    while (take_cqe(q, &cqe)) {
+        *link = request_of(q, &cqe);
+        link  = &(*link)->next;
+    }
+    *link = NULL;
+    if (first != NULL) /* Else another CPU was faster. */
+        ring_cq(q);
+    lock_release(cpu, &q->cq_lock);
+    return first;
+}
+
+unsigned nvme_driver_poll(struct nvme_driver *d)
+{
+    struct cpu *cpu             = cpu_this();
+    struct nvme_queue *q        = polled_queue(d, cpu);
+    const enum cpu_owner before = cpu_own(cpu, OWNER_io_poll);
+    struct nvme_request *batch  = NULL;
+    unsigned found              = 0;
+    q->stats.poll_turn++;
+    cpu_spend(cpu, d->config.poll_cycles);
+    if (cqe_pending(q))
+        batch = take_batch(q);
+    else
+        cpu_relax(cpu);
+    cpu_own(cpu, OWNER_driver);
+    for (; batch != NULL; found++) {
+        struct nvme_request *next = batch->next;
+        complete(batch);
+        batch = next;
+    }
+    if (found > 0)
+        dma_unmap_batch_end(d->dev);
+    q->stats.poll_found += found > 0;
+    cpu_own(cpu, before);
+    return found;
 }
 
 /* ---- Bring-up
@@ -479,18 +552,23 @@ static void set_vector(struct nvme_driver *d, uint32_t vector, unsigned cpu)
     mmio_write32(d->registers, entry + 12, 0);
 }
 
-static bool create_queue(struct nvme_driver *d, unsigned cpu, uint32_t entries,
+/* A CPU's, or one behind them that is polled. */
+static bool create_queue(struct nvme_driver *d, unsigned index, uint32_t entries,
                          struct error *error)
 {
-    struct nvme_queue *q = &d->queue[cpu];
-    const uint32_t id    = cpu + 1;
+    struct nvme_queue *q = &d->queue[index];
+    const uint32_t id    = index + 1;
+    const bool polled    = index >= d->kernel->cpus;
     if (!queue_alloc(d, q, id, entries))
         return error_set(error, "nvme: no memory for queue %u", id);
     requests_alloc(q);
-    set_vector(d, id, cpu);
+    if (!polled)
+        set_vector(d, id, index);
     struct nvme_sqe cq = { .opcode = NVME_ADMIN_CREATE_CQ, .data.prp = { q->cq.dma } };
     cq.cdw[0]          = id | (entries - 1) << 16;
-    cq.cdw[1]          = NVME_QUEUE_CONTIGUOUS | NVME_QUEUE_INTERRUPTS | id << 16;
+    cq.cdw[1]          = NVME_QUEUE_CONTIGUOUS;
+    if (!polled)
+        cq.cdw[1] |= NVME_QUEUE_INTERRUPTS | id << 16;
     struct nvme_sqe sq = { .opcode = NVME_ADMIN_CREATE_SQ, .data.prp = { q->sq.dma } };
     sq.cdw[0]          = id | (entries - 1) << 16;
     sq.cdw[1]          = NVME_QUEUE_CONTIGUOUS | id << 16;
@@ -500,15 +578,16 @@ static bool create_queue(struct nvme_driver *d, unsigned cpu, uint32_t entries,
     if (status != NVME_SUCCESS)
         return error_set(error, "nvme: creating queue %u failed with status 0x%x", id,
                          status);
-    cpu_handle(d->kernel->cpu[cpu], d->vector, on_interrupt, q);
-    d->queues = cpu + 1;
+    if (!polled)
+        cpu_handle(d->kernel->cpu[index], d->vector, on_interrupt, q);
+    d->queues = index + 1;
     return true;
 }
 
-/* A queue pair for each CPU. */
+/* A queue pair for each CPU, and those that are polled. */
 static bool ask_for_queues(struct nvme_driver *d, struct error *error)
 {
-    const uint32_t less_1 = d->kernel->cpus - 1;
+    const uint32_t less_1 = d->kernel->cpus + d->config.poll_queues - 1;
     uint32_t granted;
     struct nvme_sqe features = { .opcode = NVME_ADMIN_SET_FEATURES,
                                  .cdw    = { NVME_FEATURE_QUEUES, less_1 << 16 | less_1 } };
@@ -516,8 +595,9 @@ static bool ask_for_queues(struct nvme_driver *d, struct error *error)
         return error_set(error, "nvme: the number of queues was refused");
     if ((granted & 0xffff) < less_1 || granted >> 16 < less_1)
         return error_set(
-            error, "nvme.queues: expected at least %u, one for each CPU (--cpus), got %u",
-            d->kernel->cpus, (granted & 0xffff) + 1);
+            error, "nvme.queues: expected at least %u, one for each CPU (--cpus)%s, got %u",
+            less_1 + 1, d->config.poll_queues > 0 ? " and driver.poll_queues" : "",
+            (granted & 0xffff) + 1);
     return true;
 }
 
@@ -532,9 +612,10 @@ static bool set_up(struct nvme_driver *d, struct error *error)
         return error_set(error, "nvme: no memory for the admin queue");
     if (!enable(d, error) || !identify_all(d, error) || !ask_for_queues(d, error))
         return false;
-    for (unsigned cpu = 0; cpu < d->kernel->cpus; cpu++)
-        if (!create_queue(d, cpu, entries, error))
+    for (unsigned i = 0; i < d->kernel->cpus + d->config.poll_queues; i++)
+        if (!create_queue(d, i, entries, error))
             return false;
+    d->polled_queues = d->config.poll_queues;
     return true;
 }
 

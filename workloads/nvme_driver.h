@@ -6,12 +6,15 @@
  * One queue pair and one interrupt vector for each CPU. A request is mapped through one of
  * the APIs of blk_dma.h, described to the controller with PRPs or SGLs by Linux's rules,
  * submitted, completed in the interrupt of the CPU that submitted it, and unmapped there.
+ * Polled requests have queue pairs without interrupts, of which neighbouring CPUs share
+ * one; who polls completes all that it finds, and unmaps it behind the queue's lock.
  *
  * Where blocks have metadata, a request of data has buffers for it (blk_integrity.h), which
  * are mapped behind the data and unmapped before it.
  *
  * Inaccuracies: several pieces of metadata become one range of addresses only if they
- * themselves meet at pages, as data does; Linux 7.3 asks the data's gaps instead. Requests
+ * themselves meet at pages, as data does; Linux (block/blk-mq-dma.c as of 7.1) asks the
+ * data's gaps instead. Requests
  * of 6.12 and 6.18 have one piece each: there, bios whose metadata leaves gaps are not
  * merged.
  */
@@ -30,6 +33,8 @@
 #define DRIVER_PARAMS(P)                                                                            \
     P(u32, queue_entries,   1024, 2, 4096, ANY, "entries", "Depth of an I/O queue",                 \
       "io_queue_depth, drivers/nvme/host/pci.c")                                                    \
+    P(u32, poll_queues,       0, 0, 64, ANY, "queues", "I/O queue pairs without interrupts, for requests that are polled (replay.polled)", \
+      "nvme.poll_queues, drivers/nvme/host/pci.c")                                                  \
     P(u32, max_transfer_kib, 8192, 4, 8192, ANY, "KiB",    "Largest transfer the driver offers",    \
       "NVME_MAX_BYTES; MDTS and dma_opt_mapping_size make it smaller")                              \
     P(u32, sgl_threshold_kib,  32, 0, 1048576, ANY, "KiB", "Average segment from which SGLs are used; 0: never", \
@@ -38,6 +43,8 @@
       "5.01 M IOPS of one CPU without translation are 620 cycles an I/O, polled and batched; not batched here") \
     P(u32, complete_cycles,   450, 0, 1000000, ANY, "cycles", "One request, completion beside unmapping", \
       "as submit_cycles")                                                                           \
+    P(u32, poll_cycles,        80, 0, 1000000, ANY, "cycles", "One turn of polling, beside the entry's line and a pause", \
+      "about 200 instructions: io_do_iopoll, bio_poll, nvme_poll")                                  \
     P(u32, prp_cycles,          3, 0, 1000000, ANY, "cycles", "One PRP entry, beside its line",     \
       "about 8 instructions")                                                                       \
     P(u32, sgl_cycles,          4, 0, 1000000, ANY, "cycles", "One SGL descriptor, beside its line", \
@@ -48,6 +55,9 @@
     S(request_read,       request,  "requests", "Reads")                                            \
     S(request_write,      request,  "requests", "Writes")                                           \
     S(request_other,      request,  "requests", "Flushes, discards and the like")                   \
+    S(polled,             request,  "requests", "Of a queue without interrupts")                    \
+    S(poll_turn,          poll_turn, "turns",   "Turns of polling")                                 \
+    S(poll_found,         poll_turn, "turns",   "... that found completions")                       \
     S(bytes,              bytes,    "bytes",    "Data moved")                                       \
     S(segment,            segment,  "segments", "Physical segments of the requests")                \
     S(mapped_single,      request,  "requests", "Mapped as one segment")                            \
@@ -81,7 +91,7 @@ enum {
     NVME_METADATA_MAX =
         15, /* Pieces of metadata: a small list, less its first descriptor. */
     NVME_FIRST_VECTOR = 48, /* CPU vectors: of the first queue. */
-    NVME_DRIVER_CPUS  = ENGINE_CPUS_MAX,
+    NVME_QUEUES_MAX   = ENGINE_CPUS_MAX + 64,
 };
 
 /* What is to be done: data within nvme_driver_limits. */
@@ -91,6 +101,7 @@ struct nvme_io {
     uint32_t bytes; /* Of the medium. */
     const struct blk_segment *segment;
     uint32_t segments; /* 0: no data. */
+    bool polled;       /* Nobody will interrupt: nvme_driver_poll. Only with poll queues. */
     void (*done)(void *arg, uint16_t status);
     void *arg;
 };
@@ -106,6 +117,7 @@ struct nvme_request {
     struct nvme_queue *queue;
     struct nvme_request *next; /* In the free list. */
     struct nvme_io io;
+    uint16_t status; /* Of one that is completed. */
     struct blk_mapping mapping;
     uint32_t room; /* Segments that the mapping has memory for. */
     struct nvme_list_page list[NVME_LISTS_MAX];
@@ -128,7 +140,7 @@ struct nvme_queue {
     struct nvme_driver *driver;
     uint32_t id, sq_tail, cq_head, phase;
     struct nvme_ring sq, cq;
-    struct lock sq_lock;
+    struct lock sq_lock, cq_lock; /* cq_lock: of polled queues, which CPUs share. */
     struct nvme_request *request, *free;
     uint32_t requests, requests_used; /* The first so many have been in use. */
     struct dma_pool *small_pool, *page_pool;
@@ -169,9 +181,9 @@ struct nvme_driver {
     bool has_sgl;
     unsigned vector;
     struct nvme_queue admin;
-    struct nvme_queue queue[NVME_DRIVER_CPUS];
-    unsigned queues;
-    const struct driver_watcher *watcher; /* NULL: nobody watches. */
+    struct nvme_queue queue[NVME_QUEUES_MAX]; /* One of each CPU, then the polled ones. */
+    unsigned queues, polled_queues;           /* All of them; those polled. */
+    const struct driver_watcher *watcher;     /* NULL: nobody watches. */
 };
 
 /* Brings the controller up, with a queue for each of the kernel's CPUs; on CPU 0. nth tells
@@ -190,8 +202,19 @@ static inline const struct nvme_limits *nvme_driver_limits(const struct nvme_dri
     return &d->limits;
 }
 
-/* Submits on this CPU's queue; done is called in its interrupt. -EBUSY when the queue is
- * full, -ENOMEM when it could not be mapped: try again after a completion. -EIO: never. */
+/* Submits on this CPU's queue; done is called in its interrupt, or, of what is polled, on
+ * the CPU that finds its completion. -EBUSY when the queue is full, -ENOMEM when it could
+ * not be mapped: try again after a completion. -EIO: never. */
 int nvme_driver_submit(struct nvme_driver *d, const struct nvme_io *io);
+
+/* Whether requests may be polled. */
+static inline bool nvme_driver_can_poll(const struct nvme_driver *d)
+{
+    return d->polled_queues > 0;
+}
+
+/* One turn of polling this CPU's polled queue, which it may share with others: completes
+ * whatever has been written there, whoever submitted it. Returns how many. */
+unsigned nvme_driver_poll(struct nvme_driver *d);
 
 #endif

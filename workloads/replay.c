@@ -9,6 +9,8 @@
 
 static const char *const modes[REPLAY_MODES]     = { "closed", "open", "fast" };
 static const char *const devices[REPLAY_DEVICES] = { "one", "own", "shared" };
+static const char *const polled[]                = { "none", "reads", "all" };
+enum { POLLED = sizeof polled / sizeof polled[0] };
 
 const char *replay_mode_member(unsigned index)
 {
@@ -18,6 +20,11 @@ const char *replay_mode_member(unsigned index)
 const char *replay_devices_member(unsigned index)
 {
     return index < REPLAY_DEVICES ? devices[index] : NULL;
+}
+
+const char *replay_polled_member(unsigned index)
+{
+    return index < POLLED ? polled[index] : NULL;
 }
 
 static unsigned index_of(const char *name, const char *const *list, unsigned count)
@@ -72,6 +79,7 @@ void replay_init(struct replay *r, const struct replay_config *config,
     memset(r, 0, sizeof *r);
     r->config  = *config;
     r->mode    = (enum replay_mode)index_of(config->mode, modes, REPLAY_MODES);
+    r->polled  = (enum replay_polled)index_of(config->polled, polled, POLLED);
     r->source  = source;
     r->sources = sources;
     r->limit   = limit;
@@ -297,19 +305,50 @@ static void piece_done(void *arg, uint16_t status)
     c->outstanding--;
 }
 
-/* A full queue empties, and room for mappings comes back, when something completes. */
+static void polled_piece_done(void *arg, uint16_t status)
+{
+    struct replay_flight *f = arg;
+    CHECK(f->owner->polled > 0);
+    f->owner->polled--;
+    piece_done(f, status);
+}
+
+static bool is_polled(const struct replay *r, const struct nvme_io *io)
+{
+    if (io->segments == 0 || !nvme_driver_can_poll(r->driver))
+        return false;
+    return r->polled == REPLAY_POLLED_all
+           || (r->polled == REPLAY_POLLED_reads && io->opcode == NVME_READ);
+}
+
+/* Until something completes, or may have. */
+static void wait_for_any(struct replay_cpu *c)
+{
+    if (c->polled > 0)
+        nvme_driver_poll(c->replay->driver);
+    else
+        cpu_wait(c->cpu, TIME_NEVER);
+}
+
+/* A full queue empties, and room for mappings comes back, when something completes: of this
+ * CPU, or, where a queue is shared, of others. */
 static void submit(struct replay_cpu *c, struct replay_flight *f, struct nvme_io *io)
 {
     int error;
     f->pieces++;
-    io->done = piece_done;
-    io->arg  = f;
+    io->polled = is_polled(c->replay, io);
+    io->done   = io->polled ? polled_piece_done : piece_done;
+    io->arg    = f;
+    c->polled += io->polled;
     while ((error = nvme_driver_submit(c->replay->driver, io)) != 0) {
-        if (error == -EIO || (c->outstanding == 1 && f->pieces == 2)) {
-            piece_done(f, NVME_DATA_TRANSFER_ERROR); /* Nothing is under way that could. */
+        if (error == -EBUSY && io->polled) {
+            nvme_driver_poll(c->replay->driver);
+        } else if (error == -EIO || (c->outstanding == 1 && f->pieces == 2)) {
+            io->done(f, NVME_DATA_TRANSFER_ERROR); /* Nothing is under way that could. */
             return;
+        } else {
+            wait_for_any(c);
         }
-        cpu_wait(c->cpu, TIME_NEVER);
     }
 }
 
@@ -559,6 +598,19 @@ static bool issue_round(struct replay *r, unsigned replays, const struct cpu *cp
     return any;
 }
 
+/* Until the next record may be issued; what is polled for is on no other CPU's mind. */
+static void wait_for_next(struct replay *r, unsigned replays, struct cpu *cpu)
+{
+    bool polls = false;
+    for (unsigned i = 0; i < replays; i++)
+        if (r[i].cpu[cpu->id].polled > 0) {
+            nvme_driver_poll(r[i].driver);
+            polls = true;
+        }
+    if (!polls)
+        cpu_wait(cpu, next_due(r, replays, cpu));
+}
+
 void replay_run(struct replay *r, unsigned replays)
 {
     struct cpu *cpu = cpu_this();
@@ -568,5 +620,5 @@ void replay_run(struct replay *r, unsigned replays)
     }
     while (!all_over(r, replays, cpu))
         if (!issue_round(r, replays, cpu) && !all_over(r, replays, cpu))
-            cpu_wait(cpu, next_due(r, replays, cpu));
+            wait_for_next(r, replays, cpu);
 }

@@ -11,6 +11,8 @@
  * Latency is counted from the time at which a record was to be issued: in an open replay
  * that is its recorded time, also when the CPU was not ready for it.
  *
+ * A CPU that has polled requests under way polls for them while it has nothing to issue.
+ *
  * Inaccuracies: one CPU issues for all of its devices in turn, without preferring any.
  */
 #ifndef WORKLOADS_REPLAY_H
@@ -23,6 +25,7 @@
 
 const char *replay_mode_member(unsigned index);
 const char *replay_devices_member(unsigned index);
+const char *replay_polled_member(unsigned index);
 
 /* clang-format off */
 #define REPLAY_PARAMS(P)                                                                            \
@@ -32,6 +35,8 @@ const char *replay_devices_member(unsigned index);
       "a choice of the replay")                                                                     \
     P(name, devices,  one, replay_devices_member, 0, ANY, "devices", "one: all traces one after the other; own: each trace at once on a drive with a domain of its own; shared: with one domain for all", \
       "a choice of the replay")                                                                     \
+    P(name, polled,   none, replay_polled_member, 0, ANY, "requests", "Which are polled for rather than waited for: none, reads, or all that move data; needs driver.poll_queues", \
+      "a choice of the replay: RWF_HIPRI, IORING_SETUP_IOPOLL")                                     \
     P(u32,  depth,       0, 0,   4095, ANY, "requests", "In flight on each CPU; 0: as recorded, 1 where unknown", \
       "a choice of the replay")                                                                     \
     P(u32,  window,   1024, 1, 65536, POW2, "records",  "How far CPUs may be apart in the trace",   \
@@ -90,6 +95,7 @@ struct replay_cpu {
     bool over;                  /* It has issued its last record. */
     sim_time_t due;             /* Of the next record, when that is known and lies ahead. */
     uint32_t outstanding;
+    uint32_t polled; /* Requests that nobody will interrupt for. */
     struct replay_flight *flight, *free;
     uint32_t flights; /* Of them, those that have been in use. */
     struct placement placement;
@@ -97,12 +103,14 @@ struct replay_cpu {
     struct blk_segment segment[TRACE_SEGMENTS_MAX];
 };
 
+enum replay_polled { REPLAY_POLLED_none, REPLAY_POLLED_reads, REPLAY_POLLED_all };
 enum replay_mode { REPLAY_closed, REPLAY_open, REPLAY_fast, REPLAY_MODES };
 enum replay_devices { REPLAY_one, REPLAY_own, REPLAY_shared, REPLAY_DEVICES };
 enum replay_devices replay_devices(const struct replay_config *config);
 
 struct replay {
     enum replay_mode mode;
+    enum replay_polled polled;
     bool begun;
     sim_time_t begin;  /* Of the replay, by the first CPU. */
     uint64_t ahead_ns; /* Recorded time of the sources that have been played. */

@@ -18,6 +18,9 @@ static const char unaligned[] = SAMPLES "nvme-unaligned-4608.iovatrace";
 static struct machine_result result;
 static struct error error;
 
+static bool run_ahead = true;
+static unsigned cpus  = 2;
+
 static enum machine_outcome run_on(const char *preset, const char *path, enum blk_api api,
                                    const struct flush_policy *policy, uint64_t limit,
                                    const char *const *set)
@@ -31,9 +34,9 @@ static enum machine_outcome run_on(const char *preset, const char *path, enum bl
     CHECK(trace_open(&source.reader, path, &error));
     const struct machine_run run = { .api       = api,
                                      .policy    = policy,
-                                     .cpus      = 2,
+                                     .cpus      = cpus,
                                      .limit     = limit,
-                                     .run_ahead = true,
+                                     .run_ahead = run_ahead,
                                      .source    = &source,
                                      .sources   = 1 };
     struct direct_host *host     = direct_host_new();
@@ -201,4 +204,113 @@ TEST_CASE(nvme_features, an_untrusted_drive_gets_its_metadata_bounced)
         MACHINE_RAN);
     EXPECT(result.counters.kernel.bounce >= 300);
     expect_metadata(512, 8);
+}
+
+/* ---- Polled queues
+ * ------------------------------------------------------------------------------------ */
+
+static uint64_t owned(enum cpu_owner owner)
+{
+    uint64_t sum = 0;
+    for (unsigned p = 0; p < PHASES; p++)
+        sum += result.counters.cycles[p][owner];
+    return sum;
+}
+
+static void expect_all_polled(const struct flush_policy *policy)
+{
+    const struct driver_stats *d = &result.counters.driver;
+    (void)policy;
+    EXPECT_EQUAL(d->polled, d->request);
+    EXPECT_EQUAL(d->request_other, 0);
+    EXPECT_EQUAL(result.counters.nvme.transaction_interrupt, 0);
+    EXPECT(d->poll_found > 0);
+    EXPECT(d->poll_turn > d->poll_found);
+    EXPECT(owned(OWNER_io_poll) > 0);
+}
+
+TEST_CASE(nvme_features, two_cpus_share_a_polled_queue_under_every_policy)
+{
+    under_every_policy(mixed, 60, SET("driver.poll_queues=1", "replay.polled=all"),
+                       expect_all_polled);
+}
+
+TEST_CASE(nvme_features, who_polls_takes_no_interrupts)
+{
+    EXPECT_EQUAL(run(large, BLK_iova, "strict", SET("replay.polled=none")), MACHINE_RAN);
+    EXPECT(owned(OWNER_irq) > 0);
+    EXPECT_EQUAL(owned(OWNER_io_poll), 0);
+    EXPECT_EQUAL(
+        run(large, BLK_iova, "strict", SET("driver.poll_queues=2", "replay.polled=all")),
+        MACHINE_RAN);
+    expect_all_polled(NULL);
+    EXPECT_EQUAL(owned(OWNER_irq), 0);
+    EXPECT_EQUAL(result.counters.audit.stale_access, 0);
+}
+
+TEST_CASE(nvme_features, reads_may_be_polled_while_writes_interrupt)
+{
+    EXPECT_EQUAL(
+        run(mixed, BLK_iova, "lazy", SET("driver.poll_queues=2", "replay.polled=reads")),
+        MACHINE_RAN);
+    EXPECT_EQUAL(result.counters.driver.polled, result.counters.driver.request_read);
+    EXPECT(result.counters.driver.request_write > 0);
+    EXPECT(result.counters.nvme.transaction_interrupt > 0);
+    EXPECT(result.counters.nvme.transaction_interrupt
+           <= result.counters.driver.request_write);
+}
+
+/* Linux clears REQ_POLLED where there is no such queue. */
+TEST_CASE(nvme_features, nothing_is_polled_without_such_a_queue)
+{
+    EXPECT_EQUAL(run(mixed, BLK_iova, "strict", SET("replay.polled=none")), MACHINE_RAN);
+    const sim_time_t time = result.time_ps;
+    EXPECT_EQUAL(run(mixed, BLK_iova, "strict", SET("replay.polled=all")), MACHINE_RAN);
+    EXPECT_EQUAL(result.time_ps, time);
+    EXPECT_EQUAL(result.counters.driver.polled, 0);
+    EXPECT_EQUAL(result.counters.driver.poll_turn, 0);
+}
+
+/* One slot for two CPUs of which each wants eight. */
+TEST_CASE(nvme_features, a_polled_queue_may_be_full_of_somebody_elses_requests)
+{
+    static const char *const mode[] = { "replay.mode=closed", "replay.mode=fast" };
+    for (unsigned i = 0; i < 2; i++) {
+        EXPECT_EQUAL(run(mixed, BLK_streaming, "lazy",
+                         SET("driver.poll_queues=1", "replay.polled=all", "replay.depth=8",
+                             "driver.queue_entries=2", mode[i])),
+                     MACHINE_RAN);
+        EXPECT_EQUAL(result.counters.replay.record, 300);
+        EXPECT_EQUAL(result.counters.replay.failed, 0);
+        expect_all_polled(NULL);
+    }
+}
+
+TEST_CASE(nvme_features, polling_is_the_same_with_and_without_running_ahead)
+{
+    static const char *const set[] = { "driver.poll_queues=2", "replay.polled=reads",
+                                       "nvme.metadata_bytes=8", NULL };
+    struct machine_result ahead;
+    cpus = 3;
+    EXPECT_EQUAL(run(mixed, BLK_iova, "lazy", set), MACHINE_RAN);
+    ahead     = result;
+    run_ahead = false;
+    EXPECT_EQUAL(run(mixed, BLK_iova, "lazy", set), MACHINE_RAN);
+    run_ahead = true;
+    cpus      = 2;
+    EXPECT_EQUAL(result.time_ps, ahead.time_ps);
+    EXPECT(memcmp(&result.counters, &ahead.counters, sizeof ahead.counters) == 0);
+}
+
+TEST_CASE(nvme_features, polled_queues_are_queues_of_the_drive)
+{
+    EXPECT_EQUAL(
+        run(mixed, BLK_iova, "strict", SET("driver.poll_queues=2", "nvme.queues=3")),
+        MACHINE_REFUSED);
+    EXPECT_TEXT(error.text,
+                "nvme.queues: expected at least 4, one for each CPU (--cpus) and "
+                "driver.poll_queues, got 3");
+    EXPECT_EQUAL(run(mixed, BLK_iova, "strict",
+                     SET("driver.poll_queues=2", "nvme.queues=4", "replay.polled=all")),
+                 MACHINE_RAN);
 }

@@ -25,6 +25,7 @@
     O(flush_queue,  "Queueing deferred ranges and draining the queue")                    \
     O(bounce_copy,  "Copying through bounce buffers")                                     \
     O(lock_wait,    "Waiting for any other lock that another CPU holds")                          \
+    O(io_poll,      "Polling a completion queue that has no interrupt")                           \
     O(irq,          "Interrupt entry and exit")                                           \
     O(setup,        "Probing and tearing down the machine")                               \
     O(idle,         "Nothing to do")

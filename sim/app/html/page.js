@@ -318,7 +318,7 @@ const pareto = runs => {
 /* ---- Stacked bars ---- */
 
 const HUE = {
-  driver: "#7c8a9c", dma_api: "#4f6f9f", irq: "#a9b4c2", setup: "#8d8d8d",
+  driver: "#7c8a9c", dma_api: "#4f6f9f", io_poll: "#d6b6e8", irq: "#a9b4c2", setup: "#8d8d8d",
   iova_alloc: "#2e8540", iova_free: "#74b783", pt_map: "#0a7f8f", pt_unmap: "#56b6c2", map_sync: "#8a4fc7",
   inval_submit: "#f0a13a", inval_lock: "#a33b20", inval_slot: "#7a1f3d", inval_wait: "#d9480f",
   flush_queue: "#c9a70c", bounce_copy: "#8b5e34", lock_wait: "#c2255c",
