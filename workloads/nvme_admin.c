@@ -129,6 +129,15 @@ static uint16_t set_queues(struct nvme_ctrl *n, struct nvme_command *c)
     return NVME_SUCCESS;
 }
 
+/* A vector is configured once it has an I/O completion queue (5.21.1.9). */
+static bool vector_has_queue(const struct nvme_ctrl *n, uint32_t vector)
+{
+    for (uint32_t i = 1; i <= n->config.queues; i++)
+        if (n->cq[i].valid && n->cq[i].interrupts && n->cq[i].vector == vector)
+            return true;
+    return false;
+}
+
 static uint16_t set_feature(struct nvme_ctrl *n, struct nvme_command *c, sim_time_t now)
 {
     const uint32_t value = c->sqe.cdw[1];
@@ -144,7 +153,7 @@ static uint16_t set_feature(struct nvme_ctrl *n, struct nvme_command *c, sim_tim
         n->coalesce_ps      = (value >> 8 & 0xff) * 100 * TIME_US;
         return NVME_SUCCESS;
     case NVME_FEATURE_VECTOR:
-        if (low_half(value) >= n->config.vectors)
+        if (!vector_has_queue(n, low_half(value)))
             return NVME_INVALID_FIELD;
         n->vector[low_half(value)].direct = value & NVME_VECTOR_DIRECT;
         return NVME_SUCCESS;

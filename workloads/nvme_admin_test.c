@@ -361,6 +361,7 @@ TEST_CASE(nvme_admin, features_read_back_what_was_set)
                         { NVME_FEATURE_VECTOR, 3 } };
     struct bench *b = admin_bench();
     uint32_t result;
+    bench_make_queues(b, 3, 8);
     for (unsigned i = 0; i < sizeof set / sizeof set[0]; i++) {
         EXPECT_EQUAL(feature(b, NVME_ADMIN_SET_FEATURES, set[i].id, set[i].value, &result),
                      NVME_SUCCESS);

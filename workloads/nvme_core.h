@@ -71,6 +71,10 @@ void nvme_cq_send(struct nvme_ctrl *n, sim_time_t now);
 /* A completion for the vector; direct when it is never to be coalesced. */
 void nvme_interrupt_note(struct nvme_ctrl *n, uint32_t vector, bool direct, sim_time_t now);
 void nvme_interrupt_expire(struct nvme_ctrl *n, uint32_t vector);
+/* Software has taken completions of one of the vector's queues. */
+void nvme_interrupt_taken(struct nvme_ctrl *n, uint32_t vector, sim_time_t now);
+/* Completions that have been written and not taken. */
+uint32_t nvme_cq_untaken(const struct nvme_cq *cq);
 void nvme_interrupt_send(struct nvme_ctrl *n, sim_time_t now);
 uint32_t nvme_msix_read(const struct nvme_ctrl *n, uint32_t offset);
 void nvme_msix_write(struct nvme_ctrl *n, uint32_t offset, uint32_t value);

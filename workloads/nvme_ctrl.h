@@ -105,7 +105,9 @@ struct mmio_ops;
     P(u32, coalesce_entries,    1, 1,    256, ANY,  "entries",  "Completions to an interrupt",       \
       "1: no coalescing, the state after reset")                                                     \
     P(u32, coalesce_100us,      0, 0,    255, ANY,  "100 us",   "Longest wait for them; 0: none",    \
-      "the state after reset")
+      "the state after reset")                                                                       \
+    P(flag, coalesce_restart,   0, 0,      1, ANY,  "",         "Taking completions starts count and time anew", \
+      "allowed by 5.21.1.8: a head doorbell says that software is at work")
 
 #define NVME_STATS(S)                                                                                \
     S(command,                  command, "commands", "Commands begun")                               \

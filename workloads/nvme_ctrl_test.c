@@ -5,6 +5,7 @@
 #include <inttypes.h>
 
 #include "sim/base/lg2.h"
+#include "sim/base/rng.h"
 #include "sim/test/shim.h"
 #include "workloads/nvme_bench.h"
 
@@ -340,6 +341,149 @@ TEST_CASE(nvme_ctrl, coalescing_waits_for_its_time_and_no_longer)
     EXPECT_EQUAL(b->messages[1], 2);
     bench_run(b);
     EXPECT_EQUAL(b->messages[1], 2);
+    bench_free(b);
+}
+
+/* ---- Counting anew when software takes completions ---- */
+
+static struct bench *restarting_bench(void)
+{
+    struct bench *b            = bench_new();
+    b->config.coalesce_entries = 4;
+    b->config.coalesce_100us   = 3;
+    b->config.coalesce_restart = 1;
+    bench_bring_up(b, 32);
+    bench_make_queues(b, 2, 64);
+    return b;
+}
+
+static void take(struct bench *b, uint32_t queue, uint32_t count)
+{
+    struct nvme_cqe cqe;
+    for (uint32_t i = 0; i < count; i++)
+        REQUIRE(bench_get(b, queue, &cqe));
+    bench_done(b, queue);
+}
+
+TEST_CASE(nvme_ctrl, a_taken_queue_asks_for_no_interrupt)
+{
+    struct bench *b = restarting_bench();
+    put_flushes(b, 1, 3);
+    bench_run_until(b, b->engine.now + 100 * TIME_US);
+    EXPECT_EQUAL(b->messages[1], 0);
+    take(b, 1, 3);
+    bench_run(b);
+    EXPECT_EQUAL(b->messages[1], 0);
+    /* The count began anew, too. */
+    put_flushes(b, 1, 3);
+    bench_run_until(b, b->engine.now + 100 * TIME_US);
+    EXPECT_EQUAL(b->messages[1], 0);
+    bench_run(b);
+    EXPECT_EQUAL(b->messages[1], 1);
+    bench_free(b);
+}
+
+TEST_CASE(nvme_ctrl, what_is_left_waits_for_a_time_of_its_own_and_no_longer)
+{
+    struct bench *b = restarting_bench();
+    put_flushes(b, 1, 3);
+    bench_run_until(b, b->engine.now + 200 * TIME_US);
+    const sim_time_t taken   = b->engine.now;
+    const sim_time_t message = taken + 300 * TIME_US + b->latency_ps[PORT_WRITE];
+    take(b, 1, 2);
+    bench_run_until(b, message - 1);
+    EXPECT_EQUAL(b->messages[1], 0);
+    bench_run_until(b, message);
+    EXPECT_EQUAL(b->messages[1], 1);
+    bench_run(b);
+    EXPECT_EQUAL(b->messages[1], 1);
+    bench_free(b);
+}
+
+TEST_CASE(nvme_ctrl, what_is_left_counts_towards_the_threshold)
+{
+    struct bench *b = restarting_bench();
+    put_flushes(b, 1, 3);
+    bench_run_until(b, b->engine.now + 100 * TIME_US);
+    take(b, 1, 1); /* Two are left, */
+    put_flushes(b, 1, 1);
+    bench_run_until(b, b->engine.now + 100 * TIME_US);
+    EXPECT_EQUAL(b->messages[1], 0);
+    put_flushes(b, 1, 1); /* and these make four. */
+    bench_run_until(b, b->engine.now + 100 * TIME_US);
+    EXPECT_EQUAL(b->messages[1], 1);
+    bench_run(b);
+    EXPECT_EQUAL(b->messages[1], 1);
+    bench_free(b);
+}
+
+TEST_CASE(nvme_ctrl, without_the_parameter_taking_changes_nothing)
+{
+    struct bench *b = coalescing_bench();
+    put_flushes(b, 1, 3);
+    bench_run_until(b, b->engine.now + 100 * TIME_US);
+    take(b, 1, 3);
+    bench_run(b);
+    EXPECT_EQUAL(b->messages[1], 1); /* For nothing. */
+    bench_free(b);
+}
+
+/* As many as are there, up to so many. */
+static void take_some(struct bench *b, uint32_t queue, uint32_t most)
+{
+    struct nvme_cqe cqe;
+    uint32_t taken = 0;
+    while (taken < most && bench_get(b, queue, &cqe))
+        taken++;
+    if (taken > 0)
+        bench_done(b, queue);
+}
+
+/* Any mixture of completions and takes: what is there is told within the time, unless
+ * software keeps taking. */
+TEST_CASE(nvme_ctrl, no_completion_is_forgotten_however_they_are_taken)
+{
+    struct rng rng = rng_make(5, "coalescing");
+    for (unsigned turn = 0; turn < 40; turn++) {
+        struct bench *b            = bench_new();
+        b->config.coalesce_entries = 1 + rng_below(&rng, 6);
+        b->config.coalesce_100us   = rng_below(&rng, 3);
+        b->config.coalesce_restart = rng_below(&rng, 2);
+        bench_bring_up(b, 32);
+        bench_make_queues(b, 2, 64);
+        for (unsigned step = 0; step < 30; step++) {
+            const uint32_t queue = 1 + rng_below(&rng, 2);
+            put_flushes(b, queue, 1 + rng_below(&rng, 5));
+            bench_run_until(b, b->engine.now + rng_below(&rng, 400) * TIME_US);
+            take_some(b, queue, rng_below(&rng, 8));
+        }
+        for (uint32_t queue = 1; queue <= 2; queue++) {
+            bench_run(b);
+            EXPECT_EQUAL(b->n.vector[queue].waiting, 0);
+            take_some(b, queue, 64);
+            bench_run(b);
+            const uint32_t before = b->messages[queue];
+            put_flushes(b, queue, 1);
+            bench_run(b);
+            EXPECT(b->messages[queue] > before);
+            take(b, queue, 1);
+        }
+        bench_free(b);
+    }
+}
+
+TEST_CASE(nvme_ctrl, a_vector_without_a_queue_cannot_be_excepted)
+{
+    struct bench *b = coalescing_bench();
+    for (uint32_t vector = 0; vector < 5; vector++) {
+        const struct nvme_sqe c = { .opcode = NVME_ADMIN_SET_FEATURES,
+                                    .cdw    = { NVME_FEATURE_VECTOR,
+                                                vector | NVME_VECTOR_DIRECT } };
+        EXPECT_EQUAL(bench_execute(b, 0, &c),
+                     vector == 1 || vector == 2
+                         ? NVME_SUCCESS
+                         : NVME_INVALID_FIELD | NVME_STATUS_DO_NOT_RETRY);
+    }
     bench_free(b);
 }
 

@@ -13,8 +13,19 @@
 static const struct param_def driver_params[] = { DRIVER_PARAMS(PARAM_ROW) PARAM_END };
 static const struct stat_def driver_stats[]   = { DRIVER_STATS(STAT_ROW) STAT_END };
 
+static bool driver_check(const void *values, struct error *error)
+{
+    const struct driver_config *c = values;
+    return c->coalesce_entries == 1 || c->coalesce_100us > 0
+           || error_set(error,
+                        "driver.coalesce_100us: expected at least 1 with "
+                        "driver.coalesce_entries=%u (no time means no coalescing), got 0",
+                        c->coalesce_entries);
+}
+
 const struct param_table driver_param_table = { "driver", "The NVMe driver", driver_params,
-                                                sizeof(struct driver_config), NULL };
+                                                sizeof(struct driver_config),
+                                                driver_check };
 const struct stat_table driver_stat_table   = { "driver", "The NVMe driver", driver_stats,
                                                 sizeof(struct driver_stats) };
 
@@ -601,6 +612,26 @@ static bool ask_for_queues(struct nvme_driver *d, struct error *error)
     return true;
 }
 
+/* Of all vectors, and those that are excepted: these need their queues first. */
+static bool set_coalescing(struct nvme_driver *d, struct error *error)
+{
+    const struct driver_config *c = &d->config;
+    struct nvme_sqe all           = { .opcode = NVME_ADMIN_SET_FEATURES,
+                                      .cdw    = { NVME_FEATURE_COALESCING,
+                                                  c->coalesce_100us << 8 | (c->coalesce_entries - 1) } };
+    if (c->coalesce_entries == 1)
+        return true;
+    uint16_t status = admin(d, &all);
+    for (unsigned i = 0; i < c->coalesce_except && i < d->kernel->cpus; i++) {
+        struct nvme_sqe one = { .opcode = NVME_ADMIN_SET_FEATURES,
+                                .cdw    = { NVME_FEATURE_VECTOR,
+                                            (i + 1) | NVME_VECTOR_DIRECT } };
+        status              = status != NVME_SUCCESS ? status : admin(d, &one);
+    }
+    return status == NVME_SUCCESS
+           || error_set(error, "nvme: coalescing was refused with status 0x%x", status);
+}
+
 static bool set_up(struct nvme_driver *d, struct error *error)
 {
     const uint64_t cap     = mmio_read64(d->registers, NVME_CAP);
@@ -616,7 +647,7 @@ static bool set_up(struct nvme_driver *d, struct error *error)
         if (!create_queue(d, i, entries, error))
             return false;
     d->polled_queues = d->config.poll_queues;
-    return true;
+    return set_coalescing(d, error);
 }
 
 bool nvme_driver_probe(struct nvme_driver *d, struct device *dev,

@@ -35,6 +35,12 @@
       "io_queue_depth, drivers/nvme/host/pci.c")                                                    \
     P(u32, poll_queues,       0, 0, 64, ANY, "queues", "I/O queue pairs without interrupts, for requests that are polled (replay.polled)", \
       "nvme.poll_queues, drivers/nvme/host/pci.c")                                                  \
+    P(u32, coalesce_entries,  1, 1, 256, ANY, "entries", "Completions to an interrupt that the drive is told to wait for; 1: it is told nothing", \
+      "nvme set-feature -f 8; Linux's driver leaves it alone")                                      \
+    P(u32, coalesce_100us,    0, 0, 255, ANY, "100 us", "For how long it is to wait for them",      \
+      "the same")                                                                                   \
+    P(u32, coalesce_except,   0, 0, ENGINE_CPUS_MAX, ANY, "queues", "The first so many queues are excepted", \
+      "nvme set-feature -f 9: coalescing disable of a vector")                                      \
     P(u32, max_transfer_kib, 8192, 4, 8192, ANY, "KiB",    "Largest transfer the driver offers",    \
       "NVME_MAX_BYTES; MDTS and dma_opt_mapping_size make it smaller")                              \
     P(u32, sgl_threshold_kib,  32, 0, 1048576, ANY, "KiB", "Average segment from which SGLs are used; 0: never", \

@@ -70,7 +70,7 @@ static struct nvme_sqe some_command(struct rng *rng, bool admin)
     if (c.flags != 0 && rng_below(rng, 3) == 0)
         c.flags = NVME_FLAGS_SGL_METADATA;
     c.metadata = some_address(rng);
-    c.nsid   = rng_below(rng, 10) ? 1 : c.nsid;
+    c.nsid     = rng_below(rng, 10) ? 1 : c.nsid;
     for (uint32_t i = 0; i < 6; i++)
         if (rng_below(rng, 8))
             c.cdw[i] &= 0x001f001f;

@@ -42,6 +42,21 @@ void nvme_interrupt_expire(struct nvme_ctrl *n, uint32_t vector)
     interrupt_raise(n, vector);
 }
 
+/* What is left counts from here on; none is forgotten. */
+void nvme_interrupt_taken(struct nvme_ctrl *n, uint32_t vector, sim_time_t now)
+{
+    struct nvme_vector *v = &n->vector[vector];
+    uint32_t left         = 0;
+    if (v->waiting == 0)
+        return; /* They have had their message, or will. */
+    for (uint32_t i = 1; i <= n->config.queues; i++)
+        if (n->cq[i].valid && n->cq[i].interrupts && n->cq[i].vector == vector)
+            left += nvme_cq_untaken(&n->cq[i]);
+    v->waiting = nvme_min(v->waiting, left);
+    dueheap_put(&n->timers, NVME_DUE_VECTORS + vector,
+                v->waiting == 0 ? TIME_NEVER : now + n->coalesce_ps);
+}
+
 void nvme_interrupt_send(struct nvme_ctrl *n, sim_time_t now)
 {
     struct nvme_vector *v = nvme_vector_fifo_pop(&n->interrupts);

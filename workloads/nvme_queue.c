@@ -110,8 +110,13 @@ static bool sq_ring(struct nvme_ctrl *n, struct nvme_sq *sq, uint32_t tail, sim_
     return true;
 }
 
+uint32_t nvme_cq_untaken(const struct nvme_cq *cq)
+{
+    return distance(cq->head, cq->tail, cq->entries);
+}
+
 /* Entries taken, and not more than there are. */
-static bool cq_ring(struct nvme_ctrl *n, struct nvme_cq *cq, uint32_t head)
+static bool cq_ring(struct nvme_ctrl *n, struct nvme_cq *cq, uint32_t head, sim_time_t now)
 {
     if (!cq->valid || head >= cq->entries || head == cq->head)
         return false;
@@ -119,6 +124,8 @@ static bool cq_ring(struct nvme_ctrl *n, struct nvme_cq *cq, uint32_t head)
         return false;
     cq->head = head;
     cq_take_turn(n, cq);
+    if (n->config.coalesce_restart && cq->interrupts)
+        nvme_interrupt_taken(n, cq->vector, now);
     return true;
 }
 
@@ -129,7 +136,7 @@ void nvme_doorbell_write(struct nvme_ctrl *n, uint32_t index, uint32_t value,
     bool accepted     = false;
     if (n->state == NVME_STATE_READY && id <= n->config.queues)
         accepted = index % 2 == 0 ? sq_ring(n, &n->sq[id], value, now)
-                                  : cq_ring(n, &n->cq[id], value);
+                                  : cq_ring(n, &n->cq[id], value, now);
     n->stats.doorbell++;
     n->stats.doorbell_accepted += accepted;
     n->stats.doorbell_ignored += !accepted;
