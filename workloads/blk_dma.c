@@ -169,6 +169,46 @@ int blk_map(struct device *dev, const struct blk_config *config, enum blk_api ap
     return map_pieces(dev, config, segment, segments, m);
 }
 
+/* ---- A mapping that stays
+ * ---------------------------------------------------------------------------- */
+
+static void hand_over(struct device *dev, const struct blk_mapping *m,
+                      void (*sync)(struct device *dev, dma_addr_t addr, size_t size,
+                                   enum dma_data_direction dir))
+{
+    for (uint32_t i = 0; i < m->ranges; i++)
+        if (dma_need_sync(dev, m->range[i].addr))
+            sync(dev, m->range[i].addr, m->range[i].bytes, m->dir);
+}
+
+void blk_borrow(struct device *dev, const struct blk_config *config,
+                const struct blk_mapping *whole, uint32_t offset, uint32_t bytes,
+                uint32_t segments, enum dma_data_direction dir, struct blk_mapping *m)
+{
+    CHECK(bytes > 0);
+    CHECK(bytes <= whole->bytes - offset);
+    m->kind       = BLK_PREMAPPED;
+    m->dir        = dir;
+    m->must_unmap = false;
+    m->bytes      = bytes;
+    m->segments   = segments;
+    m->ranges     = 0;
+    cpu_spend(cpu_this(), config->buffer_cycles);
+    for (const struct blk_range *r = whole->range; bytes > 0; r++) {
+        if (offset >= r->bytes) {
+            offset -= r->bytes;
+            continue;
+        }
+        const uint32_t room = r->bytes - offset;
+        const uint32_t part = bytes < room ? bytes : room;
+        CHECK(m->ranges < segments);
+        m->range[m->ranges++] = (struct blk_range){ r->addr + offset, part };
+        bytes -= part;
+        offset = 0;
+    }
+    hand_over(dev, m, dma_sync_single_for_device);
+}
+
 void blk_unmap(struct device *dev, struct blk_mapping *m)
 {
     switch (m->kind) {
@@ -190,6 +230,9 @@ void blk_unmap(struct device *dev, struct blk_mapping *m)
         dma_unmap_sgtable(dev, &sgt, m->dir, 0);
         break;
     }
+    case BLK_PREMAPPED:
+        hand_over(dev, m, dma_sync_single_for_cpu);
+        break;
     case BLK_UNMAPPED:
         break;
     }
@@ -211,6 +254,8 @@ uint32_t blk_address_bytes(const struct blk_mapping *m)
         return m->ranges * 16; /* Address and length, padded, as struct nvme_dma_vec. */
     case BLK_LIST:
         return m->segments * (uint32_t)sizeof(struct scatterlist);
+    case BLK_PREMAPPED:
+        return 0;
     }
     UNREACHABLE("a mapping is of one of these kinds");
 }

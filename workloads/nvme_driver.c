@@ -40,7 +40,8 @@ static void count_mapping(struct nvme_request *r)
                                     [BLK_SINGLE]    = &q->stats.mapped_single,
                                     [BLK_COALESCED] = &q->stats.mapped_coalesced,
                                     [BLK_PIECES]    = &q->stats.mapped_pieces,
-                                    [BLK_LIST]      = &q->stats.mapped_list };
+                                    [BLK_LIST]      = &q->stats.mapped_list,
+                                    [BLK_PREMAPPED] = &q->stats.premapped };
     ++*counter[m->kind];
     q->stats.segment += m->segments;
     q->stats.address_bytes += blk_address_bytes(m);
@@ -85,10 +86,26 @@ static enum dma_data_direction direction_of(const struct nvme_request *r)
     return r->io.opcode == NVME_READ ? DMA_FROM_DEVICE : DMA_TO_DEVICE;
 }
 
+/* The pages' addresses are read, a line for each eight. */
+static void borrow_buffer(struct nvme_request *r)
+{
+    struct nvme_driver *d = r->queue->driver;
+    const uint32_t first  = r->io.buffer_offset >> (NVME_PAGE_LG2 + 3);
+    const uint32_t last   = (r->io.buffer_offset + r->io.bytes - 1) >> (NVME_PAGE_LG2 + 3);
+    for (uint32_t i = first; i <= last; i++)
+        cpu_load(cpu_this(), &r->io.buffer->line[i]);
+    blk_borrow(d->dev, &d->blk, &r->io.buffer->mapping, r->io.buffer_offset, r->io.bytes,
+               r->io.segments, direction_of(r), &r->mapping);
+}
+
 static int map_data(struct nvme_request *r, struct nvme_sqe *sqe)
 {
     struct nvme_driver *d = r->queue->driver;
     make_room(r);
+    if (r->io.buffer != NULL) {
+        borrow_buffer(r);
+        return nvme_describe(r, sqe);
+    }
     const int error = blk_map(d->dev, &d->blk, d->api, r->io.segment, r->io.segments,
                               direction_of(r), &r->mapping);
     return error != 0 ? error : nvme_describe(r, sqe);
@@ -156,6 +173,40 @@ static int map_request(struct nvme_request *r, struct nvme_sqe *sqe)
     else
         count_mapping(r);
     return error;
+}
+
+/* ---- Buffers that stay mapped
+ * -------------------------------------------------------------------------- */
+
+int nvme_driver_map_buffer(struct nvme_driver *d, const struct blk_segment *segment,
+                           uint32_t segments, struct nvme_buffer *b)
+{
+    struct kernel *k = d->kernel;
+    *b               = (struct nvme_buffer){ .line = NULL };
+    b->mapping.range = kernel_host_alloc(k, segments, sizeof *b->mapping.range);
+    b->mapping.sgl   = kernel_host_alloc(k, segments, sizeof *b->mapping.sgl);
+    b->mapping.run   = kernel_host_alloc(k, segments, sizeof *b->mapping.run);
+    const int error =
+        blk_map(d->dev, &d->blk, d->api, segment, segments, DMA_BIDIRECTIONAL, &b->mapping);
+    if (error != 0) {
+        nvme_driver_unmap_buffer(d, b);
+        return error;
+    }
+    for (uint32_t i = 0; i < segments; i++)
+        CHECK(((segment[i].phys | segment[i].bytes) & (NVME_PAGE_BYTES - 1)) == 0);
+    b->line = kernel_host_alloc(k, (b->mapping.bytes >> (NVME_PAGE_LG2 + 3)) + 1,
+                                sizeof *b->line);
+    return 0;
+}
+
+void nvme_driver_unmap_buffer(struct nvme_driver *d, struct nvme_buffer *b)
+{
+    blk_unmap(d->dev, &b->mapping);
+    kernel_host_free(d->kernel, b->mapping.range);
+    kernel_host_free(d->kernel, b->mapping.sgl);
+    kernel_host_free(d->kernel, b->mapping.run);
+    kernel_host_free(d->kernel, b->line);
+    *b = (struct nvme_buffer){ .line = NULL };
 }
 
 /* ---- Submission

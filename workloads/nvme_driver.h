@@ -70,6 +70,7 @@
     S(mapped_coalesced,   request,  "requests", "Mapped as one range by the IOVA API")              \
     S(mapped_pieces,      request,  "requests", "Mapped segment by segment")                        \
     S(mapped_list,        request,  "requests", "Mapped as a scatter list")                         \
+    S(premapped,          request,  "requests", "In buffers that stay mapped")                      \
     S(described_prp,      request,  "requests", "Described by PRPs")                                \
     S(described_sgl,      request,  "requests", "Described by SGLs")                                \
     S(metadata,           request,  "requests", "With metadata")                                    \
@@ -100,14 +101,22 @@ enum {
     NVME_QUEUES_MAX   = ENGINE_CPUS_MAX + 64,
 };
 
+/* Memory that was mapped once, for any use: whole pages. */
+struct nvme_buffer {
+    struct blk_mapping mapping;
+    struct line *line; /* Of the list of its pages' addresses, eight to a line. */
+};
+
 /* What is to be done: data within nvme_driver_limits. */
 struct nvme_io {
     enum nvme_opcode opcode;
     uint64_t lba;   /* In 512-byte blocks. */
     uint32_t bytes; /* Of the medium. */
     const struct blk_segment *segment;
-    uint32_t segments; /* 0: no data. */
-    bool polled;       /* Nobody will interrupt: nvme_driver_poll. Only with poll queues. */
+    uint32_t segments;                /* 0: no data. */
+    const struct nvme_buffer *buffer; /* The segments are of this one, which is mapped; */
+    uint32_t buffer_offset;           /* they begin here. NULL: they are mapped. */
+    bool polled; /* Nobody will interrupt: nvme_driver_poll. Only with poll queues. */
     void (*done)(void *arg, uint16_t status);
     void *arg;
 };
@@ -212,6 +221,19 @@ static inline const struct nvme_limits *nvme_driver_limits(const struct nvme_dri
  * the CPU that finds its completion. -EBUSY when the queue is full, -ENOMEM when it could
  * not be mapped: try again after a completion. -EIO: never. */
 int nvme_driver_submit(struct nvme_driver *d, const struct nvme_io *io);
+
+/*
+ * Maps a buffer for the drive, once, by the driver's API and for both directions. Its
+ * segments begin and end at pages. 0, or -ENOMEM.
+ *
+ * As the dma-buf backed buffers of io_uring (posted as patches in 2025 and 2026), which
+ * keep an address for every page of the drive's and make each request's PRPs or SGLs of
+ * them.
+ */
+int nvme_driver_map_buffer(struct nvme_driver *d, const struct blk_segment *segment,
+                           uint32_t segments, struct nvme_buffer *b);
+/* Nothing of it is in use. */
+void nvme_driver_unmap_buffer(struct nvme_driver *d, struct nvme_buffer *b);
 
 /* Whether requests may be polled. */
 static inline bool nvme_driver_can_poll(const struct nvme_driver *d)

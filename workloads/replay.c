@@ -10,7 +10,11 @@
 static const char *const modes[REPLAY_MODES]     = { "closed", "open", "fast" };
 static const char *const devices[REPLAY_DEVICES] = { "one", "own", "shared" };
 static const char *const polled[]                = { "none", "reads", "all" };
-enum { POLLED = sizeof polled / sizeof polled[0] };
+static const char *const buffers[]               = { "any", "registered", "premapped" };
+enum {
+    POLLED  = sizeof polled / sizeof polled[0],
+    BUFFERS = sizeof buffers / sizeof buffers[0]
+};
 
 const char *replay_mode_member(unsigned index)
 {
@@ -25,6 +29,11 @@ const char *replay_devices_member(unsigned index)
 const char *replay_polled_member(unsigned index)
 {
     return index < POLLED ? polled[index] : NULL;
+}
+
+const char *replay_buffers_member(unsigned index)
+{
+    return index < BUFFERS ? buffers[index] : NULL;
 }
 
 static unsigned index_of(const char *name, const char *const *list, unsigned count)
@@ -80,6 +89,7 @@ void replay_init(struct replay *r, const struct replay_config *config,
     r->config  = *config;
     r->mode    = (enum replay_mode)index_of(config->mode, modes, REPLAY_MODES);
     r->polled  = (enum replay_polled)index_of(config->polled, polled, POLLED);
+    r->buffers = (enum replay_buffers)index_of(config->buffers, buffers, BUFFERS);
     r->source  = source;
     r->sources = sources;
     r->limit   = limit;
@@ -99,6 +109,9 @@ void replay_free(struct replay *r)
             free(c->waiting.item[k].segment);
         replay_ring_free(&c->waiting);
         free(c->flight);
+        for (uint32_t k = 0; c->buffer != NULL && k < c->placement.config.buffers; k++)
+            free(c->buffer[k].segment);
+        free(c->buffer);
         bare_free(&c->bare);
     }
     free(r->cpu);
@@ -175,6 +188,13 @@ static bool check(const struct replay *r, const struct trace_record *record,
         return error_set(
             error, "record %" PRIu64 ": bytes: expected a multiple of %u%s, got %u", index,
             block, block == 512 ? "" : " (nvme.block_bytes)", record->bytes);
+    if (r->buffers != REPLAY_BUFFERS_any && trace_op_moves_data(record->op)
+        && record->bytes > r->config.buffer_kib << 10)
+        return error_set(error,
+                         "record %" PRIu64
+                         ": bytes: expected at most replay.buffer_kib=%u with "
+                         "replay.buffers=%s, got %u bytes",
+                         index, r->config.buffer_kib, r->config.buffers, record->bytes);
     if (r->mode == REPLAY_open && r->ahead_ns + record->time_ns > latest_ns(r))
         return error_set(error,
                          "record %" PRIu64 ": time: expected at most %" PRIu64
@@ -271,9 +291,30 @@ static void drop_record(struct replay_cpu *c)
 /* ---- Buffers
  * ----------------------------------------------------------------------------------- */
 
+static bool has_data(const struct replay_record *k)
+{
+    return trace_op_moves_data(k->record.op) && k->record.bytes > 0;
+}
+
+/* The front of a registered buffer. */
+static uint32_t cut_buffer(struct replay_cpu *c, const struct replay_buffer *b,
+                           uint32_t bytes)
+{
+    uint32_t count = 0;
+    for (; bytes > 0; count++) {
+        CHECK(count < b->segments);
+        c->segment[count] = b->segment[count];
+        if (bytes < c->segment[count].bytes)
+            c->segment[count].bytes = bytes;
+        bytes -= c->segment[count].bytes;
+    }
+    c->replay->stats.placed++;
+    return count;
+}
+
 static uint32_t segments_of(struct replay_cpu *c, const struct replay_record *k)
 {
-    if (!trace_op_moves_data(k->record.op) || k->record.bytes == 0)
+    if (!has_data(k))
         return 0;
     if (k->record.segment_count == 0 || !placement_keeps(&c->placement)) {
         c->replay->stats.placed++;
@@ -300,6 +341,10 @@ static void piece_done(void *arg, uint16_t status)
     r->stats.record++;
     r->stats.failed += f->failed;
     histogram_record(&r->latency_ns, (cpu_this()->time - f->began) / TIME_NS);
+    if (f->buffer != NULL) {
+        f->buffer->next = c->free_buffer;
+        c->free_buffer  = f->buffer;
+    }
     f->next = c->free;
     c->free = f;
     c->outstanding--;
@@ -406,14 +451,19 @@ static void submit_data(struct replay_cpu *c, struct replay_flight *f, struct nv
 {
     struct place_in at = { c->segment, segments, 0 };
     struct blk_segment piece[NVME_SGL_MAX];
+    uint32_t offset = 0;
+    if (c->replay->buffers == REPLAY_premapped)
+        io.buffer = &f->buffer->mapped;
     while (at.left > 0) {
         io.bytes = piece_bytes(&at, nvme_driver_limits(c->replay->driver));
         if (io.bytes == 0) { /* No request can hold it: EINVAL in Linux. */
             f->failed = true;
             return;
         }
-        io.segment  = piece;
-        io.segments = take_piece(&at, io.bytes, piece);
+        io.segment       = piece;
+        io.segments      = take_piece(&at, io.bytes, piece);
+        io.buffer_offset = offset;
+        offset += io.bytes;
         c->replay->stats.split += f->pieces == 1 && at.left > 0;
         submit(c, f, &io);
         io.lba += io.bytes >> NVME_SECTOR_LG2;
@@ -481,7 +531,15 @@ static void issue(struct replay_cpu *c, const struct replay_record *k)
     const struct nvme_io io = { .opcode = opcode_of(k->record.op),
                                 .lba    = lba_on(c->replay->driver, &k->record),
                                 .bytes  = k->record.bytes };
-    const uint32_t segments = segments_of(c, k);
+    uint32_t segments       = 0;
+    f->buffer               = NULL;
+    if (has_data(k) && c->buffer != NULL) {
+        f->buffer      = c->free_buffer;
+        c->free_buffer = f->buffer->next;
+        segments       = cut_buffer(c, f->buffer, k->record.bytes);
+    } else {
+        segments = segments_of(c, k);
+    }
     if (segments > 0)
         submit_data(c, f, io, segments);
     else
@@ -497,6 +555,62 @@ static uint32_t depth_for(const struct replay *r, const struct trace_record *rec
     return depth == 0 ? 1 : depth < FLIGHTS ? depth : FLIGHTS - 1;
 }
 
+/* ---- Registered buffers
+ * -------------------------------------------------------------------------------- */
+
+static bool map_buffer(struct replay_cpu *c, struct replay_buffer *b, struct error *error)
+{
+    const struct replay *r = c->replay;
+    for (uint32_t i = 0; i < b->segments; i++)
+        if ((b->segment[i].phys | b->segment[i].bytes) & ~PAGE_MASK)
+            return error_set(error,
+                             "placement.model: expected one of whole pages with "
+                             "replay.buffers=premapped, got %s",
+                             c->placement.config.model);
+    if (nvme_driver_map_buffer(r->driver, b->segment, b->segments, &b->mapped) != 0)
+        return error_set(error,
+                         "replay.buffers: expected room to map %u of replay.buffer_kib=%u "
+                         "for each CPU, and there is less",
+                         c->placement.config.buffers, r->config.buffer_kib);
+    return true;
+}
+
+/* Cut into pages at the most, so that there is room for all segments. */
+static bool register_buffers(struct replay_cpu *c, struct error *error)
+{
+    const struct replay *r = c->replay;
+    const uint32_t bytes = r->config.buffer_kib << 10, count = c->placement.config.buffers;
+    c->buffer = calloc(count, sizeof *c->buffer);
+    CHECK(c->buffer != NULL);
+    for (uint32_t i = count; i-- > 0;) {
+        struct replay_buffer *b = &c->buffer[i];
+        b->segments = placement_place(&c->placement, bytes, c->segment, BLK_SEGMENTS_MAX);
+        b->segment  = calloc(b->segments, sizeof *b->segment);
+        CHECK(b->segment != NULL);
+        memcpy(b->segment, c->segment, b->segments * sizeof *b->segment);
+        b->next        = c->free_buffer;
+        c->free_buffer = b;
+        if (r->buffers == REPLAY_premapped && !map_buffer(c, b, error))
+            return false;
+    }
+    return true;
+}
+
+static void unregister(struct replay_cpu *c)
+{
+    const uint32_t count = c->placement.config.buffers;
+    for (uint32_t i = 0; c->replay->buffers == REPLAY_premapped && i < count; i++)
+        nvme_driver_unmap_buffer(c->replay->driver, &c->buffer[i].mapped);
+}
+
+bool replay_begin(struct replay *r, struct error *error)
+{
+    for (unsigned i = 0; r->buffers != REPLAY_BUFFERS_any && i < r->cpus; i++)
+        if (!register_buffers(&r->cpu[i], error))
+            return false;
+    return true;
+}
+
 /* ---- Bare work
  * ------------------------------------------------------------------------------------ */
 
@@ -510,8 +624,10 @@ void replay_exercise(struct replay *r, struct device *dev, struct mmio_window *r
 
 void replay_end(struct replay *r)
 {
-    for (unsigned i = 0; i < r->cpus; i++)
+    for (unsigned i = 0; i < r->cpus; i++) {
         bare_end(&r->cpu[i].bare);
+        unregister(&r->cpu[i]);
+    }
 }
 
 static void issue_bare(struct replay_cpu *c, const struct replay_record *k)
@@ -556,6 +672,9 @@ static bool issue_next(struct replay_cpu *c)
     c->due = r->mode == REPLAY_open ? due_of(r, &c->next->record) : 0;
     if (c->due > c->cpu->time || c->outstanding >= depth_for(r, &c->next->record))
         return false;
+    if (c->buffer != NULL && c->free_buffer == NULL && has_data(c->next)
+        && !trace_op_is_bare(c->next->record.op))
+        return false; /* Registered memory is all in use. */
     r->stats.late += r->mode == REPLAY_open && c->cpu->time > c->due + TIME_US;
     if (trace_op_is_bare(c->next->record.op)) {
         issue_bare(c, c->next);

@@ -26,6 +26,7 @@
 const char *replay_mode_member(unsigned index);
 const char *replay_devices_member(unsigned index);
 const char *replay_polled_member(unsigned index);
+const char *replay_buffers_member(unsigned index);
 
 /* clang-format off */
 #define REPLAY_PARAMS(P)                                                                            \
@@ -37,6 +38,10 @@ const char *replay_polled_member(unsigned index);
       "a choice of the replay")                                                                     \
     P(name, polled,   none, replay_polled_member, 0, ANY, "requests", "Which are polled for rather than waited for: none, reads, or all that move data; needs driver.poll_queues", \
       "a choice of the replay: RWF_HIPRI, IORING_SETUP_IOPOLL")                                     \
+    P(name, buffers,   any, replay_buffers_member, 0, ANY, "buffers", "any: each request's memory is its own, as placed; registered: placement.buffers of each CPU, mapped at each use; premapped: the same, mapped once for all", \
+      "io_uring: registered buffers are pinned, not mapped; premapped ones are backed by a dma-buf (patches of 2025 and 2026)") \
+    P(u32,  buffer_kib, 1024, 4, 8192, POW2, "KiB",    "Of a buffer: no request may be larger",     \
+      "a choice of the workload")                                                                   \
     P(u32,  depth,       0, 0,   4095, ANY, "requests", "In flight on each CPU; 0: as recorded, 1 where unknown", \
       "a choice of the replay")                                                                     \
     P(u32,  window,   1024, 1, 65536, POW2, "records",  "How far CPUs may be apart in the trace",   \
@@ -76,11 +81,20 @@ struct replay_source {
     struct trace_reader *reader;
 };
 
+/* Registered memory of a CPU. */
+struct replay_buffer {
+    struct replay_buffer *next; /* Of those that are free. */
+    struct blk_segment *segment;
+    uint32_t segments;
+    struct nvme_buffer mapped; /* When it is premapped. */
+};
+
 struct replay;
 /* One record under way on a CPU. */
 struct replay_flight {
     struct replay_cpu *owner;
     struct replay_flight *next;
+    struct replay_buffer *buffer; /* NULL: it has none of the registered ones. */
     sim_time_t began;
     uint32_t pieces; /* Requests that are not completed. */
     bool failed;
@@ -97,12 +111,14 @@ struct replay_cpu {
     uint32_t outstanding;
     uint32_t polled; /* Requests that nobody will interrupt for. */
     struct replay_flight *flight, *free;
-    uint32_t flights; /* Of them, those that have been in use. */
+    struct replay_buffer *buffer, *free_buffer; /* placement.buffers, when registered. */
+    uint32_t flights;                           /* Of them, those that have been in use. */
     struct placement placement;
     struct bare bare;
     struct blk_segment segment[TRACE_SEGMENTS_MAX];
 };
 
+enum replay_buffers { REPLAY_BUFFERS_any, REPLAY_registered, REPLAY_premapped };
 enum replay_polled { REPLAY_POLLED_none, REPLAY_POLLED_reads, REPLAY_POLLED_all };
 enum replay_mode { REPLAY_closed, REPLAY_open, REPLAY_fast, REPLAY_MODES };
 enum replay_devices { REPLAY_one, REPLAY_own, REPLAY_shared, REPLAY_DEVICES };
@@ -111,6 +127,7 @@ enum replay_devices replay_devices(const struct replay_config *config);
 struct replay {
     enum replay_mode mode;
     enum replay_polled polled;
+    enum replay_buffers buffers;
     bool begun;
     sim_time_t begin;  /* Of the replay, by the first CPU. */
     uint64_t ahead_ns; /* Recorded time of the sources that have been played. */
@@ -142,6 +159,10 @@ void replay_free(struct replay *r);
 
 /* Bare accesses go to this device from here on. */
 void replay_exercise(struct replay *r, struct device *dev, struct mmio_window *registers);
+
+/* On one CPU, before any program begins: registers buffers, if there are to be any. False
+ * with one line. */
+bool replay_begin(struct replay *r, struct error *error);
 
 /* On any CPU, when every CPU's program has returned: unmaps what stayed mapped. */
 void replay_end(struct replay *r);

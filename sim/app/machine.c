@@ -356,6 +356,11 @@ static void cpu0_before(struct machine *m, struct cpu *cpu)
         return;
     for (unsigned i = 0; i < m->drives; i++)
         prepare_replay(m, i);
+    for (unsigned i = 0; i < m->drives && !m->failed; i++)
+        m->failed = !replay_begin(&m->replay[i], &m->error);
+    cpu_sync(cpu);
+    if (m->failed)
+        return;
     begin_measuring(m);
 }
 

@@ -314,3 +314,212 @@ TEST_CASE(nvme_features, polled_queues_are_queues_of_the_drive)
                      SET("driver.poll_queues=2", "nvme.queues=4", "replay.polled=all")),
                  MACHINE_RAN);
 }
+
+/* ---- Interrupt coalescing
+ * --------------------------------------------------------------------------------- */
+
+static void expect_coalesced(const struct flush_policy *policy)
+{
+    const struct nvme_stats *n = &result.counters.nvme;
+    (void)policy;
+    EXPECT(n->transaction_interrupt > 0);
+    EXPECT(n->transaction_interrupt < n->completion);
+}
+
+TEST_CASE(nvme_features, interrupts_are_coalesced_under_every_policy)
+{
+    under_every_policy(mixed, 60,
+                       SET("driver.coalesce_entries=4", "driver.coalesce_100us=1"),
+                       expect_coalesced);
+}
+
+/* One request at a time never reaches a threshold: each waits for its time. */
+TEST_CASE(nvme_features, below_the_threshold_every_request_waits_for_the_time)
+{
+    EXPECT_EQUAL(
+        run(mixed, BLK_iova, "strict",
+            SET("replay.depth=1", "driver.coalesce_entries=2", "driver.coalesce_100us=3")),
+        MACHINE_RAN);
+    EXPECT_EQUAL(result.counters.nvme.transaction_interrupt,
+                 result.counters.nvme.completion);
+    EXPECT(result.io_latency_ns.min >= 300000);
+    EXPECT_EQUAL(run(mixed, BLK_iova, "strict",
+                     SET("replay.depth=1", "driver.coalesce_entries=2",
+                         "driver.coalesce_100us=3", "driver.coalesce_except=2")),
+                 MACHINE_RAN);
+    const sim_time_t excepted = result.time_ps;
+    EXPECT(result.io_latency_ns.max < 300000);
+    EXPECT_EQUAL(run(mixed, BLK_iova, "strict",
+                     SET("replay.depth=1", "driver.coalesce_entries=2",
+                         "driver.coalesce_100us=3", "driver.coalesce_except=1")),
+                 MACHINE_RAN);
+    EXPECT(result.time_ps > excepted);
+    EXPECT(result.io_latency_ns.min < 300000);
+    EXPECT(result.io_latency_ns.max >= 300000);
+}
+
+/* What the interrupt has taken asks for none again. */
+TEST_CASE(nvme_features, restarting_spares_interrupts_for_nothing)
+{
+    EXPECT_EQUAL(run(large, BLK_iova, "strict",
+                     SET("driver.coalesce_entries=4", "driver.coalesce_100us=1")),
+                 MACHINE_RAN);
+    const uint64_t before = result.counters.nvme.transaction_interrupt;
+    EXPECT_EQUAL(run(large, BLK_iova, "strict",
+                     SET("driver.coalesce_entries=4", "driver.coalesce_100us=1",
+                         "nvme.coalesce_restart=1")),
+                 MACHINE_RAN);
+    EXPECT(result.counters.nvme.transaction_interrupt <= before);
+    EXPECT_EQUAL(result.counters.replay.record, 300);
+}
+
+TEST_CASE(nvme_features, coalescing_without_a_time_is_refused)
+{
+    struct config config;
+    CHECK(config_init(&config, "vtd-server", &error));
+    EXPECT(config_set(&config, "driver.coalesce_entries=8", &error));
+    EXPECT(!config_check(&config, &error));
+    EXPECT_TEXT(error.text,
+                "driver.coalesce_100us: expected at least 1 with "
+                "driver.coalesce_entries=8 (no time means no coalescing), got 0");
+    EXPECT(config_set(&config, "driver.coalesce_100us=1", &error));
+    EXPECT(config_check(&config, &error));
+    config_free(&config);
+}
+
+/* ---- Registered buffers
+ * ----------------------------------------------------------------------------------- */
+
+static void expect_premapped(const struct flush_policy *policy)
+{
+    const struct machine_counters *c = &result.counters;
+    (void)policy;
+    EXPECT_EQUAL(c->driver.premapped, c->driver.request);
+    EXPECT_EQUAL(c->kernel.unmap, 0);
+    EXPECT_EQUAL(c->audit.page_given_back, 0);
+    EXPECT_EQUAL(c->audit.page_exposed, 0);
+    EXPECT_EQUAL(c->audit.stale_access, 0);
+    EXPECT_EQUAL(c->driver.address_bytes, 0);
+    EXPECT_EQUAL(c->nvme.data_read_bytes + c->nvme.data_written_bytes, c->driver.bytes);
+    EXPECT_EQUAL(c->nvme.fault, 0);
+    EXPECT_EQUAL(result.findings, 0);
+}
+
+TEST_CASE(nvme_features, premapped_buffers_are_never_unmapped_under_any_policy)
+{
+    under_every_policy(mixed, 60,
+                       SET("replay.buffers=premapped", "replay.buffer_kib=128",
+                           "placement.buffers=16", "placement.model=heap",
+                           "linux.dma_debug=1"),
+                       expect_premapped);
+}
+
+static void expect_mapped_each_time(const struct flush_policy *policy)
+{
+    const struct machine_counters *c = &result.counters;
+    EXPECT_EQUAL(c->driver.premapped, 0);
+    EXPECT_EQUAL(c->replay.placed, c->replay.record);
+    if (policy->translates && policy->map == NULL)
+        EXPECT(c->kernel.unmap >= c->driver.request);
+}
+
+TEST_CASE(nvme_features, registered_buffers_are_mapped_at_each_use_under_every_policy)
+{
+    under_every_policy(mixed, 60,
+                       SET("replay.buffers=registered", "replay.buffer_kib=128",
+                           "placement.buffers=16", "placement.model=heap",
+                           "linux.dma_debug=1"),
+                       expect_mapped_each_time);
+}
+
+/* Requests of 1 MiB are cut at the drive's limit; each part knows its place. */
+TEST_CASE(nvme_features, parts_of_a_premapped_buffer_are_described_in_place)
+{
+    static const char *const model[] = { "placement.model=scattered",
+                                         "placement.model=contiguous",
+                                         "placement.model=hugepages",
+                                         "placement.model=heap" };
+    for (unsigned i = 0; i < 4; i++)
+        for (unsigned api = 0; api < BLK_API_COUNT; api++) {
+            EXPECT_EQUAL(
+                run(large, (enum blk_api)api, "lazy",
+                    SET("replay.buffers=premapped", "replay.buffer_kib=256", model[i],
+                        "driver.max_transfer_kib=52", "placement.buffers=40")),
+                MACHINE_RAN);
+            EXPECT_EQUAL(result.counters.driver.request, 900);
+            expect_premapped(NULL);
+        }
+}
+
+TEST_CASE(nvme_features, metadata_of_a_premapped_buffer_is_still_mapped)
+{
+    EXPECT_EQUAL(run(unaligned, BLK_iova, "strict",
+                     SET("replay.buffers=premapped", "replay.buffer_kib=8",
+                         "nvme.metadata_bytes=8")),
+                 MACHINE_RAN);
+    EXPECT_EQUAL(result.counters.driver.premapped, 300);
+    EXPECT_EQUAL(result.counters.kernel.unmap, 300);
+    expect_metadata(512, 8);
+}
+
+/* One buffer: one request at a time, however many are wanted. */
+TEST_CASE(nvme_features, who_has_no_buffer_waits_for_one)
+{
+    EXPECT_EQUAL(
+        run(large, BLK_iova, "strict",
+            SET("replay.buffers=premapped", "placement.buffers=1", "replay.depth=16")),
+        MACHINE_RAN);
+    const sim_time_t one = result.time_ps;
+    EXPECT_EQUAL(
+        run(large, BLK_iova, "strict",
+            SET("replay.buffers=premapped", "placement.buffers=16", "replay.depth=1")),
+        MACHINE_RAN);
+    EXPECT(one * 10 > result.time_ps * 9);
+    EXPECT(one * 9 < result.time_ps * 10);
+}
+
+TEST_CASE(nvme_features, an_untrusted_drives_premapped_buffers_are_whole_pages)
+{
+    EXPECT_EQUAL(run(mixed, BLK_streaming, "strict",
+                     SET("replay.buffers=premapped", "linux.untrusted=1")),
+                 MACHINE_RAN);
+    EXPECT_EQUAL(result.counters.kernel.bounce, 0);
+    expect_premapped(NULL);
+}
+
+TEST_CASE(nvme_features, what_cannot_be_registered_is_refused_in_one_line)
+{
+    EXPECT_EQUAL(run(large, BLK_iova, "strict",
+                     SET("replay.buffers=registered", "replay.buffer_kib=64")),
+                 MACHINE_TRACE);
+    EXPECT(strstr(error.text, "record 0: bytes: expected at most replay.buffer_kib=64 with "
+                              "replay.buffers=registered, got 131072 bytes")
+           != NULL);
+    EXPECT_EQUAL(run(large, BLK_iova, "strict",
+                     SET("replay.buffers=premapped", "placement.model=unaligned")),
+                 MACHINE_REFUSED);
+    EXPECT_TEXT(error.text, "placement.model: expected one of whole pages with "
+                            "replay.buffers=premapped, got unaligned");
+    EXPECT_EQUAL(run(large, BLK_iova, "strict",
+                     SET("replay.buffers=registered", "placement.model=unaligned")),
+                 MACHINE_RAN);
+}
+
+/* All of it at once. */
+static void expect_no_failure(const struct flush_policy *policy)
+{
+    (void)policy;
+    expect_metadata(512, 8);
+    EXPECT_EQUAL(result.findings, 0);
+}
+
+TEST_CASE(nvme_features, everything_together_under_every_policy)
+{
+    under_every_policy(mixed, 60,
+                       SET("nvme.metadata_bytes=8", "blk.bio_kib=8", "driver.poll_queues=1",
+                           "replay.polled=reads", "driver.coalesce_entries=3",
+                           "driver.coalesce_100us=1", "nvme.coalesce_restart=1",
+                           "replay.buffers=premapped", "replay.buffer_kib=128",
+                           "placement.buffers=16", "linux.dma_debug=1"),
+                       expect_no_failure);
+}
