@@ -42,6 +42,7 @@ double docs_metric(const json_t *run, const char *name);
  *     <!-- functions FILE -->
  *     <!-- measured prices -->
  *     <!-- measured published -->
+ *     <!-- measured nvme -->
  *     <!-- end -->
  */
 void docs_renew_examples(FILE *out, const struct docs *docs, const char *page);
@@ -56,6 +57,9 @@ void docs_put_prices(FILE *out, const struct docs *docs);
 
 /* The tables of published results that nothing was fitted to. */
 void docs_put_published(FILE *out, const struct docs *docs);
+
+/* The tables of what each feature of an NVMe drive and its driver changes. */
+void docs_put_nvme(FILE *out, const struct docs *docs);
 
 void docs_result(FILE *out, const struct docs *docs);
 void docs_calibration(FILE *out, const struct docs *docs);

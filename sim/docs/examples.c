@@ -107,6 +107,8 @@ static const char *renew_part(FILE *out, const struct docs *docs, const char *at
         docs_put_code(out, docs, file, names);
     else if (strcmp(word, "measured") == 0 && strcmp(file, "published") == 0)
         docs_put_published(out, docs);
+    else if (strcmp(word, "measured") == 0 && strcmp(file, "nvme") == 0)
+        docs_put_nvme(out, docs);
     else if (strcmp(word, "measured") == 0)
         docs_put_prices(out, docs);
     else
