@@ -40,6 +40,7 @@ struct live_range {
     struct live_range *next;
     unsigned space;
     bool outside;
+    bool astray; /* It went elsewhere where nothing is recorded. */
     uint64_t pfn, granules;
 };
 
@@ -77,12 +78,12 @@ void resync_adopt(struct resync *s, unsigned space, uint64_t pfn)
     l->outside = false;
 }
 
-void resync_note_live(struct resync *s, unsigned space, uint64_t pfn, uint64_t granules)
+static void note_live(struct resync *s, unsigned space, uint64_t pfn, uint64_t granules)
 {
     struct live_range **first = bucket(s, space, pfn);
     struct live_range *l      = malloc(sizeof *l);
     CHECK(l != NULL);
-    *l     = (struct live_range){ *first, space, s->outside, pfn, granules };
+    *l     = (struct live_range){ *first, space, s->outside, false, pfn, granules };
     *first = l;
 }
 
@@ -94,6 +95,55 @@ static void drop_live(struct resync *s, unsigned space, uint64_t pfn)
         return;
     *link = l->next;
     free(l);
+}
+
+/* ---- Astray
+ * ------------------------------------------------------------------------------
+ *
+ * What happened in a gap of the recording shows where an allocator that has not seen it
+ * gives an address that was not there any more: it is put aside, until a line says that it
+ * is used.
+ */
+static void lead_astray(struct resync *s, struct iova_domain *d, unsigned space,
+                        uint64_t pfn, uint64_t granules)
+{
+    note_live(s, space, pfn, granules);
+    struct live_range *l = *find_live(s, space, pfn);
+    l->outside = l->astray = true;
+    d->live++;
+}
+
+/* The range put aside that has the page in it, or NULL. */
+static struct live_range *astray_around(const struct resync *s, unsigned space,
+                                        uint64_t pfn)
+{
+    for (unsigned order = 0; order < IOVA_ORDERS; order++) {
+        struct live_range *l = *find_live(s, space, align_down(pfn, order));
+        if (l != NULL && l->astray && pfn - l->pfn < l->granules)
+            return l;
+    }
+    return NULL;
+}
+
+/* The caller gets the recorded range, which was put aside; it may be a part of what was. */
+static bool found_again(struct resync *s, struct iova_domain *d, unsigned space,
+                        uint64_t granules)
+{
+    const struct live_range *l = astray_around(s, space, s->pfn);
+    if (l == NULL)
+        return false;
+    const struct live_range all = *l;
+    drop_live(s, space, all.pfn);
+    d->live--;
+    if (all.granules != granules)
+        iova_tree_free(d, &all.pfn, 1);
+    if (all.granules != granules && !iova_tree_claim(d, s->pfn, granules))
+        return false;
+    for (uint64_t pfn = all.pfn; pfn < all.pfn + all.granules; pfn++)
+        if (all.granules != granules && iova_tree_claim(d, pfn, 1))
+            lead_astray(s, d, space, pfn, 1);
+    s->rule = RULE_unseen;
+    return true;
 }
 
 /* ---- History
@@ -212,11 +262,23 @@ static void rewrite(struct resync *s, struct iova_domain *d, unsigned order,
     free(tail);
 }
 
+/* What the search finds; it is left where it is. */
+static uint64_t tree_would_give(const struct resync *s, struct iova_domain *d,
+                                uint64_t granules)
+{
+    const struct iova_hints before = iova_tree_hints(d);
+    const uint64_t found           = iova_tree_alloc(d, granules, s->limit);
+    iova_tree_withdraw(d, found, before);
+    return found;
+}
+
 static bool try_interrupt(struct resync *s, struct iova_domain *d, unsigned space,
                           unsigned order, uint64_t granules)
 {
     struct resync_history *h = history_of(s, space, order);
     const uint64_t held      = h->count < HISTORY - 1 ? h->count : HISTORY - 1;
+    if (s->path == 's' && tree_would_give(s, d, granules) != s->pfn)
+        return false;
     for (uint64_t back = 1; back <= held; back++) {
         if (!depot_is_own(d, order, &operation_back(h, back)->before))
             return false;
@@ -224,8 +286,7 @@ static bool try_interrupt(struct resync *s, struct iova_domain *d, unsigned spac
             || !happened_earlier(s, d, order, h, back))
             continue;
         rewrite(s, d, order, h, back);
-        if (s->path == 's' && !iova_tree_claim(d, s->pfn, granules))
-            return false;
+        CHECK(s->path != 's' || iova_tree_alloc(d, granules, s->limit) == s->pfn);
         s->rule = RULE_interrupt;
         return true;
     }
@@ -240,10 +301,11 @@ static bool cacheable(uint64_t granules)
     return lg2_ceil(granules) < IOVA_ORDERS;
 }
 
-static void asked(void *self, struct iova_domain *d, uint64_t granules)
+static void asked(void *self, struct iova_domain *d, uint64_t granules, uint64_t limit)
 {
     struct resync_space *at = self;
     at->resync->hints       = iova_tree_hints(d);
+    at->resync->limit       = limit;
     if (cacheable(granules))
         iova_cache_image(d, lg2_ceil(granules), cpu_this()->id, &at->resync->before);
 }
@@ -298,6 +360,52 @@ static bool is_later_turn(struct resync *s, const struct iova_domain *d, unsigne
     return true;
 }
 
+/* Takes the recorded range out of the tree, if there is a reason for it. */
+static enum resync_rule rule_of_tree(struct resync *s, struct iova_domain *d,
+                                     unsigned space, uint64_t granules)
+{
+    if (s->path == 'f')
+        return s->unseen && iova_tree_claim(d, s->pfn, granules) ? RULE_unseen : RULE_none;
+    const uint64_t found = tree_would_give(s, d, granules);
+    if (found == s->pfn)
+        return iova_tree_alloc(d, granules, s->limit) == found ? RULE_tree : RULE_none;
+    const enum resync_rule rule = s->searched(s->lines, found);
+    if (rule == RULE_none || !iova_tree_claim(d, s->pfn, granules))
+        return RULE_none;
+    if (rule == RULE_unseen && s->gap && found != 0 && iova_tree_claim(d, found, granules))
+        lead_astray(s, d, space, found, granules);
+    return rule;
+}
+
+/* The search found what a line to come says that it found. */
+static bool is_later_search(struct resync *s, struct iova_domain *d, uint64_t granules,
+                            uint64_t got)
+{
+    if (s->comes_later == NULL || s->path != 's' || tree_would_give(s, d, granules) != got
+        || !s->comes_later(s->lines, got))
+        return false;
+    s->served = true;
+    return true;
+}
+
+/* The recorded address lies below one that the CPU's magazines would give first. */
+static bool was_on_top(struct resync *s, struct iova_domain *d, unsigned space,
+                       unsigned order)
+{
+    uint64_t first, second;
+    struct iova_image now;
+    if (!s->gap || is_empty(d, order))
+        return false;
+    iova_cache_image(d, order, cpu_this()->id, &now);
+    if (take_own(d, order, &first) && take_own(d, order, &second) && second == s->pfn) {
+        lead_astray(s, d, space, first, UINT64_C(1) << order);
+        resync_forget(s, space, order);
+        return true;
+    }
+    iova_cache_restore(d, order, cpu_this()->id, &now);
+    return false;
+}
+
 static bool take_recorded(struct resync *s, struct iova_domain *d, unsigned space,
                           uint64_t granules, uint64_t got)
 {
@@ -309,17 +417,40 @@ static bool take_recorded(struct resync *s, struct iova_domain *d, unsigned spac
             return true;
         if (try_interrupt(s, d, space, order, granules) || is_later_turn(s, d, order, got))
             return true;
+        if (was_on_top(s, d, space, order)) {
+            s->rule = RULE_unseen;
+            return true;
+        }
         if (iova_cache_take(d, order, s->pfn)) {
             resync_forget(s, space, order);
             s->rule = RULE_migration;
             return true;
         }
     }
-    if ((s->path == 'f' && !s->unseen) || !iova_tree_claim(d, s->pfn, granules))
+    if (is_later_search(s, d, granules, got))
+        return true;
+    const enum resync_rule rule = rule_of_tree(s, d, space, granules);
+    if (rule == RULE_none)
         return false;
     if (cacheable(granules) && !is_empty(d, order))
         resync_forget(s, space, order); /* A CPU that did not look into its magazines. */
-    s->rule = s->path == 'f' ? RULE_unseen : RULE_tree;
+    s->rule = rule;
+    return true;
+}
+
+/* There is no excuse; but what comes later is compared with what the recording shows. */
+static bool take_anyhow(struct resync *s, struct iova_domain *d, unsigned space,
+                        uint64_t granules)
+{
+    const unsigned order = lg2_ceil(granules);
+    const bool cached    = cacheable(granules) && iova_cache_take(d, order, s->pfn);
+    if (cacheable(granules))
+        granules = UINT64_C(1) << order;
+    if (!cached && !iova_tree_claim(d, s->pfn, granules))
+        return false;
+    if (cacheable(granules))
+        resync_forget(s, space, order);
+    s->forced = true;
     return true;
 }
 
@@ -329,7 +460,11 @@ static uint64_t settle(struct resync *s, struct iova_domain *d, unsigned space,
 {
     const unsigned order = lg2_ceil(granules);
     undo(s, d, order, pfn, cached);
-    if (take_recorded(s, d, space, granules, pfn) && !s->served)
+    if (found_again(s, d, space, cacheable(granules) ? UINT64_C(1) << order : granules))
+        return s->pfn;
+    if (!s->unmatched && take_recorded(s, d, space, granules, pfn) && !s->served)
+        return s->pfn;
+    if (!s->served && take_anyhow(s, d, space, granules))
         return s->pfn;
     if (cached)
         CHECK(iova_cache_get(d, order, UINT64_MAX) == pfn);
@@ -347,19 +482,19 @@ static uint64_t answered(void *self, struct iova_domain *d, uint64_t granules, u
     s->got_pfn              = pfn;
     s->got_granules         = granules;
     s->got_path             = pfn == 0 ? 0 : cached ? 'f' : 's';
-    s->served               = false;
+    s->served = s->forced = false;
     if (s->expects && s->pfn != pfn && s->pfn != 0 && pfn != 0)
         pfn = settle(s, d, at->number, granules, pfn, cached);
     else if (s->unseen && s->pfn == pfn && s->path == 'f' && !cached)
         s->rule = RULE_unseen;
-    const bool plain = s->rule == RULE_none || s->rule == RULE_tree;
+    const bool plain = !s->forced && (s->rule == RULE_none || s->rule == RULE_tree);
     if (plain && cacheable(granules) && pfn != 0
         && (s->rule == RULE_none || is_empty(d, lg2_ceil(granules))))
         remember(history_of(s, at->number, lg2_ceil(granules)), &s->before,
                  (struct operation){
                      .pfn = pfn, .row = s->row, .cached = s->rule == RULE_none && cached });
     if (pfn != 0)
-        resync_note_live(s, at->number, pfn, granules);
+        note_live(s, at->number, pfn, granules);
     return pfn;
 }
 
@@ -405,16 +540,19 @@ void resync_watch(struct resync *s, unsigned space, struct iova_domain *d)
 
 void resync_begin(struct resync *s, bool expects, uint64_t pfn, char path)
 {
-    s->expects  = expects;
-    s->pfn      = pfn;
-    s->path     = path;
-    s->got_pfn  = 0;
-    s->got_path = 0;
-    s->rule     = RULE_none;
-    s->releases = 0;
-    s->outside  = false;
-    s->row      = 0;
-    s->unseen   = false;
+    s->expects   = expects;
+    s->pfn       = pfn;
+    s->path      = path;
+    s->got_pfn   = 0;
+    s->got_path  = 0;
+    s->rule      = RULE_none;
+    s->releases  = 0;
+    s->outside   = false;
+    s->row       = 0;
+    s->unseen    = false;
+    s->gap       = false;
+    s->unmatched = false;
+    s->forced    = false;
 }
 
 void resync_hold(const struct resync *s, struct resync_held *held)
