@@ -118,6 +118,14 @@ void slot_count_domain(const struct slot *slot, struct system_counters *c);
 /* Brings the occupancy of the invalidation queue up to now. */
 void system_measure_queue(struct system *s);
 
+/* The tables in order, with what each describes in c (c NULL: *stats is NULL); NULL behind
+ * the last. */
+const struct stat_table *system_stats(const struct system_counters *c, unsigned index,
+                                      const void **stats);
+
+/* later -= earlier. */
+void system_subtract(struct system_counters *later, const struct system_counters *earlier);
+
 /* sum += one, counter by counter. */
 void system_add_stats(const struct stat_table *table, void *sum, const void *one);
 
