@@ -216,6 +216,18 @@ static bool bring_up(struct iovasim *m)
     return true;
 }
 
+static bool take_down(struct iovasim *m)
+{
+    for (unsigned i = m->slots; i-- > 0;) {
+        const uint64_t left = slot_detach(&m->slot[i]->slot, false);
+        if (left != 0)
+            return error_set(&m->error, "%s: mappings that were never unmapped: %" PRIu64,
+                             m->slot[i]->name, left);
+    }
+    system_halt(&m->system);
+    return true;
+}
+
 static void before(struct iovasim *m, struct cpu *cpu)
 {
     cpu_own(cpu, OWNER_setup);
@@ -236,14 +248,13 @@ static void after(struct iovasim *m, struct cpu *cpu)
     cpu_own(cpu, OWNER_setup);
     if (m->program->remove != NULL)
         m->program->remove(m->program_self);
-    for (unsigned i = m->slots; i-- > 0;)
-        slot_detach(&m->slot[i]->slot, false);
-    system_halt(&m->system);
+    m->failed = !take_down(m);
     cpu_sync(cpu);
     m->finished = true;
 }
 
-/* What every CPU runs. CPU 0 is alone before the first barrier and after the last. */
+/* What every CPU runs. CPU 0 is alone before the first barrier and behind the second; no
+ * CPU is switched off before it has counted what they did. */
 static void program(void *arg)
 {
     struct iovasim *m = arg;
@@ -251,14 +262,15 @@ static void program(void *arg)
     if (cpu->id == 0)
         before(m, cpu);
     barrier_wait(&m->barrier, cpu);
-    if (m->failed)
-        return;
-    cpu_own(cpu, OWNER_driver);
-    m->program->run(m->program_self);
-    cpu_own(cpu, OWNER_driver);
+    if (!m->failed) {
+        cpu_own(cpu, OWNER_driver);
+        m->program->run(m->program_self);
+        cpu_own(cpu, OWNER_driver);
+        barrier_wait(&m->barrier, cpu);
+        if (cpu->id == 0)
+            after(m, cpu);
+    }
     barrier_wait(&m->barrier, cpu);
-    if (cpu->id == 0)
-        after(m, cpu);
 }
 
 /* ---- Building ------------------------------------------------------------------------ */

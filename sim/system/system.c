@@ -162,18 +162,23 @@ bool slot_attach(struct slot *slot, const char *name, struct dma_domain *shared)
     return slot->domain != NULL && domain_attach(slot->domain, &slot->device);
 }
 
-void slot_detach(struct slot *slot, bool shared)
+uint64_t slot_detach(struct slot *slot, bool shared)
 {
-    struct system *s = slot->system;
+    struct system *s          = slot->system;
+    struct dma_domain *domain = slot->domain;
+    uint64_t left             = 0;
     kernel_remove_device(&slot->device);
-    if (slot->domain == NULL) {
-        domain_detach_identity(s->backend, s->backend_state, &slot->device);
-        return;
-    }
-    domain_detach(slot->domain, &slot->device);
-    if (!shared)
-        domain_free(slot->domain);
     slot->domain = NULL;
+    if (domain == NULL) {
+        domain_detach_identity(s->backend, s->backend_state, &slot->device);
+        return 0;
+    }
+    domain_detach(domain, &slot->device);
+    if (!shared)
+        left = domain_drain(domain);
+    if (!shared && left == 0)
+        domain_free(domain);
+    return left;
 }
 
 bool slot_idle(const struct slot *slot)

@@ -83,8 +83,9 @@ struct port *slot_port(struct slot *slot);
 /* Adds the device to the kernel and lets it into a domain: its own, or another's (shared),
  * or, when the policy does not translate, none. */
 bool slot_attach(struct slot *slot, const char *name, struct dma_domain *shared);
-/* The device leaves; its domain goes, too, unless it is shared. */
-void slot_detach(struct slot *slot, bool shared);
+/* The device leaves; its domain goes, too, unless it is shared or mappings are left: returns
+ * how many. */
+uint64_t slot_detach(struct slot *slot, bool shared);
 
 bool slot_idle(const struct slot *slot);
 
