@@ -400,6 +400,7 @@ static const struct {
     { "docs/ci.md", NULL },
     { "docs/choosing.md", NULL },
     { "docs/porting.md", NULL },
+    { "docs/library.md", NULL },
 };
 
 static char *contents_of(const char *path)

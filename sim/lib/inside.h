@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* inside - what a struct iovasim is made of. */
+/* inside - what a struct iovasim_machine is made of. */
 #ifndef SIM_LIB_INSIDE_H
 #define SIM_LIB_INSIDE_H
 
@@ -8,7 +8,7 @@
 #include "sim/system/system.h"
 
 struct iovasim_slot {
-    struct iovasim *machine;
+    struct iovasim_machine *machine;
     char *name;
     struct iovasim_device_ops ops;
     void *self;
@@ -21,7 +21,7 @@ struct iovasim_slot {
     void *referee_self;
 };
 
-struct iovasim {
+struct iovasim_machine {
     struct system_config config;
     const struct flush_policy *policy;
     unsigned cpus;

@@ -7,7 +7,7 @@
  * A machine is made from a preset, told what differs from it, given devices, and run as
  * often as wanted, each time from power-on:
  *
- *     struct iovasim *m = iovasim_new("vtd-server");
+ *     struct iovasim_machine *m = iovasim_new("vtd-server");
  *     iovasim_set(m, "iotlb.sets", "32");
  *     iovasim_set_policy(m, "lazy");
  *     struct iovasim_slot *slot = iovasim_add_device(m, "copy0", &copy_ops, &copy);
@@ -52,39 +52,39 @@ extern "C" {
 #define IOVASIM_VERSION_PATCH 0
 const char *iovasim_version(void);
 
-struct iovasim;
+struct iovasim_machine;
 struct iovasim_slot;
 
 /* ---- A machine ----------------------------------------------------------------------- */
 
 /* A preset's name as `iovasim presets` lists them; NULL: vtd-server. Never NULL: an unknown
  * preset is a mistake like any other. CPUs: 1, policy: strict, seed: 1. */
-struct iovasim *iovasim_new(const char *preset);
-void iovasim_free(struct iovasim *m); /* NULL is nothing. */
+struct iovasim_machine *iovasim_new(const char *preset);
+void iovasim_free(struct iovasim_machine *m); /* NULL is nothing. */
 
 /* A parameter by its key, as in docs/parameters.md: those of platform, cpu, iommu, context,
  * iotlb, walkcache, walker, memport, invq, faultq, vtd, riscv, extension, link, atc, linux,
  * cost, policy, audit, and of flush policies. Numbers are decimal or 0x hexadecimal. */
-bool iovasim_set(struct iovasim *m, const char *key, const char *value);
+bool iovasim_set(struct iovasim_machine *m, const char *key, const char *value);
 
 /* When the IOMMU's caches are told of an unmap: a name of `iovasim policies`. */
-bool iovasim_set_policy(struct iovasim *m, const char *name);
+bool iovasim_set_policy(struct iovasim_machine *m, const char *name);
 
-bool iovasim_set_cpus(struct iovasim *m, unsigned cpus); /* 1 .. 64 */
+bool iovasim_set_cpus(struct iovasim_machine *m, unsigned cpus); /* 1 .. 64 */
 
 /* Of what is random: replacement policies, a device TLB. */
-bool iovasim_set_seed(struct iovasim *m, uint64_t seed);
+bool iovasim_set_seed(struct iovasim_machine *m, uint64_t seed);
 
 /* A run that has not ended by then fails; 0: none (the default). Simulated time from
  * power-on. */
-bool iovasim_set_time_limit(struct iovasim *m, sim_time_t limit);
+bool iovasim_set_time_limit(struct iovasim_machine *m, sim_time_t limit);
 
 /* A run ends, and fails, soon after *flag is not 0 any more, e.g. by a signal handler.
  * NULL: none (the default). */
-bool iovasim_set_interrupt(struct iovasim *m, const volatile sig_atomic_t *flag);
+bool iovasim_set_interrupt(struct iovasim_machine *m, const volatile sig_atomic_t *flag);
 
 /* The line about the first mistake of a setter or else about the last run; "": none. */
-const char *iovasim_error(const struct iovasim *m);
+const char *iovasim_error(const struct iovasim_machine *m);
 
 /* ---- Devices ------------------------------------------------------------------------- */
 
@@ -113,10 +113,11 @@ struct iovasim_device_ops {
 enum { IOVASIM_DEVICES_MAX = 12 };
 
 /* Puts a device into the next slot of the machine: bus 0, device 5 and on. name and ops are
- * copied, self is kept. Behind VT-d or RISC-V IOMMU, with a domain of its own under the
+ * copied, self is kept. ops NULL: a device that is there and does nothing, for programs
+ * that only map. It is behind the machine's IOMMU, with a domain of its own under the
  * machine's policy, and with a TLB of its own if atc.enabled is 1 (preset vtd-ats). NULL:
  * no slot is left, or ops lacks a function. */
-struct iovasim_slot *iovasim_add_device(struct iovasim *m, const char *name,
+struct iovasim_slot *iovasim_add_device(struct iovasim_machine *m, const char *name,
                                         const struct iovasim_device_ops *ops, void *self);
 
 /* For the device: its end of the link, who it is in its requests, and when it is stepped
@@ -162,7 +163,8 @@ struct iovasim_program {
  * accesses that the policy allows and findings of linux.dma_debug are results, not
  * failures. Results are there if what is measured came to its end, true or not.
  */
-bool iovasim_run(struct iovasim *m, const struct iovasim_program *program, void *self);
+bool iovasim_run(struct iovasim_machine *m, const struct iovasim_program *program,
+                 void *self);
 
 /* ---- What happened ------------------------------------------------------------------- */
 
@@ -185,29 +187,30 @@ struct iovasim_event {
 
 /* told is called during runs, for each event, from power-on; it must not call the machine.
  * NULL: nobody is told. */
-void iovasim_watch(struct iovasim *m,
+void iovasim_watch(struct iovasim_machine *m,
                    void (*told)(void *self, const struct iovasim_event *event), void *self);
 
 /* ---- Results of the last run --------------------------------------------------------- */
 
-sim_time_t iovasim_time(const struct iovasim *m); /* What was measured took so long. */
+sim_time_t
+iovasim_time(const struct iovasim_machine *m); /* What was measured took so long. */
 
 /* Cycles of all CPUs by owner (sim/base/account.h: cpu_owner_name[]), and of those the ones
  * inside a call that maps, unmaps, ... All owners sum to the time of all CPUs. */
-uint64_t iovasim_cycles(const struct iovasim *m, enum cpu_owner owner);
-uint64_t iovasim_cycles_in(const struct iovasim *m, enum cpu_owner owner,
+uint64_t iovasim_cycles(const struct iovasim_machine *m, enum cpu_owner owner);
+uint64_t iovasim_cycles_in(const struct iovasim_machine *m, enum cpu_owner owner,
                            enum cpu_phase phase);
 
 /* A counter of docs/statistics.md: "iotlb.lookup_hit", "audit.stale_access", "dma.fault";
  * of kernel, iova, dma, atc, iommu, iotlb, walkcache, context, memport, extension, audit.
  * Those of devices are sums over all. False: there is none of that name. */
-bool iovasim_statistic(const struct iovasim *m, const char *name, uint64_t *value);
+bool iovasim_statistic(const struct iovasim_machine *m, const char *name, uint64_t *value);
 
 /* The name of the index-th; false behind the last. */
 bool iovasim_statistic_name(unsigned index, char *out, size_t bytes);
 
 /* Time, cycles by owner, and every counter that is not 0: a line each. */
-void iovasim_print(const struct iovasim *m, FILE *out);
+void iovasim_print(const struct iovasim_machine *m, FILE *out);
 
 #ifdef __cplusplus
 }

@@ -110,7 +110,7 @@ static const struct iovasim_device_ops prober_ops = {
  */
 
 struct world {
-    struct iovasim *m;
+    struct iovasim_machine *m;
     struct iovasim_slot *slot;
     struct prober prober;
     phys_addr_t page;
@@ -264,10 +264,10 @@ TEST_CASE(lib, a_mistake_of_a_setter_stays_and_is_named)
 TEST_CASE(lib, devices_that_cannot_be_are_refused)
 {
     struct iovasim_device_ops no_step = prober_ops, no_reset = prober_ops;
-    struct iovasim *m = iovasim_new(NULL);
-    struct prober p   = { .resets = 0 };
-    no_step.step      = NULL;
-    no_reset.reset    = NULL;
+    struct iovasim_machine *m = iovasim_new(NULL);
+    struct prober p           = { .resets = 0 };
+    no_step.step              = NULL;
+    no_reset.reset            = NULL;
     EXPECT(iovasim_add_device(m, "a", &no_step, &p) == NULL);
     EXPECT_TEXT(iovasim_error(m),
                 "device a: expected a function for reset and one for step");
@@ -361,7 +361,7 @@ TEST_CASE(lib, data_goes_both_ways_under_every_policy)
         expect_both_ways("vtd-server", flush_table[i]->name);
 }
 
-static char *printed(const struct iovasim *m)
+static char *printed(const struct iovasim_machine *m)
 {
     char *text   = NULL;
     size_t bytes = 0;

@@ -5,12 +5,12 @@
 
 #include "sim/lib/inside.h"
 
-sim_time_t iovasim_time(const struct iovasim *m)
+sim_time_t iovasim_time(const struct iovasim_machine *m)
 {
     return m->time;
 }
 
-uint64_t iovasim_cycles_in(const struct iovasim *m, enum cpu_owner owner,
+uint64_t iovasim_cycles_in(const struct iovasim_machine *m, enum cpu_owner owner,
                            enum cpu_phase phase)
 {
     CHECK((unsigned)owner < OWNERS);
@@ -18,7 +18,7 @@ uint64_t iovasim_cycles_in(const struct iovasim *m, enum cpu_owner owner,
     return m->result.cycles[phase][owner];
 }
 
-uint64_t iovasim_cycles(const struct iovasim *m, enum cpu_owner owner)
+uint64_t iovasim_cycles(const struct iovasim_machine *m, enum cpu_owner owner)
 {
     uint64_t sum = 0;
     for (unsigned p = 0; p < PHASES; p++)
@@ -26,7 +26,7 @@ uint64_t iovasim_cycles(const struct iovasim *m, enum cpu_owner owner)
     return sum;
 }
 
-bool iovasim_statistic(const struct iovasim *m, const char *name, uint64_t *value)
+bool iovasim_statistic(const struct iovasim_machine *m, const char *name, uint64_t *value)
 {
     const struct stat_table *table;
     const void *stats;
@@ -65,7 +65,7 @@ static void put(FILE *out, const char *group, const char *name, uint64_t value,
         fprintf(out, "%-36s %14" PRIu64 " %s\n", key, value, unit);
 }
 
-void iovasim_print(const struct iovasim *m, FILE *out)
+void iovasim_print(const struct iovasim_machine *m, FILE *out)
 {
     const struct stat_table *table;
     const void *stats;

@@ -88,7 +88,7 @@ static void step_device(void *self, sim_time_t now)
 /* ---- Events -------------------------------------------------------------------------- */
 
 __attribute__((format(printf, 3, 4))) static void
-tell(struct iovasim *m, struct iovasim_event *event, const char *format, ...)
+tell(struct iovasim_machine *m, struct iovasim_event *event, const char *format, ...)
 {
     struct error line;
     va_list args;
@@ -151,7 +151,7 @@ static void finished(void *self, const struct dma_slot *dma, uint32_t index)
 
 static void stale(struct iovasim_slot *slot, const struct dma_slot *dma, sim_time_t now)
 {
-    struct iovasim *m          = slot->machine;
+    struct iovasim_machine *m  = slot->machine;
     struct iovasim_event event = event_of(slot, &dma->request, IOVASIM_STALE);
     event.late                 = now - audit_given_back(&m->system.audit, dma);
     tell(m, &event,
@@ -172,7 +172,7 @@ static void carried_out(void *self, const struct dma_slot *dma, sim_time_t now)
 
 static void finding(void *self, const char *text)
 {
-    struct iovasim *m          = self;
+    struct iovasim_machine *m  = self;
     struct iovasim_event event = { .kind = IOVASIM_FINDING };
     tell(m, &event, "%s", text);
 }
@@ -192,7 +192,7 @@ static void watch(struct iovasim_slot *slot)
 
 /* ---- The program --------------------------------------------------------------------- */
 
-static void count(struct iovasim *m, struct system_counters *c)
+static void count(struct iovasim_machine *m, struct system_counters *c)
 {
     system_count(&m->system, c);
     for (unsigned i = 0; i < m->slots; i++) {
@@ -201,7 +201,7 @@ static void count(struct iovasim *m, struct system_counters *c)
     }
 }
 
-static bool bring_up(struct iovasim *m)
+static bool bring_up(struct iovasim_machine *m)
 {
     if (!system_boot(&m->system, &m->error))
         return false;
@@ -216,7 +216,7 @@ static bool bring_up(struct iovasim *m)
     return true;
 }
 
-static bool take_down(struct iovasim *m)
+static bool take_down(struct iovasim_machine *m)
 {
     for (unsigned i = m->slots; i-- > 0;) {
         const uint64_t left = slot_detach(&m->slot[i]->slot, false);
@@ -228,7 +228,7 @@ static bool take_down(struct iovasim *m)
     return true;
 }
 
-static void before(struct iovasim *m, struct cpu *cpu)
+static void before(struct iovasim_machine *m, struct cpu *cpu)
 {
     cpu_own(cpu, OWNER_setup);
     m->failed = !bring_up(m);
@@ -239,7 +239,7 @@ static void before(struct iovasim *m, struct cpu *cpu)
     audit_begin(&m->system.audit, m->engine.now);
 }
 
-static void after(struct iovasim *m, struct cpu *cpu)
+static void after(struct iovasim_machine *m, struct cpu *cpu)
 {
     audit_finish(&m->system.audit, m->engine.now);
     count(m, &m->result);
@@ -257,8 +257,8 @@ static void after(struct iovasim *m, struct cpu *cpu)
  * CPU is switched off before it has counted what they did. */
 static void program(void *arg)
 {
-    struct iovasim *m = arg;
-    struct cpu *cpu   = cpu_this();
+    struct iovasim_machine *m = arg;
+    struct cpu *cpu           = cpu_this();
     if (cpu->id == 0)
         before(m, cpu);
     barrier_wait(&m->barrier, cpu);
@@ -277,14 +277,14 @@ static void program(void *arg)
 
 static void out_of_time(void *self, sim_time_t now)
 {
-    struct iovasim *m = self;
+    struct iovasim_machine *m = self;
     (void)now;
     *m->deadline      = TIME_NEVER;
     m->late           = !m->finished;
     m->engine.stopped = true;
 }
 
-static void build_slot(struct iovasim *m, unsigned i)
+static void build_slot(struct iovasim_machine *m, unsigned i)
 {
     struct iovasim_slot *slot = m->slot[i];
     const uint16_t requester  = (uint16_t)(FIRST_REQUESTER + (i << 3));
@@ -298,7 +298,7 @@ static void build_slot(struct iovasim *m, unsigned i)
         watch(slot);
 }
 
-static void build(struct iovasim *m, const struct sim_host *host)
+static void build(struct iovasim_machine *m, const struct sim_host *host)
 {
     void *argument[ENGINE_CPUS_MAX];
     engine_init(&m->engine, host, true);
@@ -323,7 +323,7 @@ static void build(struct iovasim *m, const struct sim_host *host)
         m->slot[i]->ops.reset(m->slot[i]->self, m->slot[i]);
 }
 
-static void destroy(struct iovasim *m)
+static void destroy(struct iovasim_machine *m)
 {
     for (unsigned i = 0; i < m->slots; i++)
         slot_destroy(&m->slot[i]->slot);
@@ -333,7 +333,7 @@ static void destroy(struct iovasim *m)
 
 /* ---- Checks -------------------------------------------------------------------------- */
 
-static bool can_run(const struct iovasim *m, struct error *error)
+static bool can_run(const struct iovasim_machine *m, struct error *error)
 {
     if (!keys_check(system_config_table, &m->config, error)
         || !system_config_rules(&m->config, error))
@@ -352,7 +352,7 @@ static bool can_run(const struct iovasim *m, struct error *error)
 }
 
 /* Nothing can happen any more, and the program is not done. */
-static bool stuck(struct iovasim *m)
+static bool stuck(struct iovasim_machine *m)
 {
     unsigned i = 0;
     while (m->system.cpu[i].finished)
@@ -363,7 +363,7 @@ static bool stuck(struct iovasim *m)
                      i, m->engine.now);
 }
 
-static bool check_devices(const struct iovasim *m, struct error *error)
+static bool check_devices(const struct iovasim_machine *m, struct error *error)
 {
     for (unsigned i = 0; i < m->slots; i++) {
         const struct iovasim_slot *slot = m->slot[i];
@@ -375,7 +375,7 @@ static bool check_devices(const struct iovasim *m, struct error *error)
     return true;
 }
 
-static bool check_promise(const struct iovasim *m, struct error *error)
+static bool check_promise(const struct iovasim_machine *m, struct error *error)
 {
     struct error what = { "" };
     if (m->policy->negative || audit_check(&m->system.audit, &what))
@@ -384,7 +384,7 @@ static bool check_promise(const struct iovasim *m, struct error *error)
     return false;
 }
 
-static bool check_stats(struct iovasim *m, struct error *error)
+static bool check_stats(struct iovasim_machine *m, struct error *error)
 {
     const struct stat_table *table;
     const void *stats;
@@ -395,7 +395,7 @@ static bool check_stats(struct iovasim *m, struct error *error)
                                error);
 }
 
-static bool judge(struct iovasim *m)
+static bool judge(struct iovasim_machine *m)
 {
     if (m->system.kernel.panicked) {
         m->error = m->system.kernel.panic;
@@ -413,7 +413,7 @@ static bool judge(struct iovasim *m)
            && check_devices(m, &m->error) && system_check_idle(&m->system, &m->error);
 }
 
-bool iovasim_run(struct iovasim *m, const struct iovasim_program *what, void *self)
+bool iovasim_run(struct iovasim_machine *m, const struct iovasim_program *what, void *self)
 {
     CHECK(!m->running);
     m->program      = what;

@@ -22,7 +22,7 @@ const char *iovasim_version(void)
 }
 
 /* Keeps the first mistake; what was wrong is returned as false. */
-static bool note(struct iovasim *m, bool good, const struct error *error)
+static bool note(struct iovasim_machine *m, bool good, const struct error *error)
 {
     if (!good && m->mistake.text[0] == '\0')
         m->mistake = *error;
@@ -30,7 +30,7 @@ static bool note(struct iovasim *m, bool good, const struct error *error)
 }
 
 /* What a preset says of workloads is of no interest here. */
-static bool apply_preset(struct iovasim *m, const char *name, struct error *error)
+static bool apply_preset(struct iovasim_machine *m, const char *name, struct error *error)
 {
     const struct preset *preset = preset_find(name);
     const struct param_table *table;
@@ -50,10 +50,10 @@ static bool apply_preset(struct iovasim *m, const char *name, struct error *erro
     return true;
 }
 
-struct iovasim *iovasim_new(const char *preset)
+struct iovasim_machine *iovasim_new(const char *preset)
 {
-    struct error error = { "" };
-    struct iovasim *m  = calloc(1, sizeof *m);
+    struct error error        = { "" };
+    struct iovasim_machine *m = calloc(1, sizeof *m);
     CHECK(m != NULL);
     system_config_init(&m->config);
     m->policy = &flush_strict;
@@ -64,7 +64,7 @@ struct iovasim *iovasim_new(const char *preset)
     return m;
 }
 
-void iovasim_free(struct iovasim *m)
+void iovasim_free(struct iovasim_machine *m)
 {
     if (m == NULL)
         return;
@@ -77,14 +77,14 @@ void iovasim_free(struct iovasim *m)
     free(m);
 }
 
-bool iovasim_set(struct iovasim *m, const char *key, const char *value)
+bool iovasim_set(struct iovasim_machine *m, const char *key, const char *value)
 {
     struct error error = { "" };
     CHECK(!m->running); /* Settings are made between runs. */
     return note(m, keys_set(system_config_table, &m->config, key, value, &error), &error);
 }
 
-bool iovasim_set_policy(struct iovasim *m, const char *name)
+bool iovasim_set_policy(struct iovasim_machine *m, const char *name)
 {
     struct error error                = { "" };
     const struct flush_policy *policy = flush_find(name);
@@ -99,7 +99,7 @@ bool iovasim_set_policy(struct iovasim *m, const char *name)
     return true;
 }
 
-bool iovasim_set_cpus(struct iovasim *m, unsigned cpus)
+bool iovasim_set_cpus(struct iovasim_machine *m, unsigned cpus)
 {
     struct error error = { "" };
     CHECK(!m->running);
@@ -112,28 +112,28 @@ bool iovasim_set_cpus(struct iovasim *m, unsigned cpus)
     return true;
 }
 
-bool iovasim_set_seed(struct iovasim *m, uint64_t seed)
+bool iovasim_set_seed(struct iovasim_machine *m, uint64_t seed)
 {
     CHECK(!m->running);
     m->seed = seed;
     return true;
 }
 
-bool iovasim_set_time_limit(struct iovasim *m, sim_time_t limit)
+bool iovasim_set_time_limit(struct iovasim_machine *m, sim_time_t limit)
 {
     CHECK(!m->running);
     m->limit = limit;
     return true;
 }
 
-bool iovasim_set_interrupt(struct iovasim *m, const volatile sig_atomic_t *flag)
+bool iovasim_set_interrupt(struct iovasim_machine *m, const volatile sig_atomic_t *flag)
 {
     CHECK(!m->running);
     m->interrupted = flag;
     return true;
 }
 
-void iovasim_watch(struct iovasim *m,
+void iovasim_watch(struct iovasim_machine *m,
                    void (*told)(void *self, const struct iovasim_event *event), void *self)
 {
     CHECK(!m->running);
@@ -141,16 +141,33 @@ void iovasim_watch(struct iovasim *m,
     m->told_self = self;
 }
 
-const char *iovasim_error(const struct iovasim *m)
+const char *iovasim_error(const struct iovasim_machine *m)
 {
     return m->mistake.text[0] != '\0' ? m->mistake.text : m->error.text;
 }
 
-struct iovasim_slot *iovasim_add_device(struct iovasim *m, const char *name,
+static void reset_nothing(void *self, struct iovasim_slot *slot)
+{
+    (void)self;
+    (void)slot;
+}
+
+static void step_nothing(void *self, sim_time_t now)
+{
+    (void)self;
+    (void)now;
+}
+
+static const struct iovasim_device_ops does_nothing = { .reset = reset_nothing,
+                                                        .step  = step_nothing };
+
+struct iovasim_slot *iovasim_add_device(struct iovasim_machine *m, const char *name,
                                         const struct iovasim_device_ops *ops, void *self)
 {
     struct error error = { "" };
     CHECK(!m->running);
+    if (ops == NULL)
+        ops = &does_nothing;
     if (ops->reset == NULL || ops->step == NULL)
         error_set(&error, "device %s: expected a function for reset and one for step",
                   name);

@@ -26,7 +26,7 @@ static void note_event(void *self, const struct iovasim_event *event)
         snprintf(first, sizeof o->first_stale, "%s", event->text);
 }
 
-static uint64_t statistic(const struct iovasim *m, const char *name)
+static uint64_t statistic(const struct iovasim_machine *m, const char *name)
 {
     uint64_t value = 0;
     if (!iovasim_statistic(m, name, &value))
@@ -34,7 +34,7 @@ static uint64_t statistic(const struct iovasim *m, const char *name)
     return value;
 }
 
-static struct outcome measure(struct iovasim *m, struct checksum_driver *driver,
+static struct outcome measure(struct iovasim_machine *m, struct checksum_driver *driver,
                               const char *under, bool impatient)
 {
     struct outcome o  = { .right = 0 };
@@ -84,8 +84,8 @@ int main(int argc, char **argv)
     struct checksum_device device = { .slot = NULL };
     struct checksum_driver driver = { .jobs = JOBS };
     struct outcome good[POLICIES], impatient[POLICIES];
-    struct iovasim *m = iovasim_new(argc > 1 ? argv[1] : "vtd-server");
-    driver.slot       = iovasim_add_device(m, "checksum0", &checksum_device_ops, &device);
+    struct iovasim_machine *m = iovasim_new(argc > 1 ? argv[1] : "vtd-server");
+    driver.slot = iovasim_add_device(m, "checksum0", &checksum_device_ops, &device);
     for (unsigned p = 0; p < POLICIES; p++) {
         good[p]      = measure(m, &driver, policy[p], false);
         impatient[p] = measure(m, &driver, policy[p], true);
