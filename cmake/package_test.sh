@@ -22,6 +22,32 @@ for field in Package Version Architecture Maintainer Description; do
     [[ -n $(dpkg-deb --field "$deb" $field) ]] || fail "no $field"
 done
 
+# What is in it, and for whom.
+dpkg-deb -c "$deb" | awk '{ print $1, $2, $6 }' >"$work/content"
+while read -r mode path; do
+    grep -qE "^$mode root/root \./usr/$path\$" "$work/content" || fail "no $path of $mode"
+done <<'TXT'
+-rwxr-xr-x bin/iovasim
+-rw-r--r-- lib/libiovasim\.a
+-rw-r--r-- lib/pkgconfig/iovasim\.pc
+-rw-r--r-- lib/pkgconfig/iovasim-machine\.pc
+-rw-r--r-- lib/cmake/iovasim/iovasimConfig\.cmake
+-rw-r--r-- lib/cmake/iovasim/iovasimConfigVersion\.cmake
+-rw-r--r-- include/iovasim\.h
+-rw-r--r-- include/iovasim\.hpp
+-rw-r--r-- include/iovasim/dma_api/dma-mapping\.h
+-rw-r--r-- include/iovasim/sim/base/port\.h
+-rw-r--r-- share/man/man1/iovasim\.1\.gz
+-rw-r--r-- share/doc/iovasim/copyright
+-rw-r--r-- share/doc/iovasim/examples/driver-and-device/driver\.c
+-rw-r--r-- share/bash-completion/completions/iovasim
+TXT
+awk '$1 !~ /^d/ && $2 != "root/root"' "$work/content" | grep . && fail "files of somebody's"
+awk '{ print $3 }' "$work/content" |
+    grep -vE '^\./(usr/((bin|lib|include|share/(man|doc|bash-completion|zsh|fish))(/.*)?|share/)?)?$' &&
+    fail "files out of place"
+grep -E '_test|\.o$|standin|/inside\.h' "$work/content" && fail "files that are nobody's business"
+
 # Installed by dpkg itself, into a root of its own that knows no other package.
 mkdir -p "$work/root/var/lib/dpkg"/{info,updates}
 : >"$work/root/var/lib/dpkg/status"
@@ -34,6 +60,7 @@ usr=$work/root/usr
 
 # The page shows every command and every option of each.
 page=$usr/share/man/man1/iovasim.1.gz
+[[ $(MANPATH=$usr/share/man man --where iovasim) == "$page" ]] || fail "man does not find it"
 man --warnings=all --local-file "$page" >"$work/page" 2>"$work/warnings" || fail "man failed"
 [[ ! -s $work/warnings ]] || fail "man: $(cat "$work/warnings")"
 plain() { MANWIDTH=120 man --local-file "$page" | sed 's/.\x08//g'; }
@@ -67,4 +94,11 @@ lib=$(dirname "$(find "$usr/lib" -name iovasim.pc)")
 PKG_CONFIG_PATH=$lib pkg-config --exists iovasim || fail "pkg-config"
 [[ -f $usr/include/iovasim.hpp && -f $lib/../libiovasim.a ]] || fail "no library"
 [[ -f $lib/../cmake/iovasim/iovasimConfig.cmake ]] || fail "no CMake package"
+
+# The examples that came with it, with the library that came with it.
+export PKG_CONFIG_PATH=$lib
+cp -r "$usr/share/doc/iovasim/examples" "$work/examples"
+make -s -C "$work/examples/driver-and-device" >"$work/log" 2>&1 || fail "make: $(cat "$work/log")"
+timeout 60 "$work/examples/driver-and-device/checksum" | grep -q '^  stale accesses' ||
+    fail "the example does not run"
 echo "$(basename "$deb"): $count options in the manual page"

@@ -168,12 +168,21 @@ struct dma_domain *domain_new(struct kernel *k, const struct backend *backend,
     return d;
 }
 
-void domain_free(struct dma_domain *d)
+uint64_t domain_drain(struct dma_domain *d)
 {
     CHECK(d->devices == 0);
-    batch_free(d->batch); /* What waits there is released through the policy. */
-    if (d->policy->exit != NULL)
-        d->policy->exit(d, d->policy_state);
+    if (!d->drained) {
+        batch_free(d->batch); /* What waits there is released through the policy. */
+        if (d->policy->exit != NULL)
+            d->policy->exit(d, d->policy_state);
+    }
+    d->drained = true;
+    return d->iova.live;
+}
+
+void domain_free(struct dma_domain *d)
+{
+    domain_drain(d);
     iova_free_domain(&d->iova);
     pagetable_free(&d->table);
     d->backend->domain_exit(d->backend_state, d);

@@ -29,6 +29,7 @@ struct dma_domain {
     uint64_t aperture_last;
     struct lock tag_lock; /* Held over a flush, as Linux's cache_lock. */
     bool ranged;          /* What the first device's bus does not pass on is reserved. */
+    bool drained;         /* The policy has given up all it held. */
     bool unmanaged;       /* Its addresses are the caller's (dma_api/iommu.h). */
     struct device *device[DOMAIN_DEVICES_MAX];
     unsigned devices;
@@ -55,7 +56,11 @@ struct dma_domain *domain_new(struct kernel *k, const struct backend *backend,
                               void *backend_state, const struct flush_policy *policy,
                               const void *policy_config);
 
-/* Flushes whatever the policy still holds, then frees. No device may be attached. */
+/* Flushes whatever the policy still holds; returns how many ranges of addresses were never
+ * unmapped. No device may be attached, and from now on only domain_free follows. */
+uint64_t domain_drain(struct dma_domain *d);
+
+/* The same if it has not been done, then frees. Every range must have come back. */
 void domain_free(struct dma_domain *d);
 
 /* False: no room in the hardware, or an untrusted device in a domain whose policy may leave

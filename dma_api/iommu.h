@@ -12,6 +12,10 @@
 
 #include "dma_api/dma-mapping.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 struct iommu_domain;
 struct table_page;
 
@@ -58,5 +62,9 @@ phys_addr_t iommu_iova_to_phys(struct iommu_domain *domain, dma_addr_t iova);
 /* Not of Linux: tells observers that the pages behind a range are not the device's any
  * more, as where they are unpinned. */
 void iommu_unpinned(struct iommu_domain *domain, dma_addr_t iova, size_t size);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -127,6 +127,10 @@
     S(finding,          finding, "findings", "What linux.dma_debug has found wrong")
 /* clang-format on */
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 struct linux_config {
     LINUX_PARAMS(PARAM_FIELD)
 };
@@ -264,5 +268,9 @@ void kernel_warn(struct kernel *k, const char *text);
 /* One that is given the first time only: WARN_ON_ONCE. Each place has a text of its own,
  * which is what tells it from the others. */
 void kernel_warn_once(struct kernel *k, const char *text);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

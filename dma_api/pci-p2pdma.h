@@ -11,6 +11,10 @@
 
 #include "dma_api/dma-mapping.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 enum pci_p2pdma_map_type {
     PCI_P2PDMA_MAP_UNKNOWN = 0,
     PCI_P2PDMA_MAP_NONE,             /* Ordinary memory. */
@@ -45,5 +49,9 @@ static inline dma_addr_t pci_p2pdma_bus_addr_map(const struct pci_p2pdma_map_sta
 {
     return paddr + state->bus_off;
 }
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -309,6 +309,8 @@ static void settle(struct atc *t, uint16_t request, const struct port_response *
             continue;
         }
         t->stats.transaction_refused++;
+        if (t->denied != NULL)
+            t->denied(t->denied_self, &s->request, t->now);
         unlink_slot(t, i);
         finish(t, i, PORT_FAULT);
     }

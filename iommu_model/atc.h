@@ -155,6 +155,9 @@ struct atc {
     struct atc_stats stats;
     /* Told who holds a translation that software has given back; NULL: nobody cares. */
     const struct iommu_referee *referee;
+    /* Told of each transaction that is refused here; NULL: nobody cares. */
+    void (*denied)(void *self, const struct port_request *request, sim_time_t now);
+    void *denied_self;
 };
 
 /* A block of engine, in front of lower; all transactions are of one requester. */

@@ -577,6 +577,15 @@ static bool outside_lent(const struct ledger_note *n, const struct dma_slot *slo
     return (lines_in(n->page, iova, iova + slot->request.bytes - 1) & ~n->lent) != 0;
 }
 
+sim_time_t audit_given_back(const struct audit *a, const struct dma_slot *slot)
+{
+    const struct ledger_note *n = ledger_find(&a->ledger, ledger_space(slot->space),
+                                              iova_of(slot) >> LEDGER_PAGE_LG2);
+    CHECK(n != NULL);
+    CHECK(n->since != TIME_NEVER);
+    return n->since;
+}
+
 static void stale_access(void *self, const struct dma_slot *slot, sim_time_t now)
 {
     struct audit *a             = self;

@@ -119,7 +119,7 @@ struct audit {
     uint64_t partial_now, pool_now;     /* Pages lent in part; pages of pools. */
     uint64_t pool_most;
     uint64_t exposed_peak, pool_peak; /* The most since whoever looks set them to now's. */
-    sim_time_t summed; /* Up to here their time is in the statistics. */
+    sim_time_t summed;                /* Up to here their time is in the statistics. */
     /* By the CPU that gave back: a policy may keep a queue of each. */
     uint64_t unmaps[ENGINE_CPUS_MAX], given_bytes[ENGINE_CPUS_MAX];
     uint8_t cpu;                  /* That gives back at the moment. */
@@ -142,6 +142,9 @@ void audit_watch_hostile(struct audit *a, struct rootport *port);
 /* The device of a watched port has a TLB of its own. */
 void audit_watch_device(struct audit *a, struct atc *atc);
 struct observer audit_observer(struct audit *a);
+
+/* When the page of a stale access that is being carried out was given back. */
+sim_time_t audit_given_back(const struct audit *a, const struct dma_slot *slot);
 
 /* Measuring begins: what was given back before is watched, but no longer measured. */
 void audit_begin(struct audit *a, sim_time_t now);

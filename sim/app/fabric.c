@@ -150,7 +150,7 @@ static bool bring_up(struct fabric_host *h)
 static void take_down(struct fabric_host *h)
 {
     verbs_remove(&h->verbs);
-    slot_detach(&h->slot, false);
+    CHECK(slot_detach(&h->slot, false) == 0);
     system_halt(&h->system);
 }
 

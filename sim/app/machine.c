@@ -198,10 +198,10 @@ static bool bring_up(struct machine *m)
 static void take_down(struct machine *m)
 {
     if (m->exercises)
-        slot_detach(&m->exerciser_slot, false);
+        CHECK(slot_detach(&m->exerciser_slot, false) == 0);
     for (unsigned i = m->drives; i-- > 0;) {
         nvme_driver_remove(&m->drive[i].driver);
-        slot_detach(&m->drive[i].slot, shares_domain(m, i));
+        CHECK(slot_detach(&m->drive[i].slot, shares_domain(m, i)) == 0);
     }
     system_halt(&m->system);
 }

@@ -42,7 +42,15 @@
 enum cpu_owner { CPU_OWNERS(ACCOUNT_OWNER) OWNERS };
 enum cpu_phase { CPU_PHASES(ACCOUNT_PHASE) PHASES };
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 extern const char *const cpu_owner_name[OWNERS], *const cpu_owner_text[OWNERS];
 extern const char *const cpu_phase_name[PHASES], *const cpu_phase_text[PHASES];
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -5,6 +5,10 @@
 
 #include "sim/base/cpu.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* All zero but count is a fresh barrier for that many CPUs; it can be used again and again.
  */
 struct barrier {
@@ -15,5 +19,9 @@ struct barrier {
 
 /* Returns when count CPUs have arrived, in the same generation. */
 void barrier_wait(struct barrier *b, struct cpu *cpu);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

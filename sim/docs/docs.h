@@ -34,9 +34,9 @@ double docs_owner_per_io(const json_t *run, const char *owner);
 double docs_metric(const json_t *run, const char *name);
 
 /*
- * Copies a page. Below each "$ iovasim ..." line of a console block stands what the command
- * prints now; between a line that names a part of a source file and the end of it, that
- * part as it is now:
+ * Copies a page. Below each "$ iovasim ..." or "$ ./..." line of a console block
+ * stands what the command prints now; between a line that names a part of a source file and
+ * the end of it, that part as it is now:
  *
  *     <!-- code FILE FUNCTION... -->
  *     <!-- functions FILE -->

@@ -81,7 +81,9 @@ static const char *renew_one(FILE *out, const struct docs *docs, const char *at)
     const char *end = behind_line(at);
     while (end - at >= 2 && end[-2] == '\\')
         end = behind_line(end);
-    char *command = strndup(at + 2, (size_t)(end - at - 2));
+    /* Examples, which the page tells how to build, are built beside iovasim, too. */
+    const char *from = begins(at, "$ ./") ? at + 4 : at + 2;
+    char *command    = strndup(from, (size_t)(end - from));
     CHECK(command != NULL);
     char *printed = docs_run(docs, command);
     fwrite(at, 1, (size_t)(end - at), out);
@@ -124,7 +126,7 @@ void docs_renew_examples(FILE *out, const struct docs *docs, const char *page)
     while (*page != '\0') {
         if (begins(page, "```"))
             inside = begins(page, "```console\n");
-        if (inside && begins(page, "$ iovasim ")) {
+        if (inside && (begins(page, "$ iovasim ") || begins(page, "$ ./"))) {
             page = renew_one(out, docs, page);
             continue;
         }

@@ -162,18 +162,23 @@ bool slot_attach(struct slot *slot, const char *name, struct dma_domain *shared)
     return slot->domain != NULL && domain_attach(slot->domain, &slot->device);
 }
 
-void slot_detach(struct slot *slot, bool shared)
+uint64_t slot_detach(struct slot *slot, bool shared)
 {
-    struct system *s = slot->system;
+    struct system *s          = slot->system;
+    struct dma_domain *domain = slot->domain;
+    uint64_t left             = 0;
     kernel_remove_device(&slot->device);
-    if (slot->domain == NULL) {
-        domain_detach_identity(s->backend, s->backend_state, &slot->device);
-        return;
-    }
-    domain_detach(slot->domain, &slot->device);
-    if (!shared)
-        domain_free(slot->domain);
     slot->domain = NULL;
+    if (domain == NULL) {
+        domain_detach_identity(s->backend, s->backend_state, &slot->device);
+        return 0;
+    }
+    domain_detach(domain, &slot->device);
+    if (!shared)
+        left = domain_drain(domain);
+    if (!shared && left == 0)
+        domain_free(domain);
+    return left;
 }
 
 bool slot_idle(const struct slot *slot)
@@ -186,6 +191,50 @@ bool slot_idle(const struct slot *slot)
 void system_measure_queue(struct system *s)
 {
     invq_measure(&s->iommu, cycle_at_or_after(s->engine->now, s->config->iommu.period_ps));
+}
+
+const struct stat_table *system_stats(const struct system_counters *c, unsigned index,
+                                      const void **stats)
+{
+#define TABLE(name, table)                                                                 \
+    {                                                                                      \
+        &table, offsetof(struct system_counters, name)                                     \
+    }
+    static const struct {
+        const struct stat_table *table;
+        size_t offset;
+    } tables[] = {
+        TABLE(kernel, kernel_stat_table),
+        TABLE(iova, iova_stat_table),
+        TABLE(dma, dma_stat_table),
+        TABLE(atc, atc_stat_table),
+        TABLE(iommu, iommu_stat_table),
+        TABLE(iotlb, iotlb_stat_table),
+        TABLE(walkcache, walkcache_stat_table),
+        TABLE(context, context_stat_table),
+        TABLE(memport, memport_stat_table),
+        TABLE(extension, extension_stat_table),
+        TABLE(audit, audit_stat_table),
+    };
+    if (index >= sizeof tables / sizeof tables[0])
+        return NULL;
+    *stats = c == NULL ? NULL : (const char *)c + tables[index].offset;
+    return tables[index].table;
+}
+
+void system_subtract(struct system_counters *later, const struct system_counters *earlier)
+{
+    const struct stat_table *table;
+    const void *to, *from;
+    for (unsigned i = 0; (table = system_stats(later, i, &to)) != NULL; i++) {
+        system_stats(earlier, i, &from);
+        stat_subtract(table, (void *)to, from);
+    }
+    for (unsigned i = 0; i < XLATE_PART_COUNT; i++)
+        later->xlate_cycles[i] -= earlier->xlate_cycles[i];
+    for (unsigned p = 0; p < PHASES; p++)
+        for (unsigned o = 0; o < OWNERS; o++)
+            later->cycles[p][o] -= earlier->cycles[p][o];
 }
 
 void system_add_stats(const struct stat_table *table, void *sum, const void *one)

@@ -83,8 +83,9 @@ struct port *slot_port(struct slot *slot);
 /* Adds the device to the kernel and lets it into a domain: its own, or another's (shared),
  * or, when the policy does not translate, none. */
 bool slot_attach(struct slot *slot, const char *name, struct dma_domain *shared);
-/* The device leaves; its domain goes, too, unless it is shared. */
-void slot_detach(struct slot *slot, bool shared);
+/* The device leaves; its domain goes, too, unless it is shared or mappings are left: returns
+ * how many. */
+uint64_t slot_detach(struct slot *slot, bool shared);
 
 bool slot_idle(const struct slot *slot);
 
@@ -117,6 +118,14 @@ void slot_count(const struct slot *slot, struct system_counters *c);
 void slot_count_domain(const struct slot *slot, struct system_counters *c);
 /* Brings the occupancy of the invalidation queue up to now. */
 void system_measure_queue(struct system *s);
+
+/* The tables in order, with what each describes in c (c NULL: *stats is NULL); NULL behind
+ * the last. */
+const struct stat_table *system_stats(const struct system_counters *c, unsigned index,
+                                      const void **stats);
+
+/* later -= earlier. */
+void system_subtract(struct system_counters *later, const struct system_counters *earlier);
 
 /* sum += one, counter by counter. */
 void system_add_stats(const struct stat_table *table, void *sum, const void *one);
