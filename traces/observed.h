@@ -98,6 +98,9 @@ void observed_free(struct observed *o);
  */
 
 void observe_begin(struct observed *o, const char *path, const char *format);
+/* A gap in the recording: what is under way there has no end. */
+void observe_gap(struct observed *o);
+
 /* All lines have been seen. False when there was nothing in them to look at. */
 bool observe_end(struct observed *o, struct error *error);
 

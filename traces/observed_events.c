@@ -238,6 +238,7 @@ bool observed_events_line(struct observed_reader *reader, uint64_t number, const
     struct events_line line;
     if (strncmp(text, "### ", 4) == 0) {
         reader->base_us = reader->last_us;
+        observe_gap(reader->o);
         return true;
     }
     if (*text == '\0')
