@@ -131,7 +131,6 @@ struct nvme_queue {
     struct lock sq_lock;
     struct nvme_request *request, *free;
     uint32_t requests, requests_used; /* The first so many have been in use. */
-    struct dma_pool *small_pool, *page_pool;
     struct integrity_pool integrity;
     struct driver_stats stats;
 };
@@ -170,6 +169,7 @@ struct nvme_driver {
     unsigned vector;
     struct nvme_queue admin;
     struct nvme_queue queue[NVME_DRIVER_CPUS];
+    struct dma_pool *small_pool, *page_pool; /* For the lists of all queues of the node. */
     unsigned queues;
     const struct driver_watcher *watcher; /* NULL: nobody watches. */
 };
