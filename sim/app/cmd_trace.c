@@ -739,7 +739,7 @@ static const struct subcommand subcommands[] = {
       TAKES_COPY | TAKES_SEED, 2, 2, trace_convert },
     { "validate", "FILE...", "Reads traces to their ends: one line for each", TAKES_FROM, 1,
       INT_MAX, trace_validate },
-    { "check", "FILE...", "Our driver's mappings against those of a recorded kernel",
+    { "check", "PATH...", "Our driver's mappings against those of a recorded kernel",
       TAKES_CHECK | TAKES_JSON, 1, INT_MAX, trace_check_recordings },
 };
 enum { SUBCOMMANDS = sizeof subcommands / sizeof subcommands[0] };

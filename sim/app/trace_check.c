@@ -40,7 +40,7 @@ const char *check_part_name(enum check_part part)
 static const struct {
     uint64_t most;
     const char *name;
-} size_class[] = {
+} size_class[CHECK_SIZES] = {
     { 0, "no data" },        { 4095, "below 4 KiB" }, { 4096, "4 KiB" },
     { 16384, "to 16 KiB" },  { 65536, "to 64 KiB" },  { 131072, "to 128 KiB" },
     { UINT64_MAX, "above" },

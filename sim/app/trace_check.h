@@ -75,8 +75,9 @@ struct check_row {
                  * taken from the recording, what follows from it is compared. */
     uint64_t requests, agree;
 };
-const char *check_size_name(unsigned size);
+const char *check_size_name(unsigned size); /* Of CHECK_SIZES classes. */
 
+enum { CHECK_SIZES = 7 };
 enum { CHECK_ROWS_MAX = 256, CHECK_DIFFERENCES_MAX = 100, CHECK_TEXT_BYTES = 320 };
 
 struct check_difference {

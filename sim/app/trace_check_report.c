@@ -14,7 +14,7 @@ static void print_rows(const struct trace_check *c)
     printf("  %-12s %-12s %-24s %9s %9s %7s  %s\n", "operation", "size", "mapped as",
            "compared", "agree", "differ", "share");
     for (enum trace_op op = 0; op < TRACE_BLOCK_OPS; op++)
-        for (unsigned size = 0; size < 7; size++)
+        for (unsigned size = 0; size < CHECK_SIZES; size++)
             for (unsigned i = 0; i < c->rows; i++) {
                 const struct check_row *r = &c->row[i];
                 char way[40];

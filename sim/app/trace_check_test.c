@@ -333,7 +333,8 @@ TEST_CASE(trace_check, missing_and_wrong_unmaps_are_found)
     text_free(&t);
 }
 
-/* No line that maps or unmaps can be lost without a difference; of those, every seventeenth. */
+/* No line that maps or unmaps can be lost without a difference; of those, every
+ * seventeenth. */
 TEST_CASE(trace_check, no_lost_line_goes_unseen)
 {
     static const char *const codes[] = { "DM", "TL", "DU", "I", "TD" };
@@ -436,7 +437,7 @@ TEST_CASE(trace_check, mistakes_give_one_line)
     static const struct {
         const char *arguments, *says;
     } all[] = {
-        { "trace check", "trace check: expected FILE..., got 0 arguments" },
+        { "trace check", "trace check: expected PATH..., got 0 arguments" },
         { "trace check @/none.txt", "none.txt: " },
         { "trace check @SAMPLE/tiny.iovatrace", "tiny.iovatrace: expected a recording of "
                                                 "block requests and calls of the DMA API" },
