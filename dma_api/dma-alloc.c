@@ -10,6 +10,7 @@
  */
 #include "dma_api/dma-debug.h"
 #include "dma_api/dma-iommu.h"
+#include "dma_api/dma-watch.h"
 #include "dma_api/vmap.h"
 #include "sim/base/lg2.h"
 
@@ -66,6 +67,8 @@ void *dma_alloc_attrs(struct device *dev, size_t size, dma_addr_t *handle, gfp_t
                      phys_of(dev, memory, attrs));
         dma_debug_map(dev, &m);
     }
+    if (memory != NULL)
+        dma_watch(dev, DMA_WATCH_COHERENT, *handle, size, 0);
     dma_call_leave(call);
     return memory;
 }

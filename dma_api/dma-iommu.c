@@ -11,6 +11,7 @@
 #include "dma_api/dma-bounce.h"
 #include "dma_api/dma-debug.h"
 #include "dma_api/dma-sync.h"
+#include "dma_api/dma-watch.h"
 #include "sim/base/lg2.h"
 
 /* Both of the device and of the bus that it is on. */
@@ -237,6 +238,7 @@ bool dma_iova_try_alloc(struct device *dev, struct dma_iova_state *state, phys_a
     const bool done            = try_alloc(dev, state, phys, size);
     if (dma_debug_on(dev))
         dma_debug_alloc(dev, state);
+    dma_watch(dev, DMA_WATCH_TRY_ALLOC, state->addr, size, phys);
     dma_call_leave(call);
     return done;
 }
@@ -253,6 +255,7 @@ void dma_iova_free(struct device *dev, struct dma_iova_state *state)
 {
     if (dma_debug_on(dev) && !dma_debug_free_range(dev, state))
         return;
+    dma_watch(dev, DMA_WATCH_DESTROY, state->addr, 0, 0);
     const struct dma_call call = dma_call_enter(dev->kernel, PHASE_unmap);
     free_whole(dev->domain, state);
     dev->kernel->stats.unmap++;
@@ -307,6 +310,8 @@ int dma_iova_link(struct device *dev, struct dma_iova_state *state, phys_addr_t 
     dev->kernel->stats.link += error == 0;
     if (error == 0 && dma_debug_on(dev))
         dma_debug_linked(dev, state, offset, size, dir);
+    if (error == 0)
+        dma_watch(dev, DMA_WATCH_LINK, state->addr + offset, size, phys);
     dma_call_leave(call);
     return error;
 }
@@ -347,6 +352,7 @@ void dma_iova_unlink(struct device *dev, struct dma_iova_state *state, size_t of
 {
     if (dma_debug_on(dev) && !dma_debug_unlink(dev, state, offset, size, dir))
         return;
+    dma_watch(dev, DMA_WATCH_UNLINK, state->addr + offset, size, 0);
     const struct dma_call call = dma_call_enter(dev->kernel, PHASE_unmap);
     iommu_dma_unlink(dev, state, offset, size, dir, attrs);
     dev->kernel->stats.unlink++;
@@ -373,6 +379,7 @@ void dma_iova_destroy(struct device *dev, struct dma_iova_state *state, size_t m
 {
     if (dma_debug_on(dev) && !dma_debug_destroy(dev, state, &mapped_len, dir))
         return;
+    dma_watch(dev, DMA_WATCH_DESTROY, state->addr, mapped_len, 0);
     const struct dma_call call = dma_call_enter(dev->kernel, PHASE_unmap);
     destroy(dev, state, mapped_len, dir, attrs);
     dev->kernel->stats.unmap++;

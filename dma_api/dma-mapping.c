@@ -10,6 +10,7 @@
 
 #include "dma_api/dma-debug.h"
 #include "dma_api/dma-sync.h"
+#include "dma_api/dma-watch.h"
 #include "dma_api/swiotlb.h"
 #include "sim/base/lg2.h"
 
@@ -216,6 +217,7 @@ dma_addr_t dma_map_phys(struct device *dev, phys_addr_t phys, size_t size,
         if (dma_debug_on(dev))
             dma_debug_map(dev, &(struct dma_debug_mapping){ DMA_DEBUG_SINGLE, addr, size,
                                                             dir, phys, attrs });
+        dma_watch(dev, DMA_WATCH_MAP, addr, size, phys);
     }
     dma_call_leave(call);
     return addr;
@@ -232,6 +234,7 @@ void dma_unmap_phys(struct device *dev, dma_addr_t addr, size_t size,
             return;
         size = m.size;
     }
+    dma_watch(dev, DMA_WATCH_UNMAP, addr, size, 0);
     const struct dma_call call = dma_call_enter(dev->kernel, PHASE_unmap);
     if (dev->dma_iommu)
         iommu_dma_unmap_phys(dev, addr, size, dir, attrs);
@@ -355,6 +358,7 @@ static int map_sg(struct device *dev, struct scatterlist *sgl, int nents,
         k->stats.map_sg++;
         if (dma_debug_on(dev))
             dma_debug_map_sg(dev, sgl, nents, mapped, dir, attrs);
+        dma_watch_sg(dev, DMA_WATCH_MAP_SG, sgl, nents, mapped);
     }
     dma_call_leave(call);
     return mapped;
@@ -382,6 +386,7 @@ void dma_unmap_sg_attrs(struct device *dev, struct scatterlist *sgl, int nents,
 {
     if (dma_debug_on(dev) && !dma_debug_unmap_sg(dev, sgl, &nents, dir))
         return;
+    dma_watch_sg(dev, DMA_WATCH_UNMAP_SG, sgl, nents, 0);
     const struct dma_call call = dma_call_enter(dev->kernel, PHASE_unmap);
     if (dev->dma_iommu)
         iommu_dma_unmap_sg(dev, sgl, nents, dir, attrs);

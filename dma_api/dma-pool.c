@@ -3,9 +3,8 @@
  * dma-pool - small blocks of coherent memory (linux/dmapool.h).
  *
  * Memory is taken from dma_alloc_coherent when the free blocks run out and stays mapped
- * until the pool is destroyed. Follows mm/dmapool.c of Linux 6.12 to 7.3.
- *
- * Inaccuracies: the pool's lock is part of the price of a block (cost.slab_cycles).
+ * until the pool is destroyed. One lock for all CPUs; it is not held while the pool grows.
+ * Follows mm/dmapool.c of Linux 6.12 to 7.3.
  */
 #include "dma_api/kernel.h"
 #include "sim/base/lg2.h"
@@ -26,6 +25,7 @@ struct chunk {
 
 struct dma_pool {
     struct device *dev;
+    struct lock lock;
     size_t size, bytes, boundary; /* Of a block, and of what is allocated at once. */
     struct block *free, *spare;   /* spare: of blocks that are out. */
     struct chunk *chunks;
@@ -75,16 +75,21 @@ static size_t block_at(const struct dma_pool *p, size_t offset)
     return offset - inside + p->boundary;
 }
 
-static bool grow(struct dma_pool *p, gfp_t gfp)
+static struct chunk *new_chunk(struct dma_pool *p, gfp_t gfp)
 {
     struct chunk *c = kernel_host_try(p->dev->kernel, 1, sizeof *c);
     if (c == NULL)
-        return false;
+        return NULL;
     c->cpu_addr = dma_alloc_coherent(p->dev, p->bytes, &c->dma, gfp);
     if (c->cpu_addr == NULL) {
         kernel_host_free(p->dev->kernel, c);
-        return false;
+        return NULL;
     }
+    return c;
+}
+
+static void add_chunk(struct dma_pool *p, struct chunk *c)
+{
     c->next             = p->chunks;
     p->chunks           = c;
     struct block **link = &p->free, *rest = p->free;
@@ -93,21 +98,30 @@ static bool grow(struct dma_pool *p, gfp_t gfp)
         link  = &(*link)->next;
     }
     *link = rest;
-    return true;
 }
 
 void *dma_pool_alloc(struct dma_pool *p, gfp_t gfp, dma_addr_t *handle)
 {
-    cpu_spend(cpu_this(), p->dev->kernel->cost.slab_cycles);
-    if (p->free == NULL && !grow(p, gfp))
-        return NULL;
+    struct cpu *cpu = cpu_this();
+    cpu_spend(cpu, p->dev->kernel->cost.slab_cycles);
+    lock_take(cpu, &p->lock);
+    if (p->free == NULL) {
+        lock_release(cpu, &p->lock);
+        struct chunk *c = new_chunk(p, gfp);
+        if (c == NULL)
+            return NULL;
+        lock_take(cpu, &p->lock);
+        add_chunk(p, c);
+    }
     struct block *b = p->free;
     p->free         = b->next;
     b->next         = p->spare;
     p->spare        = b;
     p->out++;
-    *handle = b->dma;
-    return b->cpu_addr;
+    *handle             = b->dma;
+    void *const address = b->cpu_addr;
+    lock_release(cpu, &p->lock);
+    return address;
 }
 
 void *dma_pool_zalloc(struct dma_pool *p, gfp_t gfp, dma_addr_t *handle)
@@ -126,14 +140,17 @@ void *dma_pool_zalloc(struct dma_pool *p, gfp_t gfp, dma_addr_t *handle)
 
 void dma_pool_free(struct dma_pool *p, void *cpu_addr, dma_addr_t dma)
 {
+    struct cpu *cpu = cpu_this();
+    cpu_spend(cpu, p->dev->kernel->cost.slab_cycles);
+    lock_take(cpu, &p->lock);
     struct block *b = p->spare;
     CHECK(p->out > 0);
     CHECK(b != NULL);
-    cpu_spend(cpu_this(), p->dev->kernel->cost.slab_cycles);
     p->spare = b->next;
     *b       = (struct block){ cpu_addr, dma, p->free };
     p->free  = b;
     p->out--;
+    lock_release(cpu, &p->lock);
 }
 
 static void free_blocks(struct dma_pool *p, struct block *b)

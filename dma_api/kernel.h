@@ -166,6 +166,7 @@ struct vmap_area;
 struct policy_config;
 struct mmio_window;
 struct dma_debug;
+struct dma_watcher;
 struct p2pdma_window;
 
 struct kernel {
@@ -197,7 +198,8 @@ struct kernel {
     const char *last_warning;                /* Text of the newest warning, for tests. */
     const char *warned[KERNEL_WARNINGS_MAX]; /* The one-time ones that were given. */
     unsigned warned_count;
-    struct dma_debug *debug; /* NULL: off. */
+    struct dma_debug *debug;           /* NULL: off. */
+    const struct dma_watcher *watcher; /* Of the DMA API's calls; NULL: nobody looks on. */
     /* Is told each finding of it, one line; may be NULL. */
     void (*finding)(void *self, const char *text);
     void *finding_self;

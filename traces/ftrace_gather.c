@@ -29,8 +29,7 @@ void gather_table_free(struct gather_table *table)
     }
 }
 
-/* The idle tasks of all CPUs share the number 0; they count as their CPUs' tasks. */
-static uint64_t thread_of(const struct ftrace_line *line)
+uint64_t ftrace_thread(const struct ftrace_line *line)
 {
     if (line->context == FTRACE_TASK && line->pid != 0)
         return line->pid;
@@ -39,7 +38,7 @@ static uint64_t thread_of(const struct ftrace_line *line)
 
 struct gather *gather_find(struct gather_table *table, const struct ftrace_line *line)
 {
-    const uint64_t thread = thread_of(line);
+    const uint64_t thread = ftrace_thread(line);
     for (uint32_t i = 0; i < table->count; i++)
         if (table->thread[i].thread == thread) {
             table->thread[i].used_at = ++table->clock;
@@ -64,7 +63,7 @@ struct gather *gather_open(struct gather_table *table, const struct ftrace_line 
         g = table->count < GATHER_THREADS_MAX ? &table->thread[table->count++]
                                               : gather_oldest(table);
     *g = (struct gather){
-        .thread  = thread_of(line),
+        .thread  = ftrace_thread(line),
         .used_at = ++table->clock,
         .segment = g->segment,
         .run     = g->run,

@@ -41,6 +41,10 @@ struct gather_table {
     struct gather thread[GATHER_THREADS_MAX];
 };
 
+/* Which thread speaks: the idle tasks of all CPUs share the number 0, and count as their
+ * CPUs' tasks. */
+uint64_t ftrace_thread(const struct ftrace_line *line);
+
 void gather_table_free(struct gather_table *table);
 
 /* The thread's gathering, or NULL. */

@@ -108,8 +108,16 @@ bool ftrace_line_split(const char *text, struct ftrace_line *line)
 
 bool ftrace_line_probes(const struct ftrace_line *line, const char *function)
 {
-    const char *at = line->fields;
-    return text_word(&at, "(") && text_word(&at, function) && (*at == '+' || *at == ')');
+    const char *at = line->fields, *end = strchr(at, ')');
+    const char *of = strstr(at, " <- "); /* Its return: of what is called from here. */
+    return text_word(&at, "(") && text_word(&at, function) && (*at == '+' || *at == ')')
+           && (of == NULL || end == NULL || of > end);
+}
+
+bool ftrace_line_returns(const struct ftrace_line *line, const char *function)
+{
+    const char *at = line->fields[0] == '(' ? strstr(line->fields, " <- ") : NULL;
+    return at != NULL && text_word(&at, " <- ") && text_word(&at, function) && *at == ')';
 }
 
 /* Behind "key" where it begins a word, or NULL. */
@@ -254,6 +262,70 @@ bool ftrace_parse_iova_link(const char *fields, struct ftrace_mapping *mapping)
     mapping->iova = 0;
     return field_number(fields, "phys=", &mapping->pa)
            && field_number(fields, "size=", &mapping->bytes) && mapping_check(mapping);
+}
+
+bool ftrace_parse_dma_unmap(const char *fields, struct ftrace_mapping *mapping)
+{
+    return ftrace_parse_dma_alloc(fields, mapping);
+}
+
+bool ftrace_parse_iommu_unmap(const char *fields, struct ftrace_mapping *mapping)
+{
+    mapping->pa = 0;
+    return field_number(fields, "iova=", &mapping->iova)
+           && field_number(fields, "unmapped_size=", &mapping->bytes)
+           && (mapping->bytes == 0 || mapping_check(mapping));
+}
+
+bool ftrace_parse_iova_state(const char *fields, uint64_t *state,
+                             struct ftrace_mapping *mapping)
+{
+    *mapping = (struct ftrace_mapping){ 0, 0, 0 };
+    if (!field_number(fields, "addr=", &mapping->iova))
+        field_number(fields, "base=", &mapping->iova);
+    if (!field_number(fields, "mapped_len=", &mapping->bytes))
+        field_number(fields, "size=", &mapping->bytes);
+    field_number(fields, "phys=", &mapping->pa);
+    return field_number(fields, "state=", state);
+}
+
+uint64_t ftrace_link_offset(const char *fields)
+{
+    uint64_t offset;
+    return field_number(fields, "offset=", &offset) ? offset : UINT64_MAX;
+}
+
+size_t ftrace_device_bytes(const char *fields)
+{
+    const size_t bytes = strcspn(fields, " ");
+    return fields[bytes] == ' ' && memchr(fields, '=', bytes) == NULL ? bytes : 0;
+}
+
+char ftrace_direction(const char *fields)
+{
+    const char *at = field_find(fields, "dir=");
+    if (at == NULL)
+        return 0;
+    return text_word(&at, "FROM_DEVICE")     ? 'R'
+           : text_word(&at, "TO_DEVICE")     ? 'W'
+           : text_word(&at, "BIDIRECTIONAL") ? 'B'
+                                             : 0;
+}
+
+uint32_t ftrace_list_elements(const char *fields)
+{
+    const char *at = field_find(fields, "nents=");
+    uint32_t shown, all;
+    return at != NULL && text_number32(&at, &shown) && text_word(&at, "/")
+                   && text_number32(&at, &all)
+               ? all
+               : 0;
+}
+
+bool ftrace_parse_dma_unmap_sg(const char *fields, uint64_t *pa)
+{
+    const char *at = field_find(fields, "phys_addrs={");
+    return at != NULL && ftrace_list_next(&at, pa) == 1;
 }
 
 bool ftrace_parse_dma_map_sg(const char *fields, struct ftrace_lists *lists)

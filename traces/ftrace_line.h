@@ -35,6 +35,8 @@ bool ftrace_line_split(const char *text, struct ftrace_line *line);
 
 /* The function that a probe's event is about: fields start with "(function+0x4/0x20)". */
 bool ftrace_line_probes(const struct ftrace_line *line, const char *function);
+/* The same of a probe at its return: "(caller+0xc0/0x120 <- function)". */
+bool ftrace_line_returns(const struct ftrace_line *line, const char *function);
 
 /* nvme_setup_cmd and nvme_complete_rq: which command of which controller. */
 struct ftrace_command {
@@ -65,12 +67,35 @@ bool ftrace_parse_dma_alloc(const char *fields, struct ftrace_mapping *mapping);
 bool ftrace_parse_iommu_map(const char *fields, struct ftrace_mapping *mapping);
 bool ftrace_parse_iova_link(const char *fields, struct ftrace_mapping *mapping);
 
+/* dma_unmap_phys, dma_unmap_page; iommu's unmap. The address and the size. */
+bool ftrace_parse_dma_unmap(const char *fields, struct ftrace_mapping *mapping);
+bool ftrace_parse_iommu_unmap(const char *fields, struct ftrace_mapping *mapping);
+
+/* Probes of dma_iova_*, as far as they record it: the state that names the range, its
+ * address (0: not recorded) and, of dma_iova_destroy, its mapped length. */
+bool ftrace_parse_iova_state(const char *fields, uint64_t *state,
+                             struct ftrace_mapping *mapping);
+
+/* Where a piece is linked; UINT64_MAX: not recorded. */
+uint64_t ftrace_link_offset(const char *fields);
+
+/* The device in front of a dma event's fields; 0: there is none. And R, W or B by its
+ * direction, 0: it says none. */
+size_t ftrace_device_bytes(const char *fields);
+char ftrace_direction(const char *fields);
+
+/* The first element of a list that is unmapped. */
+bool ftrace_parse_dma_unmap_sg(const char *fields, uint64_t *pa);
+
 /* dma_map_sg: three lists. The first two have an entry for each piece of the device's view,
  * the third one for each of memory's; the kernel may have cut all three. */
 struct ftrace_lists {
     const char *iova, *bytes, *pa;
 };
 bool ftrace_parse_dma_map_sg(const char *fields, struct ftrace_lists *lists);
+
+/* Of how many elements the list is, also of those that the kernel has cut; 0: not said. */
+uint32_t ftrace_list_elements(const char *fields);
 
 /* The next entry of a list. 1: *value is it; 0: there is none; -1: not a list. */
 int ftrace_list_next(const char **list, uint64_t *value);

@@ -14,9 +14,10 @@
 
 #include "sim/base/check.h"
 #include "traces/block_events.h"
+#include "traces/events_line.h"
 #include "traces/text.h"
 
-enum { CONTEXTS = 3, PIECES_MAX = TRACE_SEGMENTS_MAX };
+enum { PIECES_MAX = TRACE_SEGMENTS_MAX };
 
 /* What one CPU is doing in one context. */
 struct lane {
@@ -37,43 +38,14 @@ struct events {
     uint64_t records, skipped, unended;
     uint32_t devices;
     uint64_t device[BLOCK_DEVICES_MAX];
-    struct lane lane[TRACE_CPUS_MAX * CONTEXTS];
+    struct lane lane[TRACE_CPUS_MAX * EVENTS_CONTEXTS];
     struct window window;
 };
-
-/* "233369 1t " */
-struct head {
-    uint64_t time_us;
-    uint32_t cpu;
-    unsigned context;
-    char code[8];
-};
-
-static bool head_take(const char **at, struct head *h)
-{
-    static const char letters[] = "tsh";
-    size_t bytes;
-    if (!text_number(at, 10, &h->time_us) || !text_word(at, " ")
-        || !text_number32(at, &h->cpu) || h->cpu >= TRACE_CPUS_MAX || **at == '\0')
-        return false;
-    const char *context = strchr(letters, **at);
-    if (context == NULL || (*at)[1] != ' ')
-        return false;
-    h->context = (unsigned)(context - letters);
-    *at += 2;
-    bytes = strcspn(*at, " ");
-    if (bytes == 0 || bytes >= sizeof h->code)
-        return false;
-    memcpy(h->code, *at, bytes);
-    h->code[bytes] = '\0';
-    *at            = text_skip_blanks(*at + bytes);
-    return true;
-}
 
 static bool events_recognises(const uint8_t *first, size_t bytes)
 {
     char text[IMPORT_PEEK_BYTES + 1];
-    struct head head;
+    struct events_line head;
     memcpy(text, first, bytes);
     text[bytes]    = '\0';
     const char *at = strncmp(text, "### ", 4) == 0 ? strchr(text, '\n') : NULL;
@@ -81,7 +53,8 @@ static bool events_recognises(const uint8_t *first, size_t bytes)
         return false;
     at++;
     /* The calls of the other kind of recording have longer names. */
-    return head_take(&at, &head) && strlen(head.code) <= 3 && strcmp(head.code, "MAP") != 0;
+    return events_line_split(at, &head) && strlen(head.code) <= 3
+           && strcmp(head.code, "MAP") != 0;
 }
 
 static void *events_open(struct trace_source *source, struct trace_about *about,
@@ -99,15 +72,15 @@ static void *events_open(struct trace_source *source, struct trace_about *about,
 static void events_close(void *state)
 {
     struct events *e = state;
-    for (unsigned i = 0; i < TRACE_CPUS_MAX * CONTEXTS; i++)
+    for (unsigned i = 0; i < TRACE_CPUS_MAX * EVENTS_CONTEXTS; i++)
         free(e->lane[i].piece);
     window_free(&e->window);
     free(e);
 }
 
-static struct lane *lane_of(struct events *e, const struct head *h)
+static struct lane *lane_of(struct events *e, const struct events_line *h)
 {
-    return &e->lane[h->cpu * CONTEXTS + h->context];
+    return &e->lane[h->cpu * EVENTS_CONTEXTS + h->context];
 }
 
 static void lane_clear(struct lane *lane)
@@ -117,7 +90,7 @@ static void lane_clear(struct lane *lane)
     lane->bytes                       = 0;
 }
 
-static uint64_t time_ns(struct events *e, const struct head *h)
+static uint64_t time_ns(struct events *e, const struct events_line *h)
 {
     const uint64_t now = e->base_us + h->time_us;
     e->last_us         = now > e->last_us ? now : e->last_us;
@@ -138,60 +111,35 @@ static bool piece_add(struct lane *lane, uint64_t pa, uint64_t bytes)
     return true;
 }
 
-/* "nvme0 q2 c960 read 47432+8" */
-static bool command_take(const char **at, struct window_key *key, uint32_t *queue)
+static bool command_take(const char *at, struct window_key *key, uint32_t *queue)
 {
-    const size_t bytes = strcspn(*at, " ");
-    uint64_t id, q;
-    key->command = true;
-    key->owner   = text_hash(*at, bytes);
-    *at += bytes;
-    if (!text_word(at, " q") || !text_number(at, 10, &q) || q >= TRACE_QUEUES_MAX
-        || !text_word(at, " c") || !text_number(at, 10, &id) || id > UINT32_MAX)
+    struct events_command command;
+    if (!events_parse_command(at, &command))
         return false;
-    *queue    = (uint32_t)q;
-    key->item = q << 32 | id;
+    *queue       = command.queue;
+    key->command = true;
+    key->owner   = command.controller;
+    key->item    = (uint64_t)command.queue << 32 | command.id;
     return true;
 }
 
-static bool on_command(struct events *e, const struct head *h, const char *at)
+static bool on_command(struct events *e, const struct events_line *h, const char *at)
 {
     struct lane *lane = lane_of(e, h);
     lane_clear(lane);
-    return lane->has_command = command_take(&at, &lane->command, &lane->queue);
+    return lane->has_command = command_take(at, &lane->command, &lane->queue);
 }
 
-static bool on_command_end(struct events *e, const struct head *h, const char *at)
+static bool on_command_end(struct events *e, const struct events_line *h, const char *at)
 {
     struct window_key key;
     uint32_t queue;
-    if (!command_take(&at, &key, &queue))
+    if (!command_take(at, &key, &queue))
         return false;
     struct window_request *r = window_find(&e->window, key);
     if (r != NULL)
         window_complete(&e->window, r, time_ns(e, h), h->cpu);
     return true;
-}
-
-struct extent {
-    uint64_t device;
-    enum trace_op op;
-    bool known;
-    uint64_t sector, sectors;
-};
-
-/* "259:0 RS 47432+8" */
-static bool extent_take(const char *at, struct extent *x)
-{
-    uint32_t major, minor;
-    if (!text_number32(&at, &major) || !text_word(&at, ":") || !text_number32(&at, &minor)
-        || !text_word(&at, " "))
-        return false;
-    x->device = (uint64_t)major << 32 | minor;
-    x->known  = block_op_of_letters(at, &x->op);
-    at += strcspn(at, " ");
-    return text_word(&at, " ") && text_number(&at, 10, &x->sector) && text_word(&at, "+")
-           && text_number(&at, 10, &x->sectors);
 }
 
 static uint32_t device_of(struct events *e, uint64_t name, bool add)
@@ -210,17 +158,17 @@ static uint32_t device_of(struct events *e, uint64_t name, bool add)
     return index;
 }
 
-static struct window_key key_of(uint32_t device, const struct extent *x)
+static struct window_key key_of(uint32_t device, const struct events_request *x)
 {
     return (struct window_key){ .owner = device,
                                 .item  = x->op == TRACE_FLUSH ? UINT64_MAX : x->sector };
 }
 
-static bool on_issue(struct events *e, const struct head *h, const char *at)
+static bool on_issue(struct events *e, const struct events_line *h, const char *at)
 {
     struct lane *lane = lane_of(e, h);
-    struct extent x;
-    if (!extent_take(at, &x))
+    struct events_request x;
+    if (!events_parse_request(at, &x))
         return false;
     const bool flush = x.known && x.op == TRACE_FLUSH;
     if (!x.known || (x.sectors == 0 && !flush)) {
@@ -262,10 +210,10 @@ static bool on_issue(struct events *e, const struct head *h, const char *at)
     return true;
 }
 
-static bool on_complete(struct events *e, const struct head *h, const char *at)
+static bool on_complete(struct events *e, const struct events_line *h, const char *at)
 {
-    struct extent x;
-    if (!extent_take(at, &x))
+    struct events_request x;
+    if (!events_parse_request(at, &x))
         return false;
     if (!x.known || !e->begun)
         return true;
@@ -276,45 +224,34 @@ static bool on_complete(struct events *e, const struct head *h, const char *at)
     return true;
 }
 
-/* "0000:00:05.0 R fffbe000 4096 3199000 -" */
-static bool on_map(struct events *e, const struct head *h, const char *at)
+static bool on_map(struct events *e, const struct events_line *h, const char *at)
 {
-    uint64_t iova, bytes, pa;
+    struct events_mapping m;
     struct lane *lane = lane_of(e, h);
-    at += strcspn(at, " ");
-    at = text_skip_blanks(at);
-    at += strcspn(at, " ");
-    if (!text_word(&at, " ") || !text_number(&at, 16, &iova) || !text_word(&at, " ")
-        || !text_number(&at, 10, &bytes) || !text_word(&at, " ")
-        || !text_number(&at, 16, &pa))
+    if (!events_parse_map(at, &m))
         return false;
-    return !lane->has_command || piece_add(lane, pa, bytes);
+    return !lane->has_command || piece_add(lane, m.pa, m.bytes);
 }
 
-/* "s0 ffee0000 1000 9d616000 4096 R" */
-static bool on_link(struct events *e, const struct head *h, const char *at)
+static bool on_link(struct events *e, const struct events_line *h, const char *at)
 {
-    uint64_t base, offset, pa, bytes;
+    struct events_range range;
     struct lane *lane = lane_of(e, h);
-    at += strcspn(at, " ");
-    if (!text_word(&at, " ") || !text_number(&at, 16, &base) || !text_word(&at, " ")
-        || !text_number(&at, 16, &offset) || !text_word(&at, " ")
-        || !text_number(&at, 16, &pa) || !text_word(&at, " ")
-        || !text_number(&at, 10, &bytes))
+    if (!events_parse_link(at, &range))
         return false;
-    return !lane->has_command || piece_add(lane, pa, bytes);
+    return !lane->has_command || piece_add(lane, range.pa, range.bytes);
 }
 
 /* "0000:00:1f.2 R addr=fff3f900,.. len=200,.. phys=9d212900,..": as many pieces of memory
  * as of addresses, or else pages that the IOMMU joined. */
-static bool on_list(struct events *e, const struct head *h, const char *at)
+static bool on_list(struct events *e, const struct events_line *h, const char *at)
 {
-    struct lane *lane    = lane_of(e, h);
-    const char *const ls = strstr(at, " len="), *const ps = strstr(at, " phys=");
-    const char *l = ls != NULL ? ls + 5 : NULL, *p = ps != NULL ? ps + 6 : NULL;
+    struct lane *lane = lane_of(e, h);
+    struct events_lists lists;
     uint64_t pa, bytes;
-    if (l == NULL || p == NULL)
+    if (!events_parse_list(at, &lists))
         return false;
+    const char *l = lists.bytes, *p = lists.pa;
     if (!lane->has_command && !lane->follows)
         return true;
     for (;;) {
@@ -341,7 +278,7 @@ static bool on_list(struct events *e, const struct head *h, const char *at)
 
 static const struct {
     const char *code;
-    bool (*handle)(struct events *e, const struct head *h, const char *at);
+    bool (*handle)(struct events *e, const struct events_line *h, const char *at);
 } handlers[] = {
     { "N", on_command }, { "n", on_command_end }, { "I", on_issue }, { "C", on_complete },
     { "DM", on_map },    { "TL", on_link },       { "DS", on_list },
@@ -349,7 +286,7 @@ static const struct {
 
 static bool line_handle(struct events *e, const char *at, struct error *error)
 {
-    struct head head;
+    struct events_line head;
     bool good = true;
     if (strncmp(at, "### ", 4) == 0) {
         e->base_us = e->last_us;
@@ -357,12 +294,12 @@ static bool line_handle(struct events *e, const char *at, struct error *error)
     }
     if (*at == '\0')
         return true;
-    if (!head_take(&at, &head) || head.time_us > TRACE_TIME_MAX_NS / 1000) {
+    if (!events_line_split(at, &head) || head.time_us > TRACE_TIME_MAX_NS / 1000) {
         good = false;
     } else {
         for (unsigned i = 0; i < sizeof handlers / sizeof handlers[0]; i++)
             if (strcmp(handlers[i].code, head.code) == 0)
-                good = handlers[i].handle(e, &head, at);
+                good = handlers[i].handle(e, &head, head.fields);
     }
     return good
            || error_set(error, "line %" PRIu64 ": the event is not understood",

@@ -156,7 +156,7 @@ int blk_map(struct device *dev, const struct blk_config *config, enum blk_api ap
     for (uint32_t i = 0; i < segments; i++)
         m->bytes += segment[i].bytes;
     cpu_spend(cpu_this(), (uint64_t)segments * config->segment_cycles);
-    if (segments == 1)
+    if (segments == 1 && !m->general)
         return map_single(dev, segment, m);
     if (m->run != NULL) {
         m->segments = segments = join_runs(segment, segments, m->run);

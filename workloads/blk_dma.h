@@ -6,7 +6,8 @@
  * (blk_rq_dma_map_iter_*), which coalesces the request into one range of addresses where
  * the gaps allow it. streaming: one dma_map_phys for each physical segment. sg: one
  * dma_map_sgtable over a scatter list, as before 6.17. A request of one segment takes the
- * plain single map in all three, as the NVMe driver does.
+ * plain single map in all three, as the NVMe driver does, unless the driver says that it
+ * could not describe that to its device.
  *
  * Follows block/blk-mq-dma.c and drivers/nvme/host/pci.c of Linux 6.12 to 7.3.
  */
@@ -69,6 +70,7 @@ struct blk_mapping {
     enum blk_kind kind;
     enum dma_data_direction dir;
     bool must_unmap; /* The device's addresses are not physical ones. */
+    bool general;    /* Set by the driver: no plain single map, also of one segment. */
     uint32_t bytes, ranges;
     struct dma_iova_state state; /* COALESCED */
     struct blk_range *range;     /* What the device sees: room for as many as segments. */

@@ -11,12 +11,12 @@
 
 static struct nvme_list_page *new_list(struct nvme_request *r, bool small)
 {
-    struct nvme_queue *q = r->queue;
+    struct nvme_driver *d = r->queue->driver;
     if (r->lists == NVME_LISTS_MAX)
         return NULL;
     struct nvme_list_page *list = &r->list[r->lists];
     list->cpu_addr =
-        dma_pool_alloc(small ? q->small_pool : q->page_pool, GFP_ATOMIC, &list->dma);
+        dma_pool_alloc(small ? d->small_pool : d->page_pool, GFP_ATOMIC, &list->dma);
     if (list->cpu_addr == NULL)
         return NULL;
     r->small_list = small;
@@ -162,15 +162,30 @@ static bool sgl_forced(const struct nvme_request *r)
     return has_gap(r) || r->metadata_segments > 1;
 }
 
+/* Two PRPs are enough for the first segment: no need for an SGL or a list. */
+static bool two_prps_reach(const struct nvme_request *r)
+{
+    const struct blk_segment *s = &r->io.segment[0];
+    return (s->phys & (NVME_PAGE_BYTES - 1)) + s->bytes <= 2 * NVME_PAGE_BYTES;
+}
+
+/* 6.12 asks for the threshold, too. */
+bool nvme_describes_single(const struct nvme_request *r)
+{
+    const struct nvme_driver *d = r->queue->driver;
+    const bool switched_off =
+        d->kernel->release < LINUX_6_18 && d->config.sgl_threshold_kib == 0;
+    return two_prps_reach(r) || (d->has_sgl && !switched_off);
+}
+
 static bool sgl_preferred(const struct nvme_request *r)
 {
     const struct nvme_driver *d = r->queue->driver;
     const struct blk_mapping *m = &r->mapping;
     const uint64_t threshold    = (uint64_t)d->config.sgl_threshold_kib << 10;
     const uint64_t average      = (m->bytes + m->ranges - 1) / m->ranges;
-    if (m->kind == BLK_SINGLE) /* Two PRPs reach over two pages: no need for an SGL. */
-        return (m->range[0].addr & (NVME_PAGE_BYTES - 1)) + m->bytes > 2 * NVME_PAGE_BYTES
-               && threshold != 0;
+    if (m->kind == BLK_SINGLE)
+        return !two_prps_reach(r);
     return threshold != 0 && average >= threshold;
 }
 
@@ -196,7 +211,7 @@ static int describe_metadata_sgl(struct nvme_request *r, struct nvme_sqe *sqe)
     struct nvme_list_page *list = &r->metadata_list;
     CHECK(r->queue->driver->limits.metadata_segments > 1);
     CHECK((m->ranges + 1) * sizeof(struct nvme_sgl) <= NVME_SMALL_BYTES);
-    list->cpu_addr = dma_pool_alloc(r->queue->small_pool, GFP_ATOMIC, &list->dma);
+    list->cpu_addr = dma_pool_alloc(r->queue->driver->small_pool, GFP_ATOMIC, &list->dma);
     if (list->cpu_addr == NULL)
         return -ENOMEM;
     for (uint32_t i = 0; i < m->ranges; i++) {
@@ -229,12 +244,12 @@ int nvme_describe_metadata(struct nvme_request *r, struct nvme_sqe *sqe)
 
 void nvme_undescribe(struct nvme_request *r)
 {
-    struct nvme_queue *q = r->queue;
+    struct nvme_driver *d = r->queue->driver;
     for (uint32_t i = 0; i < r->lists; i++)
-        dma_pool_free(r->small_list ? q->small_pool : q->page_pool, r->list[i].cpu_addr,
+        dma_pool_free(r->small_list ? d->small_pool : d->page_pool, r->list[i].cpu_addr,
                       r->list[i].dma);
     r->lists = 0;
     if (r->metadata_list.cpu_addr != NULL)
-        dma_pool_free(q->small_pool, r->metadata_list.cpu_addr, r->metadata_list.dma);
+        dma_pool_free(d->small_pool, r->metadata_list.cpu_addr, r->metadata_list.dma);
     r->metadata_list.cpu_addr = NULL;
 }

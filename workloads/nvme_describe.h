@@ -8,6 +8,10 @@
 
 #include "workloads/nvme_driver.h"
 
+/* Whether two PRPs or one SGL descriptor can describe the request when it is mapped as one
+ * segment: else it goes the general way, which has lists. */
+bool nvme_describes_single(const struct nvme_request *r);
+
 /* Describes what r->mapping has mapped. 0; -ENOMEM, when there is no memory for a list: to
  * be tried again; -EIO, when the controller takes no such description. What was taken so
  * far is given back by nvme_undescribe. */

@@ -106,8 +106,9 @@ static int map_data(struct nvme_request *r, struct nvme_sqe *sqe)
         borrow_buffer(r);
         return nvme_describe(r, sqe);
     }
-    const int error = blk_map(d->dev, &d->blk, d->api, r->io.segment, r->io.segments,
-                              direction_of(r), &r->mapping);
+    r->mapping.general = !nvme_describes_single(r);
+    const int error    = blk_map(d->dev, &d->blk, d->api, r->io.segment, r->io.segments,
+                                 direction_of(r), &r->mapping);
     return error != 0 ? error : nvme_describe(r, sqe);
 }
 
@@ -470,11 +471,14 @@ static void requests_alloc(struct nvme_queue *q)
     integrity_pool_init(&q->integrity, q->driver->kernel);
     q->requests = q->sq.entries - 1; /* A full queue keeps one slot empty. */
     q->request  = kernel_host_alloc(q->driver->kernel, q->requests, sizeof *q->request);
-    struct device *dev = q->driver->dev;
-    q->small_pool      = dma_pool_create("prp list 256", dev, NVME_SMALL_BYTES, 256, 0);
-    q->page_pool       = dma_pool_create("prp list page", dev, PAGE_SIZE, PAGE_SIZE, 0);
-    CHECK(q->small_pool != NULL);
-    CHECK(q->page_pool != NULL);
+}
+
+static void pools_create(struct nvme_driver *d)
+{
+    d->small_pool = dma_pool_create("prp list 256", d->dev, NVME_SMALL_BYTES, 256, 0);
+    d->page_pool  = dma_pool_create("prp list page", d->dev, PAGE_SIZE, PAGE_SIZE, 0);
+    CHECK(d->small_pool != NULL);
+    CHECK(d->page_pool != NULL);
 }
 
 /* An admin command, polled for; one at a time. *result is its own, if it has one. */
@@ -694,6 +698,7 @@ static bool set_up(struct nvme_driver *d, struct error *error)
         return error_set(error, "nvme: no memory for the admin queue");
     if (!enable(d, error) || !identify_all(d, error) || !ask_for_queues(d, error))
         return false;
+    pools_create(d);
     for (unsigned i = 0; i < d->kernel->cpus + d->config.poll_queues; i++)
         if (!create_queue(d, i, entries, error))
             return false;
@@ -732,8 +737,6 @@ static void delete_queue(struct nvme_driver *d, struct nvme_queue *q)
     }
     integrity_pool_free(&q->integrity);
     kernel_host_free(d->kernel, q->request);
-    dma_pool_destroy(q->small_pool);
-    dma_pool_destroy(q->page_pool);
     ring_free(d, &q->sq, NVME_SQE_LG2);
     ring_free(d, &q->cq, NVME_CQE_LG2);
 }
@@ -742,6 +745,8 @@ void nvme_driver_remove(struct nvme_driver *d)
 {
     for (unsigned i = 0; i < d->queues; i++)
         delete_queue(d, &d->queue[i]);
+    dma_pool_destroy(d->small_pool);
+    dma_pool_destroy(d->page_pool);
     mmio_write32(d->registers, NVME_CC, 0);
     wait_ready(d, false);
     ring_free(d, &d->admin.sq, NVME_SQE_LG2);

@@ -158,7 +158,6 @@ struct nvme_queue {
     struct lock sq_lock, cq_lock; /* cq_lock: of polled queues, which CPUs share. */
     struct nvme_request *request, *free;
     uint32_t requests, requests_used; /* The first so many have been in use. */
-    struct dma_pool *small_pool, *page_pool;
     struct integrity_pool integrity;
     struct driver_stats stats;
 };
@@ -197,6 +196,7 @@ struct nvme_driver {
     unsigned vector;
     struct nvme_queue admin;
     struct nvme_queue queue[NVME_QUEUES_MAX]; /* One of each CPU, then the polled ones. */
+    struct dma_pool *small_pool, *page_pool;  /* For the lists of all queues of the node. */
     unsigned queues, polled_queues;           /* All of them; those polled. */
     const struct driver_watcher *watcher;     /* NULL: nobody watches. */
 };

@@ -120,7 +120,8 @@ void replay_free(struct replay *r)
 /* ---- The stream
  * ------------------------------------------------------------------------------ */
 
-static void keep(struct replay_ring *ring, const struct trace_record *record)
+static void keep(struct replay_ring *ring, const struct trace_record *record,
+                 uint64_t index)
 {
     struct replay_record *k = replay_ring_next(ring);
     if (k->segment_room < record->segment_count) {
@@ -129,6 +130,7 @@ static void keep(struct replay_ring *ring, const struct trace_record *record)
         CHECK(k->segment != NULL);
     }
     k->record = *record;
+    k->index  = index;
     if (record->segment_count > 0)
         memcpy(k->segment, record->segment, record->segment_count * sizeof *k->segment);
     replay_ring_push(ring);
@@ -252,7 +254,7 @@ static bool read_one(struct replay *r)
     r->last_ns = record.time_ns;
     r->read++;
     r->read_of[r->playing]++;
-    keep(&cpu_of(r, &record)->waiting, &record);
+    keep(&cpu_of(r, &record)->waiting, &record, r->read - 1);
     if (r->read % PROGRESS_EVERY == 0 && r->progress != NULL)
         r->progress(r->progress_self, r->read);
     return true;
@@ -528,6 +530,8 @@ static void issue(struct replay_cpu *c, const struct replay_record *k)
     f->failed               = false;
     f->pieces               = 1; /* Held until the last piece is submitted. */
     c->outstanding++;
+    if (c->replay->watcher != NULL)
+        c->replay->watcher->issued(c->replay->watcher->self, c->cpu->id, k->index);
     const struct nvme_io io = { .opcode = opcode_of(k->record.op),
                                 .lba    = lba_on(c->replay->driver, &k->record),
                                 .bytes  = k->record.bytes };

@@ -66,6 +66,7 @@ extern const struct stat_table replay_stat_table;
 
 struct replay_record {
     struct trace_record record; /* Its segments are in the array below. */
+    uint64_t index;             /* Of all records that are read, from 0. */
     struct trace_segment *segment;
     uint32_t segment_room;
 };
@@ -74,6 +75,13 @@ struct replay_record {
 #include "sim/base/ring.h"
 
 enum { REPLAY_SOURCES_MAX = 64 };
+
+/* For who looks at what the driver does for each record. It must not change anything. */
+struct replay_watcher {
+    /* The CPU issues this record now: what it maps from here on is for it. */
+    void (*issued)(void *self, unsigned cpu, uint64_t index);
+    void *self;
+};
 
 /* A trace to play, and what to call it in a message. */
 struct replay_source {
@@ -147,6 +155,7 @@ struct replay {
     void (*progress)(void *self,
                      uint64_t records); /* Now and then; NULL: nobody watches. */
     void *progress_self;
+    const struct replay_watcher *watcher; /* NULL: nobody watches. */
 };
 
 /* The sources are read from where they stand, at most limit records in all. */

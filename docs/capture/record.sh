@@ -57,10 +57,11 @@ probe() { # NAME ARGUMENTS: only where the kernel has the function (6.16 and lat
     fi
 }
 probe dma_iova_link 'state=%si:x64 addr=+0(%si):x64 phys=%dx:x64 offset=%cx:u64 size=%r8:u64 dir=%r9:u32'
+probe dma_iova_destroy 'state=%si:x64 addr=+0(%si):x64 mapped_len=%dx:u64 dir=%cx:u32'
 
 found=
 for e in nvme/nvme_setup_cmd nvme/nvme_complete_rq block/block_rq_issue \
-    block/block_rq_complete dma iommu/map; do
+    block/block_rq_complete dma iommu/map iommu/unmap; do
     if [ -w "$mine/events/$e/enable" ]; then
         echo 1 >"$mine/events/$e/enable"
         found="$found $e"

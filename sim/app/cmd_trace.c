@@ -15,6 +15,7 @@
 #include "sim/app/output.h"
 #include "sim/app/progress.h"
 #include "sim/app/sources.h"
+#include "sim/app/trace_check.h"
 #include "sim/app/trace_edit.h"
 #include "sim/app/trace_stats.h"
 #include "sim/app/tracefile.h"
@@ -33,6 +34,7 @@ enum {
     TAKES_SCALE = 64,
     TAKES_SEED  = 128,
     TAKES_SVG   = 256,
+    TAKES_CHECK = 512,
 };
 
 enum { INPUTS_MAX = 256 };
@@ -45,10 +47,11 @@ struct trace_call {
     uint64_t limit;
     char *from, *to, *svg;
     char *skip_text, *begin_text, *end_text, *device_text, *cpu_text, *factor_text;
-    char *seed_text;
-    struct config config; /* For generators. */
+    char *seed_text, *show_text;
+    bool release_set;
+    struct config config; /* For generators; for check, of the machine. */
     struct edit_cut cut;
-    uint64_t millionths, seed;
+    uint64_t millionths, seed, show;
     const struct trace_exporter *exporter;
     struct trace_about notes; /* --note, in order. */
     const char **file;        /* The arguments, NULL behind the last. */
@@ -702,6 +705,19 @@ static int trace_validate(const struct trace_call *call)
     return good ? status : EXIT_INPUT;
 }
 
+/* check */
+
+static int trace_check_recordings(const struct trace_call *call)
+{
+    const struct trace_check_call check = { .config  = &call->config,
+                                            .release = call->release_set
+                                                           ? call->config.kernel.release
+                                                           : NULL,
+                                            .json    = call->json != 0,
+                                            .show    = (unsigned)call->show };
+    return trace_check_command(&check, call->file);
+}
+
 enum { TAKES_COPY = TAKES_FROM | TAKES_TO | TAKES_LIMIT | TAKES_NOTE };
 
 static const struct subcommand subcommands[] = {
@@ -723,6 +739,8 @@ static const struct subcommand subcommands[] = {
       TAKES_COPY | TAKES_SEED, 2, 2, trace_convert },
     { "validate", "FILE...", "Reads traces to their ends: one line for each", TAKES_FROM, 1,
       INT_MAX, trace_validate },
+    { "check", "PATH...", "Our driver's mappings against those of a recorded kernel",
+      TAKES_CHECK | TAKES_JSON, 1, INT_MAX, trace_check_recordings },
 };
 enum { SUBCOMMANDS = sizeof subcommands / sizeof subcommands[0] };
 
@@ -763,6 +781,14 @@ static void options_fill(struct trace_call *call, struct poptOption out[OPTIONS_
         { TAKES_FROM,
           { "set", 0, POPT_ARG_STRING, NULL, SET_VALUE,
             "A parameter of a generator (gen:NAME); repeatable", "KEY=VALUE" } },
+        { TAKES_CHECK,
+          { "set", 0, POPT_ARG_STRING, NULL, SET_VALUE,
+            "A parameter of the machine, as linux.release (default: the recording's); "
+            "repeatable",
+            "KEY=VALUE" } },
+        { TAKES_CHECK,
+          { "show", 0, POPT_ARG_STRING, &call->show_text, 0,
+            "How many differences of each recording to show (default 5)", "N" } },
         { TAKES_FROM,
           { "seed", 0, POPT_ARG_STRING, &call->seed_text, 0,
             call->sub->takes & TAKES_SEED
@@ -799,8 +825,9 @@ static bool note_take(struct trace_call *call, char *text, struct error *error)
 static bool option_taken(void *self, int option, char *text, struct error *error)
 {
     struct trace_call *call = self;
-    const bool good         = option == NOTE_VALUE ? note_take(call, text, error)
-                                                   : config_set(&call->config, text, error)
+    call->release_set |= strncmp(text, "linux.release=", 14) == 0;
+    const bool good = option == NOTE_VALUE ? note_take(call, text, error)
+                                           : config_set(&call->config, text, error)
                                                  || error_in(error, "--set");
     free(text);
     return good;
@@ -866,6 +893,8 @@ static bool numbers_take(struct trace_call *call, struct error *error)
                             &call->cut.device, error)
            && option_number("--cpu", call->cpu_text, 0, TRACE_CPUS_MAX - 1, &call->cut.cpu,
                             error)
+           && option_number("--show", call->show_text, 0, CHECK_DIFFERENCES_MAX,
+                            &call->show, error)
            && option_number("--seed", call->seed_text, 0, OPTION_NO_MOST, &call->seed,
                             error)
            && factor_take(call, error);
@@ -885,12 +914,13 @@ static bool arguments_take(struct trace_call *call, poptContext context)
 
 static int subcommand_run(const struct subcommand *sub, int argc, const char **argv)
 {
-    struct trace_call call = { .sub = sub, .limit = UINT64_MAX };
+    struct trace_call call = { .sub = sub, .limit = UINT64_MAX, .show = 5 };
     struct poptOption options[OPTIONS_MAX];
     struct error error;
     char name[64], usage[64];
 
-    CHECK(config_init(&call.config, NULL, &error));
+    CHECK(
+        config_init(&call.config, sub->takes & TAKES_CHECK ? "vtd-server" : NULL, &error));
     options_fill(&call, options);
     snprintf(name, sizeof name, "iovasim trace %s", sub->name);
     snprintf(usage, sizeof usage, "[OPTION...] %s", sub->usage);
@@ -903,7 +933,7 @@ static int subcommand_run(const struct subcommand *sub, int argc, const char **a
     char *const text[] = { call.from,        call.to,         call.svg,
                            call.skip_text,   call.begin_text, call.end_text,
                            call.device_text, call.cpu_text,   call.factor_text,
-                           call.seed_text,   call.limit_text };
+                           call.seed_text,   call.limit_text, call.show_text };
     for (unsigned i = 0; i < sizeof text / sizeof text[0]; i++)
         free(text[i]);
     config_free(&call.config);

@@ -288,6 +288,7 @@ static void begin_measuring(struct machine *m)
     m->system.iommu.iotlb.plant_deaf = m->run->plant_deaf;
     if (m->run->attacker)
         attacker_start(&m->attacker, m->engine.now);
+    m->system.kernel.watcher = m->run->calls;
     sampler_begin(&m->sampler);
     begin_looking(m);
 }
@@ -313,6 +314,7 @@ static void end_measuring(struct machine *m)
 {
     struct machine_result *r = m->result;
     end_looking(m);
+    m->system.kernel.watcher = NULL;
     attacker_stop(&m->attacker);
     sampler_end(&m->sampler);
     audit_finish(&m->system.audit, m->engine.now);
@@ -345,6 +347,7 @@ static void prepare_replay(struct machine *m, unsigned i)
         replay_exercise(r, &m->exerciser_slot.device, &m->exerciser_slot.window);
     r->progress      = run->progress;
     r->progress_self = run->progress_self;
+    r->watcher       = run->records;
 }
 
 static void cpu0_before(struct machine *m, struct cpu *cpu)

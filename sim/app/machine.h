@@ -38,6 +38,8 @@ struct machine_run {
     void *progress_self;
     struct timeline *timeline; /* Draws the replay; NULL: nobody does. */
     struct waves *waves;       /* Writes the IOMMU's signals; NULL: nobody does. */
+    const struct replay_watcher *records; /* Of each drive's records; NULL: nobody looks. */
+    const struct dma_watcher *calls; /* Of the DMA API, while the replay runs; likewise. */
     void (*finding)(void *self, const char *text); /* Of linux.dma_debug; may be NULL. */
     void *finding_self;
 };
