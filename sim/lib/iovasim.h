@@ -83,6 +83,11 @@ bool iovasim_set_time_limit(struct iovasim_machine *m, sim_time_t limit);
  * NULL: none (the default). */
 bool iovasim_set_interrupt(struct iovasim_machine *m, const volatile sig_atomic_t *flag);
 
+/* Who carries the CPUs out (sim/base/engine.h): e.g. a SystemC kernel, with the host that
+ * systemc_host_call gives (sim/host/systemc.h). Results are the same bytes under every
+ * host. NULL: the library itself does (the default). */
+bool iovasim_set_host(struct iovasim_machine *m, const struct sim_host *host);
+
 /* The line about the first mistake of a setter or else about the last run; "": none. */
 const char *iovasim_error(const struct iovasim_machine *m);
 

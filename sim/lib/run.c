@@ -424,13 +424,14 @@ bool iovasim_run(struct iovasim_machine *m, const struct iovasim_program *what, 
     memset(&m->result, 0, sizeof m->result);
     if (m->mistake.text[0] != '\0' || !can_run(m, &m->error))
         return false;
-    struct direct_host *host = direct_host_new();
-    m->running               = true;
-    build(m, direct_host_verbs(host));
+    struct direct_host *own = m->host == NULL ? direct_host_new() : NULL;
+    m->running              = true;
+    build(m, own != NULL ? direct_host_verbs(own) : m->host);
     engine_run(&m->engine);
     const bool good = judge(m);
     m->running      = false;
     destroy(m);
-    direct_host_free(host);
+    if (own != NULL)
+        direct_host_free(own);
     return good;
 }
