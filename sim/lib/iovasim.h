@@ -111,7 +111,8 @@ struct iovasim_device_ops {
                   sim_time_t now);
     uint64_t (*read)(void *self, uint32_t offset, unsigned bytes, sim_time_t now);
     void (*step)(void *self, sim_time_t now);
-    /* Whether nothing is under way; asked at the end of a run, where false is an error. */
+    /* Whether nothing is under way; asked 1 ms of simulated time after the program's end,
+     * or when nothing is due any more: false is an error then. */
     bool (*idle)(const void *self);
 };
 
@@ -187,7 +188,7 @@ struct iovasim_event {
     uint32_t bytes;
     bool write;
     sim_time_t late;  /* Of a stale access: how long after the unmap. */
-    const char *text; /* All of it in a line, without newline. */
+    const char *text; /* All of it in a line, without newline; during the call. */
 };
 
 /* told is called during runs, for each event, from power-on; it must not call the machine.

@@ -30,7 +30,7 @@ struct prober {
     unsigned out, answered, refused, resets;
     uint8_t data[BYTES];
     uint32_t message;
-    bool never_idle, hasty;
+    bool never_idle, hasty, ticks;
     sim_time_t answered_at;
 };
 
@@ -48,6 +48,8 @@ static void prober_step(void *self, sim_time_t now)
         p->answered_at = now;
         p->told        = true;
     }
+    if (p->ticks)
+        iovasim_wake(p->slot, now + 10 * TIME_US);
     if (p->hasty)
         iovasim_wake(p->slot, now);
     if (p->asked && port_ready(port, (enum port_kind)p->request.kind)) {
@@ -94,7 +96,8 @@ static void prober_reset(void *self, struct iovasim_slot *slot)
                                         .message    = VECTOR,
                                         .resets     = p->resets + 1,
                                         .never_idle = p->never_idle,
-                                        .hasty      = p->hasty };
+                                        .hasty      = p->hasty,
+                                        .ticks      = p->ticks };
 }
 
 static bool prober_idle(const void *self)
@@ -709,6 +712,20 @@ TEST_CASE(lib, a_probe_that_fails_ends_the_run)
     EXPECT(!iovasim_run(w->m, &p, w));
     EXPECT_TEXT(iovasim_error(w->m), "the program's probe returned -19 (No such device)");
     EXPECT_EQUAL(iovasim_time(w->m), 0);
+    world_free(w);
+}
+
+TEST_CASE(lib, a_device_that_never_sleeps_does_not_keep_the_machine_running)
+{
+    struct world *w = world_new("vtd-server", "strict");
+    w->prober.ticks = true;
+    EXPECT(world_run(w, both_ways));
+    EXPECT_TEXT(iovasim_error(w->m), "");
+    EXPECT(w->m->engine.now > TIME_MS);
+    EXPECT(w->m->engine.now < 2 * TIME_MS);
+    iovasim_set_time_limit(w->m, 10 * TIME_US);
+    EXPECT(!world_run(w, both_ways));
+    EXPECT_HAS(iovasim_error(w->m), "the program had not ended after 10000000 ps");
     world_free(w);
 }
 

@@ -10,6 +10,10 @@
 
 enum { FIRST_REQUESTER = 5 << 3 }; /* Bus 0, device 5, function 0; the next is device 6. */
 
+/* So long may what is under way go on behind the program; a device that is never asleep
+ * does not keep the machine running. */
+#define SETTLE TIME_MS
+
 #define INTERRUPT_RANGE UINT64_C(0xfee00000) /* Bits 19:12 name the CPU. */
 
 /* ---- Slots --------------------------------------------------------------------------- */
@@ -250,7 +254,8 @@ static void after(struct iovasim_machine *m, struct cpu *cpu)
         m->program->remove(m->program_self);
     m->failed = !take_down(m);
     cpu_sync(cpu);
-    m->finished = true;
+    m->finished  = true;
+    *m->deadline = m->engine.now + SETTLE;
 }
 
 /* What every CPU runs. CPU 0 is alone before the first barrier and behind the second; no
