@@ -10,13 +10,13 @@ trap 'rm -rf "$work"' EXIT
 cd "$include"
 mapfile -t headers < <(find iovasim iovasim.h -name '*.h' | sort)
 for header in "${headers[@]}"; do
-    case $header in */ring.h) continue ;; esac # A template: what includes it declares it.
+    case $header in */ring.h | */sim/host/*) continue ;; esac # A template; SystemC's.
     echo "#include <$header>"
 done >"$work/all.c"
 "$cc" -std=c17 -DDMA_API_INSIDE -I. -Iiovasim -c "$work/all.c" -o "$work/all.o" -aux-info "$work/declared"
 {
     sed -nE 's|^/\* (\./)?iovasim[^:]*:[0-9]+:NC \*/ extern (.*);.*|\2|p' "$work/declared" |
         sed -E 's/^[^(]*[ *]([a-zA-Z_0-9]+) \(.*/\1/'
-    sed -nE '/"C"/!s/^extern (.*);$/\1/p' "${headers[@]}" | tr ',' '\n' |
+    sed -nE '/"C"/!s/^extern (.*);$/\1/p' $(grep -LF systemc_host "${headers[@]}") | tr ',' '\n' |
         sed -E 's/.*[ *]([a-zA-Z_0-9]+)(\[[A-Z]*\])?$/\1/'
 } | LC_ALL=C sort -u

@@ -28,6 +28,7 @@ struct iovasim_machine {
     uint64_t seed;
     sim_time_t limit; /* 0: none. */
     const volatile sig_atomic_t *interrupted;
+    const struct sim_host *host; /* NULL: one for each run. */
     struct iovasim_slot *slot[IOVASIM_DEVICES_MAX];
     unsigned slots;
     void (*told)(void *self, const struct iovasim_event *event);

@@ -83,6 +83,11 @@ bool iovasim_set_time_limit(struct iovasim_machine *m, sim_time_t limit);
  * NULL: none (the default). */
 bool iovasim_set_interrupt(struct iovasim_machine *m, const volatile sig_atomic_t *flag);
 
+/* Who carries the CPUs out (sim/base/engine.h): e.g. a SystemC kernel, with the host that
+ * systemc_host_call gives (sim/host/systemc.h). Results are the same bytes under every
+ * host. NULL: the library itself does (the default). */
+bool iovasim_set_host(struct iovasim_machine *m, const struct sim_host *host);
+
 /* The line about the first mistake of a setter or else about the last run; "": none. */
 const char *iovasim_error(const struct iovasim_machine *m);
 
@@ -106,7 +111,8 @@ struct iovasim_device_ops {
                   sim_time_t now);
     uint64_t (*read)(void *self, uint32_t offset, unsigned bytes, sim_time_t now);
     void (*step)(void *self, sim_time_t now);
-    /* Whether nothing is under way; asked at the end of a run, where false is an error. */
+    /* Whether nothing is under way; asked 1 ms of simulated time after the program's end,
+     * or when nothing is due any more: false is an error then. */
     bool (*idle)(const void *self);
 };
 
@@ -182,7 +188,7 @@ struct iovasim_event {
     uint32_t bytes;
     bool write;
     sim_time_t late;  /* Of a stale access: how long after the unmap. */
-    const char *text; /* All of it in a line, without newline. */
+    const char *text; /* All of it in a line, without newline; during the call. */
 };
 
 /* told is called during runs, for each event, from power-on; it must not call the machine.

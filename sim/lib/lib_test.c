@@ -9,6 +9,7 @@
 
 #include "sim/app/preset.h"
 #include "sim/lib/inside.h"
+#include "sim/test/hosts.h"
 #include "sim/test/shim.h"
 
 /* ---- A device that does one access of 64 bytes at a time -------------------------------
@@ -29,7 +30,7 @@ struct prober {
     unsigned out, answered, refused, resets;
     uint8_t data[BYTES];
     uint32_t message;
-    bool never_idle, hasty;
+    bool never_idle, hasty, ticks;
     sim_time_t answered_at;
 };
 
@@ -47,6 +48,8 @@ static void prober_step(void *self, sim_time_t now)
         p->answered_at = now;
         p->told        = true;
     }
+    if (p->ticks)
+        iovasim_wake(p->slot, now + 10 * TIME_US);
     if (p->hasty)
         iovasim_wake(p->slot, now);
     if (p->asked && port_ready(port, (enum port_kind)p->request.kind)) {
@@ -93,7 +96,8 @@ static void prober_reset(void *self, struct iovasim_slot *slot)
                                         .message    = VECTOR,
                                         .resets     = p->resets + 1,
                                         .never_idle = p->never_idle,
-                                        .hasty      = p->hasty };
+                                        .hasty      = p->hasty,
+                                        .ticks      = p->ticks };
 }
 
 static bool prober_idle(const void *self)
@@ -407,6 +411,34 @@ static void crowd(void *self)
     }
 }
 
+/* The text of a result, for comparison: the child of the SystemC host writes it. */
+static void run_hosted(const struct sim_host *host, bool run_ahead, void *result,
+                       size_t bytes)
+{
+    struct world *w                = world_new("vtd-server", "lazy");
+    const struct iovasim_program p = { probe, crowd, take_away };
+    (void)run_ahead;
+    iovasim_set_host(w->m, host);
+    iovasim_set_cpus(w->m, 3);
+    CHECK(iovasim_run(w->m, &p, w));
+    char *text = printed(w->m);
+    CHECK(strlen(text) < bytes);
+    memcpy(result, text, strlen(text) + 1);
+    free(text);
+    world_free(w);
+}
+
+TEST_CASE(lib, both_hosts_give_the_same_bytes)
+{
+    static char direct[8192], systemc[8192];
+    for (unsigned i = 0; i < HOST_CASES; i++)
+        if (host_case[i].run_ahead)
+            EXPECT(host_case_run(&host_case[i], run_hosted,
+                                 host_case[i].systemc ? systemc : direct, sizeof direct));
+    EXPECT_HAS(direct, "cycles.lock_wait");
+    EXPECT_TEXT(systemc, direct);
+}
+
 TEST_CASE(lib, the_owners_share_the_time_of_all_cpus)
 {
     static const unsigned cpus[] = { 1, 2, 5, 64 };
@@ -680,6 +712,20 @@ TEST_CASE(lib, a_probe_that_fails_ends_the_run)
     EXPECT(!iovasim_run(w->m, &p, w));
     EXPECT_TEXT(iovasim_error(w->m), "the program's probe returned -19 (No such device)");
     EXPECT_EQUAL(iovasim_time(w->m), 0);
+    world_free(w);
+}
+
+TEST_CASE(lib, a_device_that_never_sleeps_does_not_keep_the_machine_running)
+{
+    struct world *w = world_new("vtd-server", "strict");
+    w->prober.ticks = true;
+    EXPECT(world_run(w, both_ways));
+    EXPECT_TEXT(iovasim_error(w->m), "");
+    EXPECT(w->m->engine.now > TIME_MS);
+    EXPECT(w->m->engine.now < 2 * TIME_MS);
+    iovasim_set_time_limit(w->m, 10 * TIME_US);
+    EXPECT(!world_run(w, both_ways));
+    EXPECT_HAS(iovasim_error(w->m), "the program had not ended after 10000000 ps");
     world_free(w);
 }
 

@@ -132,6 +132,44 @@ read -ra both <<<"$(pkg-config --cflags --libs iovasim-machine iovasim)"
 "$cxx" -std=c++17 "$work/both.cpp" -o "$work/both" "${both[@]}" || fail "both do not link"
 SYSTEMC_DISABLE_COPYRIGHT_MESSAGE=1 timeout 60 "$work/both" || fail "both"
 
+# The machine on SystemC: the same results.
+cat >"$work/host.c" <<'TXT'
+#include <iovasim.h>
+#include "sim/host/systemc.h"
+static void run(void *self)
+{
+    struct device *dev     = iovasim_device(self);
+    const phys_addr_t page = kernel_pages_get(dev->kernel, 0);
+    for (int i = 0; i < 10; i++)
+        dma_unmap_phys(dev, dma_map_phys(dev, page, 64, DMA_TO_DEVICE, 0), 64, DMA_TO_DEVICE, 0);
+    kernel_pages_put(dev->kernel, page, 0);
+}
+static struct iovasim_machine *m;
+static struct iovasim_slot *slot;
+static bool good;
+static void simulate(void *out, const struct sim_host *host)
+{
+    iovasim_set_host(m, host);
+    good = iovasim_run(m, &(struct iovasim_program){ .run = run }, slot);
+    iovasim_print(m, out);
+}
+int main(void)
+{
+    m    = iovasim_new("vtd-server");
+    slot = iovasim_add_device(m, "nic0", NULL, NULL);
+    systemc_host_call(simulate, stdout);
+    const bool both = good && systemc_host_called();
+    simulate(stderr, NULL);
+    iovasim_free(m);
+    return both && good ? 0 : 1;
+}
+TXT
+"$cc" "${strict[@]}" -std=c17 "${flags[@]}" -c "$work/host.c" -o "$work/host.o" &&
+    "$cxx" "$work/host.o" -o "$work/host" "${both[@]}" || fail "host.c"
+timeout 60 "$work/host" >"$work/systemc.txt" 2>"$work/direct.txt" || fail "host"
+grep -q '^cycles.inval_wait' "$work/direct.txt" || fail "host: $(cat "$work/direct.txt")"
+diff "$work/systemc.txt" "$work/direct.txt" || fail "the hosts differ"
+
 # ---- find_package: components, versions, and what it says without SystemC
 mkdir "$work/find"
 find_package() { # ARGUMENTS: of find_package; prints what CMake says.

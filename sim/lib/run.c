@@ -10,6 +10,10 @@
 
 enum { FIRST_REQUESTER = 5 << 3 }; /* Bus 0, device 5, function 0; the next is device 6. */
 
+/* So long may what is under way go on behind the program; a device that is never asleep
+ * does not keep the machine running. */
+#define SETTLE TIME_MS
+
 #define INTERRUPT_RANGE UINT64_C(0xfee00000) /* Bits 19:12 name the CPU. */
 
 /* ---- Slots --------------------------------------------------------------------------- */
@@ -250,7 +254,8 @@ static void after(struct iovasim_machine *m, struct cpu *cpu)
         m->program->remove(m->program_self);
     m->failed = !take_down(m);
     cpu_sync(cpu);
-    m->finished = true;
+    m->finished  = true;
+    *m->deadline = m->engine.now + SETTLE;
 }
 
 /* What every CPU runs. CPU 0 is alone before the first barrier and behind the second; no
@@ -424,13 +429,14 @@ bool iovasim_run(struct iovasim_machine *m, const struct iovasim_program *what, 
     memset(&m->result, 0, sizeof m->result);
     if (m->mistake.text[0] != '\0' || !can_run(m, &m->error))
         return false;
-    struct direct_host *host = direct_host_new();
-    m->running               = true;
-    build(m, direct_host_verbs(host));
+    struct direct_host *own = m->host == NULL ? direct_host_new() : NULL;
+    m->running              = true;
+    build(m, own != NULL ? direct_host_verbs(own) : m->host);
     engine_run(&m->engine);
     const bool good = judge(m);
     m->running      = false;
     destroy(m);
-    direct_host_free(host);
+    if (own != NULL)
+        direct_host_free(own);
     return good;
 }

@@ -133,6 +133,13 @@ bool iovasim_set_interrupt(struct iovasim_machine *m, const volatile sig_atomic_
     return true;
 }
 
+bool iovasim_set_host(struct iovasim_machine *m, const struct sim_host *host)
+{
+    CHECK(!m->running);
+    m->host = host;
+    return true;
+}
+
 void iovasim_watch(struct iovasim_machine *m,
                    void (*told)(void *self, const struct iovasim_event *event), void *self)
 {

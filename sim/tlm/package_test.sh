@@ -86,8 +86,8 @@ cat "$work/make/out.txt"
 # Of variables that outlive an instance there are only those that SystemC's own headers define
 # (tlm_extension<T>::ID is the number of an extension), and what a failed CHECK looks at: no
 # static object, nothing shared.
-library=$(find "$work/prefix" -name libiovasim.a)
-objdump -Ct "$library" | sed -En 's/^.{17}.* O (\.t?bss[^\t]*|\.t?data|\*COM\*)\t[0-9a-f]+ (\.hidden )?(.*)/\3/p' |
+ar p "$(find "$work/prefix" -name libiovasim.a)" iovasim_tlm.o >"$work/tlm.o"
+objdump -Ct "$work/tlm.o" | sed -En 's/^.{17}.* O (\.t?bss[^\t]*|\.t?data|\*COM\*)\t[0-9a-f]+ (\.hidden )?(.*)/\3/p' |
     sort -u >"$work/variables"
 grep -q '^sc_core::api_version_check$' "$work/variables" || fail "no variables were seen"
 if grep -Ev '^(guard variable for )?(tlm::tlm_extension<.*>::ID|tlm::(tlm_|global_tlm_).*|std::__ioinit|sc_core::api_version_check|witness|witness_count|nested\.[0-9]+)$' \
