@@ -291,7 +291,8 @@ static void set_hints(struct iova_domain *d, struct iova_hints hints)
 
 void iova_tree_withdraw(struct iova_domain *d, uint64_t pfn, struct iova_hints hints)
 {
-    remove_node(d, pfn);
+    if (pfn != 0)
+        remove_node(d, pfn);
     set_hints(d, hints);
 }
 
@@ -337,7 +338,7 @@ uint64_t iova_alloc_fast(struct iova_domain *d, uint64_t granules, uint64_t limi
     CHECK(granules > 0);
     d->stats.allocation++;
     if (d->watch != NULL)
-        d->watch->asked(d->watch->self, d, asked);
+        d->watch->asked(d->watch->self, d, asked, limit);
     if (cacheable(granules)) {
         granules = UINT64_C(1) << lg2_ceil(granules);
         pfn      = iova_cache_get(d, lg2_floor(granules), limit + 1 - granules);

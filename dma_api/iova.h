@@ -82,7 +82,7 @@ struct iova_domain;
  */
 struct iova_watch {
     void *self;
-    void (*asked)(void *self, struct iova_domain *d, uint64_t granules);
+    void (*asked)(void *self, struct iova_domain *d, uint64_t granules, uint64_t limit);
     uint64_t (*answered)(void *self, struct iova_domain *d, uint64_t granules, uint64_t pfn,
                          bool cached);
     void (*released)(void *self, struct iova_domain *d, uint64_t pfn, uint64_t granules);
@@ -157,7 +157,8 @@ struct iova_hints {
     uint64_t too_large32;
 };
 struct iova_hints iova_tree_hints(const struct iova_domain *d);
-/* Undoes the latest allocation from the tree; hints are those before it. */
+/* Undoes the latest allocation from the tree, 0: it found none; hints are those before it.
+ */
 void iova_tree_withdraw(struct iova_domain *d, uint64_t pfn, struct iova_hints hints);
 /* Takes exactly this range; the hints stay. False: some of it is taken. */
 bool iova_tree_claim(struct iova_domain *d, uint64_t pfn, uint64_t granules);

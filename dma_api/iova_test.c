@@ -356,10 +356,12 @@ static struct {
     uint64_t asked, answered, released;
 } seen;
 
-static void note_asked(void *self, struct iova_domain *of, uint64_t granules)
+static void note_asked(void *self, struct iova_domain *of, uint64_t granules,
+                       uint64_t limit)
 {
     (void)self;
     EXPECT(of == &d);
+    EXPECT_EQUAL(limit, 0xfffff);
     seen.asked += granules;
 }
 

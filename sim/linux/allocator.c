@@ -151,6 +151,33 @@ static bool rather_later(void *self, uint64_t pfn)
     return disagreements(a, &later) < disagreements(a, &interrupted);
 }
 
+/* ---- Searches of the tree
+ * ------------------------------------------------------------------------ */
+
+/* Another search came first: a line to come shows what it took. */
+static bool shows_search(const struct row *row, uint64_t above)
+{
+    return row->kind == ROW_allocate && row->path == 's' && row->pfn > above;
+}
+
+/* The tree would give that address, which is not the recorded one. Behind a gap in the
+ * recording it may have been taken there. */
+static enum resync_rule searched(void *self, uint64_t got)
+{
+    const struct allocator *a = self;
+    const struct recording *r = a->compare->drive->calls;
+    const struct row *now     = &r->row[a->row];
+    const uint64_t above      = got < now->pfn ? got : now->pfn;
+    for (uint32_t p = a->position[a->row] + 1, n = 0; p < r->rows && n < LATER; p++, n++) {
+        const struct row *row = &r->row[row_at(a, p)];
+        if (row->space != now->space)
+            continue;
+        if (shows_search(row, above))
+            return RULE_tree;
+    }
+    return now->gap && now->pfn < got ? RULE_unseen : RULE_none;
+}
+
 /* ---- The order found
  * -------------------------------------------------------------------------- */
 
@@ -274,6 +301,7 @@ void allocator_set_up(struct allocator *a, struct compare *compare,
         a->position[row_at(a, i)] = i;
     d->resync.comes_later  = comes_later;
     d->resync.rather_later = rather_later;
+    d->resync.searched     = searched;
     d->resync.lines        = a;
     for (unsigned i = 0; i < r->spaces; i++) {
         iova_init(&a->space[i], &d->machine.kernel, PAGE_SHIFT, 0);

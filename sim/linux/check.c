@@ -68,8 +68,10 @@ static void perform(struct run *run, const struct step *step)
         return;
     }
     compare_before(&run->compare, row);
-    d->resync.unseen   = row->unseen;
-    run->compare.place = (enum resync_rule)run->plan.excused[step->row];
+    d->resync.unseen    = row->unseen;
+    d->resync.unmatched = run->plan.unmatched[step->row];
+    d->after_gap        = run->plan.after_gap[step->row] && !d->resync.unmatched;
+    run->compare.place  = (enum resync_rule)run->plan.excused[step->row];
     if (step->kind == STEP_flush) {
         drive_flush(d, step->row);
         compare_flush(&run->compare, row);
@@ -236,6 +238,15 @@ static void play(struct run *run)
 /* ---- Before and after
  * ------------------------------------------------------------------------- */
 
+/* The order of the calls is that of the allocator's rows: where the tree did not give what
+ * is recorded, it did not there. */
+static enum resync_rule rule_elsewhere(void *self, uint64_t got)
+{
+    const struct run *run = self;
+    (void)got;
+    return run->compare.place;
+}
+
 static void set_up(struct run *run)
 {
     struct drive *d = run->compare.drive;
@@ -246,6 +257,8 @@ static void set_up(struct run *run)
     run->good           = machine_bring_up(&d->machine, run->error);
     d->resync.releasing = make_way;
     d->resync.releaser  = run;
+    d->resync.searched  = rule_elsewhere;
+    d->resync.lines     = run;
     for (unsigned i = 0; run->good && i < run->calls->devices; i++)
         if (run->calls->device[i].space != NO_SPACE)
             resync_watch(&d->resync, run->calls->device[i].space,
@@ -297,6 +310,7 @@ static void program(void *arg)
 struct run_pair {
     struct recording *calls, *allocator;
     const struct check_settings *settings;
+    bool alone; /* The allocator's is derived from that of the calls. */
     struct order *order, *other;
     uint8_t *other_cpu; /* The CPUs of the allocator's rows in the other order. */
 };
@@ -472,9 +486,10 @@ static bool run_planned(struct run_pair *p, struct check_result *result,
     run->allocator  = p->allocator;
     plan_make(&run->plan, p->calls, p->allocator, p->order == NULL ? NULL : p->order->row,
               p->order == NULL ? NULL : p->order->excused);
-    result->moved   = run->plan.moved;
-    result->outside = run->plan.outside;
-    const bool good = run_all(run);
+    run->compare.alone = p->alone;
+    result->moved      = run->plan.moved;
+    result->outside    = run->plan.outside;
+    const bool good    = run_all(run);
     run_free(run);
     return good;
 }
@@ -538,6 +553,7 @@ bool check_recording(struct check_result *result, const char *path, const char *
         if (p.allocator == NULL) {
             derive_allocator(&other, &own, last_page(settings), settings->kernel.forcedac);
             p.allocator = other.rows > 0 ? &other : NULL;
+            p.alone     = true;
         }
         good = own.allocator_only ? run_lines(&p, result, error)
                                   : run_calls(&p, result, error);

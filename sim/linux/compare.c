@@ -144,11 +144,20 @@ static void judge_list(struct compare *c, const struct row *row)
     judge(c, row, ASPECT_address, agrees, &t);
 }
 
+/* The allocator's answer was another: the call went on with the recorded one. */
+static void judge_forced(struct compare *c, const struct row *row)
+{
+    judge_numbers(c, row, ASPECT_address, row->iova,
+                  c->drive->resync.got_pfn << PAGE_SHIFT);
+}
+
 static void after_map(struct compare *c, const struct row *row)
 {
     const struct kernel_stats *now = &c->drive->machine.kernel.stats;
     if (!excuse(c, ASPECT_address)) {
-        if (row->kind == ROW_map_sg)
+        if (c->drive->resync.forced)
+            judge_forced(c, row);
+        else if (row->kind == ROW_map_sg)
             judge_list(c, row);
         else
             judge_numbers(c, row, ASPECT_address, row->iova, c->drive->addr);
@@ -190,13 +199,17 @@ void compare_flush(struct compare *c, const struct row *row)
     c->result->rows_differing += c->differs;
 }
 
+static bool is_made_up(const struct compare *c, const struct row *row)
+{
+    return c->drive->made_up[row - c->drive->calls->row];
+}
+
 static void count_row(struct compare *c)
 {
     struct check_result *r = c->result;
-    if (c->drive->resync.rule == RULE_none && c->place != RULE_none) {
+    if (c->drive->resync.rule == RULE_none)
         c->drive->resync.rule = c->place;
-        c->excused            = true;
-    }
+    c->excused |= c->drive->resync.rule != RULE_none;
     r->rows++;
     r->rule[c->drive->resync.rule]++;
     if (c->differs)
@@ -216,6 +229,8 @@ void compare_after(struct compare *c, const struct row *row)
         if (!c->drive->in_halves)
             judge_inv(c, row, bulk ? ASPECT_flush : ASPECT_unmap_inv);
         judge_freed(c, row, bulk ? ASPECT_drain : ASPECT_freed);
+        if (c->alone && is_made_up(c, row))
+            c->drive->resync.rule = RULE_unseen; /* Not all of it was held against lines. */
     }
     count_row(c);
 }
@@ -225,7 +240,9 @@ void compare_allocator(struct compare *c, const struct row *row)
     c->differs = c->excused = false;
     if (row->kind == ROW_allocate) {
         if (!excuse(c, ASPECT_address))
-            judge_numbers(c, row, ASPECT_address, row->pfn, c->drive->addr);
+            judge_numbers(c, row, ASPECT_address, row->pfn,
+                          c->drive->resync.forced ? c->drive->resync.got_pfn
+                                                  : c->drive->addr);
         judge_path(c, row);
     }
     count_row(c);

@@ -10,6 +10,7 @@ struct compare {
     struct drive *drive;
     struct check_result *result;
     struct kernel_stats before;
+    bool alone;             /* There is no allocator's recording. */
     bool differs, excused;  /* The row under way. */
     enum resync_rule place; /* By which the row's place is not that of its line. */
 };

@@ -16,7 +16,7 @@ struct entry {
     uint64_t place; /* Twice the number of the event, one less: before it. */
     uint32_t order; /* Among those of one place. */
     uint32_t call;  /* Of an event: its row; NO_ROW: it happened outside of the calls. */
-    bool release, unseen;
+    bool release, unseen, gap;
     uint8_t cpu, space;
     char path;
     uint64_t pfn, pages;
@@ -38,6 +38,8 @@ struct derive {
     struct known **bucket;
     uint64_t *searched;     /* See went_to_tree. */
     uint64_t first[256];    /* Of each space: the first address; 0: none yet. */
+    uint32_t new_in[256];   /* Of each: one more than the section in which it was new. */
+    uint64_t limit;         /* The last page number. */
     uint64_t events;        /* So far. */
     uint64_t section_event; /* How many there were when this section began. */
     uint32_t section;
@@ -110,13 +112,24 @@ static bool is_unseen(struct derive *d, const struct known *k, const struct entr
     return *searched <= d->section_event && (k == NULL || k->section != d->section);
 }
 
+/* A search that finds the topmost range of all is the first one: nothing was taken before.
+ */
+static void note_first(struct derive *d, const struct entry *e)
+{
+    const uint64_t below = DMA_BIT_MASK(32) >> PAGE_SHIFT;
+    const uint64_t end   = e->pfn + (UINT64_C(1) << lg2_ceil(e->pages));
+    d->first[e->space]   = e->pfn;
+    if (e->path == 's' && (end == d->limit + 1 || end == below + 1))
+        d->new_in[e->space] = d->section + 1;
+}
+
 static void note_allocation(struct derive *d, struct entry *e)
 {
     struct known *k               = known_find(d, e->space, e->pfn);
     e->unseen                     = is_unseen(d, k, e);
     d->calls->row[e->call].unseen = e->unseen;
     if (d->first[e->space] == 0)
-        d->first[e->space] = e->pfn;
+        note_first(d, e);
     if (k == NULL)
         k = known_add(d, e->space, e->pfn);
     if (k->live && k->section != d->section)
@@ -133,11 +146,18 @@ static void note_allocation(struct derive *d, struct entry *e)
     k->section = d->section;
 }
 
+/* Whether the address may have been allocated where nothing is recorded: since the section
+ * has named it, or since a space was seen to be new in it, nothing was. */
+static bool may_be_outside(const struct derive *d, const struct known *k, uint8_t space)
+{
+    return k != NULL ? k->section != d->section : d->new_in[space] != d->section + 1;
+}
+
 static void note_release(struct derive *d, const struct entry *e)
 {
     struct known *k   = known_find(d, e->space, e->pfn);
     const bool before = k == NULL && e->pfn > d->first[e->space];
-    if (k == NULL || !k->live)
+    if ((k == NULL || !k->live) && may_be_outside(d, k, e->space))
         entry_add(d, (struct entry){ .place = before ? 0 : 2 * d->section_event,
                                      .call  = NO_ROW,
                                      .cpu   = e->cpu,
@@ -156,6 +176,7 @@ static void add_event(struct derive *d, struct entry e)
         note_release(d, &e);
     else
         note_allocation(d, &e);
+    e.gap   = d->section_event > 0;
     e.place = 2 * d->events++ + 1;
     entry_add(d, e);
 }
@@ -218,6 +239,7 @@ static void write_row(struct recording *out, const struct entry *e, uint64_t lim
     row->space           = e->space;
     row->path            = e->path;
     row->unseen          = e->unseen;
+    row->gap             = e->gap;
     row->pfn             = e->pfn;
     row->pages           = e->pages;
     row->limit           = forcedac || e->pfn > below || limit < below ? limit : below;
@@ -247,7 +269,7 @@ static void write_all(struct derive *d, struct recording *out, uint64_t limit,
 void derive_allocator(struct recording *allocator, struct recording *calls, uint64_t limit,
                       bool forcedac)
 {
-    struct derive d = { .calls = calls, .section = 0 };
+    struct derive d = { .calls = calls, .section = 0, .limit = limit };
     memset(allocator, 0, sizeof *allocator);
     if (calls->sections == 0)
         rec_add_section(calls, "recording");

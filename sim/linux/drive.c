@@ -26,7 +26,8 @@ void drive_init(struct drive *d)
 {
     d->state   = calloc(d->calls->rows + 1u, sizeof *d->state);
     d->flushed = calloc(d->calls->rows + 1u, sizeof *d->flushed);
-    CHECK(d->state != NULL && d->flushed != NULL);
+    d->made_up = calloc(d->calls->rows + 1u, sizeof *d->made_up);
+    CHECK(d->state != NULL && d->flushed != NULL && d->made_up != NULL);
 }
 
 void drive_free(struct drive *d)
@@ -40,6 +41,7 @@ void drive_free(struct drive *d)
     }
     free(d->state);
     free(d->flushed);
+    free(d->made_up);
 }
 
 /* ---- Maps
@@ -120,23 +122,6 @@ static void allocate_coherent(struct drive *d, const struct row *row)
 /* ---- Unmaps
  * --------------------------------------------------------------------------------- */
 
-/* Takes the range from wherever it is free. */
-static bool claim(struct drive *d, unsigned device, uint64_t pfn, uint64_t pages)
-{
-    const unsigned space     = d->calls->device[device].space;
-    struct iova_domain *iova = &d->machine.device[device].domain->iova;
-    const unsigned order     = lg2_ceil(pages);
-    const bool cacheable     = order < IOVA_ORDERS;
-    if (!(cacheable && iova_cache_take(iova, order, pfn))
-        && !iova_tree_claim(iova, pfn, cacheable ? UINT64_C(1) << order : pages))
-        return false;
-    if (cacheable)
-        resync_forget(&d->resync, space, order);
-    iova->live++;
-    resync_note_live(&d->resync, space, pfn, pages);
-    return true;
-}
-
 static void map_stand_in(struct dma_domain *domain, uint64_t pfn, uint64_t pages)
 {
     const uint64_t first = pfn << PAGE_SHIFT;
@@ -144,21 +129,37 @@ static void map_stand_in(struct dma_domain *domain, uint64_t pfn, uint64_t pages
                PT_READ | PT_WRITE);
 }
 
-/* What is unmapped here was mapped outside the recorded calls: if it is not, it is now. */
-static void stand_in(struct drive *d, const struct row *row, uint64_t bytes)
+static bool is_mapped(const struct drive *d, const struct row *row, uint64_t iova)
 {
-    struct dma_domain *domain = d->machine.device[row->device].domain;
-    const uint64_t pfn        = row->iova >> PAGE_SHIFT;
-    const uint64_t pages = (align_up(row->iova + bytes, PAGE_SHIFT) >> PAGE_SHIFT) - pfn;
-    const bool mapped    = pagetable_lookup(&domain->table, pfn << PAGE_SHIFT) != 0;
-    const bool live      = resync_is_live(&d->resync, row->space, pfn);
-    if (live ? !resync_is_outside(&d->resync, row->space, pfn)
-             : mapped || !claim(d, row->device, pfn, pages))
-        return; /* A recorded call's, waiting in a queue already, or not to be had. */
+    return pagetable_lookup(&d->machine.device[row->device].domain->table, iova & PAGE_MASK)
+           != 0;
+}
+
+/* Whether what is to be unmapped is there. What was mapped outside the recorded calls is
+ * mapped now, if it is not. False: it waits in a queue already, or is nobody's, and the
+ * comparison will say so. */
+static bool can_unmap(struct drive *d, const struct row *row, uint64_t iova, uint64_t bytes)
+{
+    const uint64_t pfn   = iova >> PAGE_SHIFT;
+    const uint64_t pages = (align_up(iova + bytes, PAGE_SHIFT) >> PAGE_SHIFT) - pfn;
+    const bool mapped    = is_mapped(d, row, iova);
+    if (!resync_is_live(&d->resync, row->space, pfn))
+        return false;
+    if (!resync_is_outside(&d->resync, row->space, pfn))
+        return mapped;
     resync_adopt(&d->resync, row->space, pfn);
     d->stand_ins++;
+    d->made_up[row - d->calls->row] = true;
     if (!mapped)
-        map_stand_in(domain, pfn, pages);
+        map_stand_in(d->machine.device[row->device].domain, pfn, pages);
+    return true;
+}
+
+static void unmap(struct drive *d, const struct row *row, uint64_t iova, uint64_t bytes)
+{
+    if (can_unmap(d, row, iova, bytes))
+        dma_unmap_phys(&d->machine.device[row->device], iova, bytes,
+                       (enum dma_data_direction)row->dir, 0);
 }
 
 /* Of a list that no recorded call mapped, the address is known only if it is given back at
@@ -168,11 +169,7 @@ static void unmap_foreign_list(struct drive *d, const struct row *row)
     if (row->queued || row->freed.count != 1)
         return;
     const struct rec_range *f = &d->calls->range[row->freed.first];
-    struct row whole          = *row;
-    whole.iova                = f->pfn << PAGE_SHIFT;
-    stand_in(d, &whole, f->pages << PAGE_SHIFT);
-    dma_unmap_phys(&d->machine.device[row->device], whole.iova, f->pages << PAGE_SHIFT,
-                   (enum dma_data_direction)row->dir, 0);
+    unmap(d, row, f->pfn << PAGE_SHIFT, f->pages << PAGE_SHIFT);
 }
 
 static void unmap_list(struct drive *d, const struct row *row)
@@ -183,7 +180,9 @@ static void unmap_list(struct drive *d, const struct row *row)
         return;
     }
     struct list *list = d->state[row->pair];
-    dma_unmap_sg(dev, list->entry, (int)list->entries, (enum dma_data_direction)row->dir);
+    if (can_unmap(d, row, sg_dma_address(&list->entry[0]), sg_dma_len(&list->entry[0])))
+        dma_unmap_sg(dev, list->entry, (int)list->entries,
+                     (enum dma_data_direction)row->dir);
     free(list);
     d->state[row->pair] = NULL;
 }
@@ -194,13 +193,13 @@ static void unmap_range(struct drive *d, const struct row *row)
     struct dma_iova_state *state = row->pair == NO_ROW ? NULL : d->state[row->pair];
     if (state == NULL) { /* No recorded call made it. */
         struct dma_iova_state foreign = { .addr = row->iova, .__size = row->bytes };
-        stand_in(d, row, row->bytes);
-        dma_iova_destroy(dev, &foreign, row->bytes, (enum dma_data_direction)row->dir, 0);
+        if (can_unmap(d, row, row->iova, row->bytes))
+            dma_iova_destroy(dev, &foreign, row->bytes, (enum dma_data_direction)row->dir,
+                             0);
         return;
     }
-    if (!dma_use_iova(state))
-        return;
-    dma_iova_destroy(dev, state, row->bytes, (enum dma_data_direction)row->dir, 0);
+    if (dma_use_iova(state) && can_unmap(d, row, state->addr, row->bytes))
+        dma_iova_destroy(dev, state, row->bytes, (enum dma_data_direction)row->dir, 0);
     free(state);
     d->state[row->pair] = NULL;
 }
@@ -218,11 +217,11 @@ static void free_coherent(struct drive *d, const struct row *row)
         link = &(*link)->next;
     struct coherent *c = *link;
     if (c == NULL) { /* No recorded call allocated it: its pages are not ours. */
-        stand_in(d, row, row->bytes);
-        dma_unmap_phys(dev, row->iova, row->bytes, DMA_BIDIRECTIONAL, 0);
+        unmap(d, row, row->iova, row->bytes);
         return;
     }
-    dma_free_coherent(dev, row->bytes, c->memory, row->iova);
+    if (can_unmap(d, row, row->iova, row->bytes))
+        dma_free_coherent(dev, row->bytes, c->memory, row->iova);
     *link = c->next;
     free(c);
 }
@@ -236,13 +235,12 @@ static void expire(struct drive *d, const struct row *row, enum flush_stage stag
     domain_expire(domain, stage);
 }
 
-/* Whether no recorded call has queued the range; it is then handed out. */
+/* Whether no recorded call has queued the range. */
 static bool was_queued_outside(struct drive *d, const struct row *row,
                                const struct rec_range *f, bool mapped)
 {
-    if (resync_is_live(&d->resync, row->space, f->pfn))
-        return mapped || resync_is_outside(&d->resync, row->space, f->pfn);
-    return !mapped && claim(d, row->device, f->pfn, f->pages);
+    return resync_is_live(&d->resync, row->space, f->pfn)
+           && (mapped || resync_is_outside(&d->resync, row->space, f->pfn));
 }
 
 /* What a drain gives back and no recorded call has queued was queued outside of them, after
@@ -262,6 +260,7 @@ static void queue_for(struct drive *d, const struct row *row)
         resync_adopt(&d->resync, row->space, f->pfn); /* Queueing may give it back. */
         domain_retire(domain, &range);
         d->stand_ins++;
+        d->made_up[row - d->calls->row] = true;
     }
 }
 
@@ -270,7 +269,7 @@ void drive_flush(struct drive *d, uint32_t row)
     if (d->flushed[row])
         return;
     d->flushed[row] = true;
-    if (d->calls->row[row].freed.count > 0)
+    if (d->calls->row[row].freed.count > 0 && d->after_gap)
         queue_for(d, &d->calls->row[row]);
     machine_log_clear(&d->machine);
     expire(d, &d->calls->row[row], FLUSH_INVALIDATE);
@@ -297,8 +296,7 @@ void drive_call(struct drive *d, uint32_t index)
         map_range(d, index);
         return;
     case ROW_unmap:
-        stand_in(d, row, row->bytes);
-        dma_unmap_phys(dev, row->iova, row->bytes, (enum dma_data_direction)row->dir, 0);
+        unmap(d, row, row->iova, row->bytes);
         return;
     case ROW_unmap_sg:
         unmap_list(d, row);

@@ -9,6 +9,7 @@
 
 struct coherent;
 
+
 struct drive {
     struct machine machine;
     const struct recording *calls;
@@ -16,7 +17,9 @@ struct drive {
     void **state;              /* Of map rows: the list or range, until it is unmapped. */
     struct coherent *coherent; /* Memory that is allocated. */
     bool *flushed;             /* Of timer rows: the first half is done. */
+    bool *made_up;             /* Of rows: they gave back what no line before has mapped. */
     bool in_halves;            /* The last timer row's first half was done before. */
+    bool after_gap;            /* What was not recorded may show in the next row. */
     uint64_t stand_ins;
     uint64_t addr; /* What the last map returned. */
     struct {

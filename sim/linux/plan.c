@@ -39,6 +39,7 @@ struct maker {
     uint32_t flushes[REC_DEVICES_MAX]; /* Emitted so far. */
     uint32_t *drain;      /* Of queued calls: the row that gives the range back. */
     uint32_t *not_before; /* Of queued calls: the timer row that passed it by. */
+    uint8_t *passed;      /* Whether one did. */
     uint8_t *cpu;         /* Of calls: where they run. */
     uint32_t next;        /* The first call that may not have been emitted. */
 };
@@ -193,6 +194,23 @@ static void wait_add(struct waiting_list *w, uint64_t pfn, uint32_t row)
     w->at[w->count++] = (struct waiting){ pfn, row };
 }
 
+/* Of these the line stands where they begin. */
+static bool begins_at_line(const struct row *row)
+{
+    return row->kind == ROW_unmap_sg || row->kind == ROW_unmap_iova
+           || row->kind == ROW_coherent_free;
+}
+
+/* A timer does not give back what a line before it has queued: that call had begun then,
+ * but not queued. The next one must. */
+static void pass_by(struct maker *m, uint32_t row, uint32_t timer)
+{
+    if (begins_at_line(&m->r->row[row]) && m->passed[row]++ == 0)
+        m->not_before[row] = timer;
+    else
+        m->not_before[row] = NO_ROW;
+}
+
 /* A drain: what it gives back was queued before; what it leaves, after. */
 static void note_drain(struct maker *m, uint32_t index, struct waiting_list *queued,
                        struct waiting_list *early)
@@ -210,7 +228,7 @@ static void note_drain(struct maker *m, uint32_t index, struct waiting_list *que
             m->not_before[q] = NO_ROW; /* A flush had covered it, though not its drain. */
     }
     for (unsigned i = 0; row->kind == ROW_timer && i < queued->count; i++)
-        m->not_before[queued->at[i].row] = index;
+        pass_by(m, queued->at[i].row, index);
 }
 
 static void find_drains(struct maker *m)
@@ -554,6 +572,31 @@ static void find_places(struct maker *m)
     }
 }
 
+static void note_unmatched(struct maker *m)
+{
+    for (uint32_t e = 0; e < m->events; e++) {
+        const uint32_t row = m->event[e].row;
+        if (!m->event[e].taken
+            && section_called(m->a, m->r->section[m->r->row[row].section]) != NO_ROW)
+            m->plan->unmatched[row] = true;
+    }
+}
+
+/* Up to a device's first timer in a section. */
+static void note_gaps(struct maker *m)
+{
+    uint32_t last[REC_DEVICES_MAX]; /* The section of its last timer. */
+    memset(last, 0xff, sizeof last);
+    for (uint32_t i = 0; i < m->r->rows; i++) {
+        const struct row *row = &m->r->row[i];
+        if (row->device == NO_DEVICE)
+            continue;
+        m->plan->after_gap[i] = last[row->device] != row->section;
+        if (row->kind == ROW_timer)
+            last[row->device] = row->section;
+    }
+}
+
 static void maker_free(struct maker *m)
 {
     free(m->event);
@@ -569,6 +612,7 @@ static void maker_free(struct maker *m)
     free(m->flushed);
     free(m->stamp);
     free(m->drain);
+    free(m->passed);
     free(m->not_before);
 }
 
@@ -592,9 +636,13 @@ void plan_make(struct plan *p, const struct recording *calls,
     m.begun      = zeroed(calls->rows, sizeof *m.begun);
     m.done       = zeroed(calls->rows, sizeof *m.done);
     m.flushed    = zeroed(calls->rows, sizeof *m.flushed);
+    p->unmatched = zeroed(calls->rows, sizeof *p->unmatched);
+    p->after_gap = zeroed(calls->rows, sizeof *p->after_gap);
+    note_gaps(&m);
     m.stamp      = zeroed(calls->rows, sizeof *m.stamp);
     m.drain      = no_rows(calls->rows);
     m.not_before = no_rows(calls->rows);
+    m.passed     = zeroed(calls->rows, sizeof *m.passed);
     p->excused   = zeroed(calls->rows, sizeof *p->excused);
     find_drains(&m);
     if (allocator != NULL) {
@@ -605,6 +653,7 @@ void plan_make(struct plan *p, const struct recording *calls,
         for (uint32_t i = 0; i < allocator->rows; i++)
             if (m.row_of[i] != NO_ROW && excused[i] != 0)
                 p->excused[m.row_of[i]] = excused[i];
+        note_unmatched(&m);
         find_places(&m);
         emit_by_allocator(&m);
     }
@@ -618,6 +667,8 @@ void plan_free(struct plan *p)
 {
     free(p->step);
     free(p->excused);
+    free(p->unmatched);
+    free(p->after_gap);
     memset(p, 0, sizeof *p);
 }
 

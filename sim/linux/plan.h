@@ -44,6 +44,9 @@ struct plan {
     const struct recording *calls, *allocator; /* allocator: NULL without one. */
     uint8_t space_of[256]; /* The calls' name for each space of the allocator's. */
     uint8_t *excused;      /* Of each call: enum resync_rule by which its place is. */
+    bool *unmatched;       /* Of each call: the allocator's recording does not have it. */
+    bool *after_gap; /* Of drains: what was queued in the gap before the section may be
+                      * among what it gives back. */
 };
 
 /* order: in which the allocator's calls happened; excused: of each, the rule by which that

@@ -88,6 +88,7 @@ struct row {
     bool inv_lost; /* Its invalidations are in no line. */
     bool unseen;   /* It takes what no line before has named since a gap in the recording,
                     * in which it may have come into a magazine. */
+    bool gap;      /* Something that is not recorded came before its section. */
     uint32_t section;
     uint32_t pair; /* Of an unmap of a list or range: the row that mapped it. */
     uint64_t phys, bytes, iova; /* iova: the outcome of a map, the argument of an unmap. */

@@ -7,6 +7,7 @@
 #include "dma_api/dma-mapping.h"
 #include "sim/base/check.h"
 #include "sim/base/lg2.h"
+#include "sim/linux/names.h"
 
 enum { PENDING_MAX = 1024 };
 
@@ -91,79 +92,12 @@ static unsigned device_of_id(const struct recording *r, const struct row *row)
     return NO_DEVICE;
 }
 
-/* ---- Domain ids
- * ------------------------------------------------------------------------------
- *
- * A device that was handed to somebody else and back may find its domain under another id.
- * An id is a name only: whatever comes later is renamed to the device's first one, or to an
- * id that nobody has when that was another device's first. An id that is another device's
- * at that time is left as it is, and will differ.
- */
-struct names {
-    uint32_t first[REC_DEVICES_MAX], now[REC_DEVICES_MAX]; /* 0: not known. */
-    uint32_t highest;
-};
-
-static unsigned device_named(const struct recording *r, const struct names *n, uint32_t id)
-{
-    for (unsigned d = 0; d < r->devices; d++)
-        if (n->now[d] == id)
-            return d;
-    return NO_DEVICE;
-}
-
-static uint32_t name_for(const struct recording *r, struct names *n, uint32_t id)
-{
-    for (unsigned d = 0; d < r->devices; d++)
-        if (n->first[d] == id)
-            return ++n->highest;
-    return id;
-}
-
-static void rename_row(struct recording *r, struct names *n, const struct row *row)
-{
-    for (uint32_t i = row->inv.first; i < row->inv.first + row->inv.count; i++) {
-        struct rec_inv *inv = &r->inv[i];
-        if (inv->kind == INV_device || inv->kind == INV_global || inv->kind == INV_other)
-            continue;
-        unsigned device = device_named(r, n, inv->id);
-        if (device == NO_DEVICE && row->device != NO_DEVICE && !row->nested) {
-            device         = row->device;
-            n->now[device] = inv->id;
-            if (n->first[device] == 0)
-                n->first[device] = name_for(r, n, inv->id);
-        }
-        if (device != NO_DEVICE)
-            inv->id = n->first[device];
-    }
-}
-
-static void rename_ids(struct recording *r)
-{
-    struct names n = { 0 };
-    for (uint32_t i = 0; i < r->invs; i++)
-        if (r->inv[i].kind != INV_device && r->inv[i].id > n.highest)
-            n.highest = r->inv[i].id;
-    for (uint32_t i = 0; i < r->rows; i++)
-        rename_row(r, &n, &r->row[i]);
-}
-
 static void learn_id(struct recording *r, unsigned device, const struct row *row)
 {
     const struct rec_inv *inv = &r->inv[row->inv.first];
     if (device != NO_DEVICE && row->inv.count > 0 && inv->kind != INV_device
         && inv->kind != INV_global && r->device[device].domain_id == 0)
         r->device[device].domain_id = inv->id;
-}
-
-static void learn_ids(struct recording *r)
-{
-    for (uint32_t i = 0; i < r->rows; i++)
-        if (!row_kind_maps(r->row[i].kind))
-            learn_id(r, r->row[i].device, &r->row[i]);
-    for (uint32_t i = 0; i < r->rows; i++)
-        if (row_kind_maps(r->row[i].kind) && !r->row[i].nested)
-            learn_id(r, r->row[i].device, &r->row[i]);
 }
 
 /* ---- Pairs
@@ -265,103 +199,13 @@ static unsigned device_waiting(const struct recording *r, const struct pending *
     return device;
 }
 
-/* The device's domain has another id since; it keeps the name that it has here. */
-static void rename_timer(struct recording *r, unsigned device, const struct row *timer)
-{
-    for (uint32_t i = 0; i < timer->inv.count; i++) {
-        struct rec_inv *inv = &r->inv[timer->inv.first + i];
-        if (inv->kind == INV_domain || inv->kind == INV_pasid)
-            inv->id = r->device[device].domain_id;
-    }
-}
-
-/* ---- Whose id a timer names
- * -----------------------------------------------------------------
- *
- * Two devices may have the same addresses waiting, as after their probes. Over the whole
- * recording, the device of an id is the one that queued what its timers give back: each
- * range that it queued since the id's last timer counts for it if this one gives it back,
- * and against it if not. A timer runs on the CPU that queued first: that breaks ties.
- */
-enum { VOTED_IDS_MAX = 256, VOTE = 16 };
-
-struct votes {
-    int64_t vote[VOTED_IDS_MAX][REC_DEVICES_MAX];
-    uint32_t last[VOTED_IDS_MAX]; /* The row of the id's last timer. */
-};
-
-static bool gives_back(const struct recording *r, const struct row *timer, uint64_t pfn)
-{
-    for (uint32_t i = 0; i < timer->freed.count; i++)
-        if (r->range[timer->freed.first + i].pfn == pfn)
-            return true;
-    return false;
-}
-
-static uint32_t id_of_timer(const struct recording *r, const struct row *timer)
-{
-    const struct rec_inv *inv = &r->inv[timer->inv.first];
-    const bool names          = timer->inv.count > 0
-                       && (inv->kind == INV_domain || inv->kind == INV_pasid)
-                       && inv->id < VOTED_IDS_MAX;
-    return names ? inv->id : 0;
-}
-
-static void vote(const struct recording *r, struct votes *v, uint32_t index)
-{
-    const struct row *timer = &r->row[index];
-    const uint32_t id       = id_of_timer(r, timer);
-    for (uint32_t i = v->last[id]; i < index; i++) {
-        const struct row *row = &r->row[i];
-        if (!row->queued || row->device == NO_DEVICE || row->iova == 0)
-            continue;
-        const bool here = gives_back(r, timer, row->iova >> PAGE_SHIFT);
-        v->vote[id][row->device] += here ? VOTE + (row->cpu == timer->cpu) : -VOTE;
-    }
-    v->last[id] = index;
-}
-
-/* The device that most speaks for; NO_DEVICE when none does more than against. */
-static unsigned elected(const struct recording *r, const struct votes *v, uint32_t id)
-{
-    unsigned device = NO_DEVICE;
-    int64_t most    = 0;
-    for (unsigned d = 0; d < r->devices; d++)
-        if (v->vote[id][d] > most) {
-            most   = v->vote[id][d];
-            device = d;
-        }
-    return device;
-}
-
-static void vote_all(const struct recording *r, struct votes *v)
-{
-    for (uint32_t i = 0; i < r->rows; i++)
-        if (r->row[i].kind == ROW_timer && id_of_timer(r, &r->row[i]) != 0)
-            vote(r, v, i);
-}
-
-static unsigned device_elected(struct recording *r, const struct votes *v,
-                               const struct row *timer)
-{
-    const uint32_t id     = id_of_timer(r, timer);
-    const unsigned device = id == 0 ? NO_DEVICE : elected(r, v, id);
-    return device != NO_DEVICE && r->device[device].domain_id == 0 ? device : NO_DEVICE;
-}
-
-static void resolve_timer(struct recording *r, struct pending *pending,
-                          const struct votes *votes, struct row *timer)
+static void resolve_timer(struct recording *r, struct pending *pending, struct row *timer)
 {
     unsigned device = device_of_id(r, timer);
     if (device == NO_DEVICE)
-        device = device_elected(r, votes, timer);
-    if (device == NO_DEVICE)
         device = device_waiting(r, pending, timer, true);
-    if (device == NO_DEVICE) {
+    if (device == NO_DEVICE) /* The id is wrong, and will differ. */
         device = device_waiting(r, pending, timer, false);
-        if (device != NO_DEVICE)
-            rename_timer(r, device, timer);
-    }
     timer->device = (uint8_t)device;
     learn_id(r, device, timer);
     if (device != NO_DEVICE)
@@ -387,13 +231,10 @@ void recording_resolve(struct recording *r)
 {
     struct open open        = { NULL, 0, 0 };
     struct pending *pending = calloc(REC_DEVICES_MAX, sizeof *pending);
-    struct votes *votes     = calloc(1, sizeof *votes);
-    CHECK(pending != NULL && votes != NULL);
+    CHECK(pending != NULL);
     credit_descriptors(r);
-    rename_ids(r);
-    learn_ids(r);
+    names_find(r);
     name_spaces(r);
-    vote_all(r, votes);
     for (uint32_t i = 0; i < r->rows; i++) {
         struct row *row = &r->row[i];
         if (row->kind == ROW_map_iova)
@@ -403,7 +244,7 @@ void recording_resolve(struct recording *r)
         if (row->kind == ROW_unmap_iova || row->kind == ROW_unmap_sg)
             pair(r, &open, row);
         if (row->kind == ROW_timer)
-            resolve_timer(r, pending, votes, row);
+            resolve_timer(r, pending, row);
         if (row->queued && row->device != NO_DEVICE)
             note_pending(&pending[row->device], row);
         if (row->device != NO_DEVICE)
@@ -411,5 +252,4 @@ void recording_resolve(struct recording *r)
     }
     free(open.row);
     free(pending);
-    free(votes);
 }

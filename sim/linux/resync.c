@@ -77,7 +77,7 @@ void resync_adopt(struct resync *s, unsigned space, uint64_t pfn)
     l->outside = false;
 }
 
-void resync_note_live(struct resync *s, unsigned space, uint64_t pfn, uint64_t granules)
+static void note_live(struct resync *s, unsigned space, uint64_t pfn, uint64_t granules)
 {
     struct live_range **first = bucket(s, space, pfn);
     struct live_range *l      = malloc(sizeof *l);
@@ -212,11 +212,23 @@ static void rewrite(struct resync *s, struct iova_domain *d, unsigned order,
     free(tail);
 }
 
+/* What the search finds; it is left where it is. */
+static uint64_t tree_would_give(const struct resync *s, struct iova_domain *d,
+                                uint64_t granules)
+{
+    const struct iova_hints before = iova_tree_hints(d);
+    const uint64_t found           = iova_tree_alloc(d, granules, s->limit);
+    iova_tree_withdraw(d, found, before);
+    return found;
+}
+
 static bool try_interrupt(struct resync *s, struct iova_domain *d, unsigned space,
                           unsigned order, uint64_t granules)
 {
     struct resync_history *h = history_of(s, space, order);
     const uint64_t held      = h->count < HISTORY - 1 ? h->count : HISTORY - 1;
+    if (s->path == 's' && tree_would_give(s, d, granules) != s->pfn)
+        return false;
     for (uint64_t back = 1; back <= held; back++) {
         if (!depot_is_own(d, order, &operation_back(h, back)->before))
             return false;
@@ -224,8 +236,7 @@ static bool try_interrupt(struct resync *s, struct iova_domain *d, unsigned spac
             || !happened_earlier(s, d, order, h, back))
             continue;
         rewrite(s, d, order, h, back);
-        if (s->path == 's' && !iova_tree_claim(d, s->pfn, granules))
-            return false;
+        CHECK(s->path != 's' || iova_tree_alloc(d, granules, s->limit) == s->pfn);
         s->rule = RULE_interrupt;
         return true;
     }
@@ -240,10 +251,11 @@ static bool cacheable(uint64_t granules)
     return lg2_ceil(granules) < IOVA_ORDERS;
 }
 
-static void asked(void *self, struct iova_domain *d, uint64_t granules)
+static void asked(void *self, struct iova_domain *d, uint64_t granules, uint64_t limit)
 {
     struct resync_space *at = self;
     at->resync->hints       = iova_tree_hints(d);
+    at->resync->limit       = limit;
     if (cacheable(granules))
         iova_cache_image(d, lg2_ceil(granules), cpu_this()->id, &at->resync->before);
 }
@@ -298,6 +310,19 @@ static bool is_later_turn(struct resync *s, const struct iova_domain *d, unsigne
     return true;
 }
 
+/* Takes the recorded range out of the tree, if there is a reason for it. */
+static enum resync_rule rule_of_tree(const struct resync *s, struct iova_domain *d,
+                                     uint64_t granules)
+{
+    if (s->path == 'f')
+        return s->unseen && iova_tree_claim(d, s->pfn, granules) ? RULE_unseen : RULE_none;
+    const uint64_t found = tree_would_give(s, d, granules);
+    if (found == s->pfn)
+        return iova_tree_alloc(d, granules, s->limit) == found ? RULE_tree : RULE_none;
+    const enum resync_rule rule = s->searched(s->lines, found);
+    return rule != RULE_none && iova_tree_claim(d, s->pfn, granules) ? rule : RULE_none;
+}
+
 static bool take_recorded(struct resync *s, struct iova_domain *d, unsigned space,
                           uint64_t granules, uint64_t got)
 {
@@ -315,11 +340,28 @@ static bool take_recorded(struct resync *s, struct iova_domain *d, unsigned spac
             return true;
         }
     }
-    if ((s->path == 'f' && !s->unseen) || !iova_tree_claim(d, s->pfn, granules))
+    const enum resync_rule rule = rule_of_tree(s, d, granules);
+    if (rule == RULE_none)
         return false;
     if (cacheable(granules) && !is_empty(d, order))
         resync_forget(s, space, order); /* A CPU that did not look into its magazines. */
-    s->rule = s->path == 'f' ? RULE_unseen : RULE_tree;
+    s->rule = rule;
+    return true;
+}
+
+/* There is no excuse; but what comes later is compared with what the recording shows. */
+static bool take_anyhow(struct resync *s, struct iova_domain *d, unsigned space,
+                        uint64_t granules)
+{
+    const unsigned order = lg2_ceil(granules);
+    const bool cached    = cacheable(granules) && iova_cache_take(d, order, s->pfn);
+    if (cacheable(granules))
+        granules = UINT64_C(1) << order;
+    if (!cached && !iova_tree_claim(d, s->pfn, granules))
+        return false;
+    if (cacheable(granules))
+        resync_forget(s, space, order);
+    s->forced = true;
     return true;
 }
 
@@ -329,7 +371,9 @@ static uint64_t settle(struct resync *s, struct iova_domain *d, unsigned space,
 {
     const unsigned order = lg2_ceil(granules);
     undo(s, d, order, pfn, cached);
-    if (take_recorded(s, d, space, granules, pfn) && !s->served)
+    if (!s->unmatched && take_recorded(s, d, space, granules, pfn) && !s->served)
+        return s->pfn;
+    if (!s->served && take_anyhow(s, d, space, granules))
         return s->pfn;
     if (cached)
         CHECK(iova_cache_get(d, order, UINT64_MAX) == pfn);
@@ -347,19 +391,19 @@ static uint64_t answered(void *self, struct iova_domain *d, uint64_t granules, u
     s->got_pfn              = pfn;
     s->got_granules         = granules;
     s->got_path             = pfn == 0 ? 0 : cached ? 'f' : 's';
-    s->served               = false;
+    s->served = s->forced = false;
     if (s->expects && s->pfn != pfn && s->pfn != 0 && pfn != 0)
         pfn = settle(s, d, at->number, granules, pfn, cached);
     else if (s->unseen && s->pfn == pfn && s->path == 'f' && !cached)
         s->rule = RULE_unseen;
-    const bool plain = s->rule == RULE_none || s->rule == RULE_tree;
+    const bool plain = !s->forced && (s->rule == RULE_none || s->rule == RULE_tree);
     if (plain && cacheable(granules) && pfn != 0
         && (s->rule == RULE_none || is_empty(d, lg2_ceil(granules))))
         remember(history_of(s, at->number, lg2_ceil(granules)), &s->before,
                  (struct operation){
                      .pfn = pfn, .row = s->row, .cached = s->rule == RULE_none && cached });
     if (pfn != 0)
-        resync_note_live(s, at->number, pfn, granules);
+        note_live(s, at->number, pfn, granules);
     return pfn;
 }
 
@@ -405,16 +449,18 @@ void resync_watch(struct resync *s, unsigned space, struct iova_domain *d)
 
 void resync_begin(struct resync *s, bool expects, uint64_t pfn, char path)
 {
-    s->expects  = expects;
-    s->pfn      = pfn;
-    s->path     = path;
-    s->got_pfn  = 0;
-    s->got_path = 0;
-    s->rule     = RULE_none;
-    s->releases = 0;
-    s->outside  = false;
-    s->row      = 0;
-    s->unseen   = false;
+    s->expects   = expects;
+    s->pfn       = pfn;
+    s->path      = path;
+    s->got_pfn   = 0;
+    s->got_path  = 0;
+    s->rule      = RULE_none;
+    s->releases  = 0;
+    s->outside   = false;
+    s->row       = 0;
+    s->unseen    = false;
+    s->unmatched = false;
+    s->forced    = false;
 }
 
 void resync_hold(const struct resync *s, struct resync_held *held)

@@ -56,8 +56,9 @@ struct resync {
     bool expects;
     uint64_t pfn;
     char path;
-    bool unseen;  /* It may have come into a magazine by what no line shows. */
-    uint32_t row; /* Its number, for those who want to know the order. */
+    bool unseen;    /* It may have come into a magazine by what no line shows. */
+    bool unmatched; /* The other recording says something else: nothing is excused. */
+    uint32_t row;   /* Its number, for those who want to know the order. */
 
     /* Whether a line to come says this address; it is then the one that is served, and its
      * number goes into row. NULL: what comes is not known. */
@@ -65,7 +66,10 @@ struct resync {
     /* Whether the lines to come agree better when a later line took this address than when
      * the present one happened earlier. */
     bool (*rather_later)(void *self, uint64_t pfn);
-    void *lines; /* self of both. */
+    /* Why the tree would give that address and not the recorded one; RULE_none: it is not
+     * known. */
+    enum resync_rule (*searched)(void *self, uint64_t got);
+    void *lines; /* self of all three. */
 
     /* Called before each range is given back; NULL: nobody asks. */
     void (*releasing)(void *self);
@@ -76,6 +80,8 @@ struct resync {
     uint64_t got_pfn, got_granules;
     char got_path; /* 0: nothing was allocated. */
     enum resync_rule rule;
+    bool
+        forced; /* No rule explains it: the caller got the recorded address all the same. */
     bool served; /* It was the turn of one that waits: the call is to be repeated. */
     uint32_t before_row; /* RULE_interrupt: the first call that it came before. */
 
@@ -84,6 +90,7 @@ struct resync {
 
     struct iova_image before; /* As the allocation under way found things. */
     struct iova_hints hints;
+    uint64_t limit;
     unsigned cpus;
     struct resync_history *history; /* By space, size and CPU. */
     struct live_range **live;
@@ -119,7 +126,6 @@ bool resync_is_live(const struct resync *s, unsigned space, uint64_t pfn);
 bool resync_is_outside(const struct resync *s, unsigned space, uint64_t pfn);
 /* A recorded call has it now. */
 void resync_adopt(struct resync *s, unsigned space, uint64_t pfn);
-void resync_note_live(struct resync *s, unsigned space, uint64_t pfn, uint64_t granules);
 
 /* The magazines were changed by other means: what was before cannot be done again. */
 void resync_forget(struct resync *s, unsigned space, unsigned order);
