@@ -6,7 +6,7 @@
 
 #include "sim/base/lg2.h"
 
-enum { LATER = 8192, TRIED_MAX = 24 };
+enum { LATER = 8192, TRIED_MAX = 24, SEARCHES_MAX = 2 };
 
 /* ---- What comes later
  * -------------------------------------------------------------------------- */
@@ -61,18 +61,42 @@ static bool follows_late(const struct allocator *a, uint32_t index)
     return false;
 }
 
+/* How many lines to come were given by the tree what lies between. */
+static unsigned searches_between(const struct allocator *a, uint64_t above, uint64_t last)
+{
+    const struct recording *r = a->compare->drive->calls;
+    unsigned found            = 0;
+    for (uint32_t p = a->position[a->row] + 1, n = 0; p < r->rows && n < LATER; p++, n++) {
+        const struct row *row = &r->row[row_at(a, p)];
+        found += row->kind == ROW_allocate && row->path == 's' && row->pfn > above
+                 && row->pfn <= last && row->space == r->row[a->row].space
+                 && a->late[row_at(a, p)] == LATE_not;
+    }
+    return found;
+}
+
+/* A search that one or two others came before. Where it is many, this line stands too early
+ * in an order that was inferred. */
+static bool is_overtaken(const struct allocator *a, uint64_t pfn)
+{
+    const struct row *now = &a->compare->drive->calls->row[a->row];
+    return now->path != 's' || searches_between(a, now->pfn, pfn) <= SEARCHES_MAX;
+}
+
 /* A line to come that says the address, while nothing before it gives it back. */
 static bool comes_later(void *self, uint64_t pfn)
 {
     struct allocator *a       = self;
     const struct recording *r = a->compare->drive->calls;
     const unsigned space      = r->row[a->row].space;
+    if (!is_overtaken(a, pfn))
+        return false;
     for (uint32_t p = a->position[a->row] + 1, n = 0; p < r->rows && n < LATER; p++, n++) {
         const uint32_t index  = row_at(a, p);
         const struct row *row = &r->row[index];
         if (row->space != space || row->pfn != pfn || a->late[index] != LATE_not)
             continue;
-        if (row->kind == ROW_release)
+        if (row->kind == ROW_release || (r->row[a->row].path == 's' && row->path != 's'))
             return false;
         a->late[index] = was_interrupted(a, index, a->position[a->row], p) ? LATE_known
                          : follows_late(a, index)                          ? LATE_run
@@ -223,6 +247,7 @@ static bool allocate(struct allocator *a, uint32_t index)
     resync_begin(&d->resync, true, row->pfn, row->path);
     d->resync.row    = index;
     d->resync.unseen = row->unseen;
+    d->resync.gap    = row->gap;
     d->addr =
         iova_alloc_fast(&a->space[row->space], row->pages, row->limit, false, &cached);
     if (d->resync.rule != RULE_interrupt) {

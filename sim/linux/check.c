@@ -69,6 +69,7 @@ static void perform(struct run *run, const struct step *step)
     }
     compare_before(&run->compare, row);
     d->resync.unseen    = row->unseen;
+    d->resync.gap       = row->gap;
     d->resync.unmatched = run->plan.unmatched[step->row];
     d->after_gap        = run->plan.after_gap[step->row] && !d->resync.unmatched;
     run->compare.place  = (enum resync_rule)run->plan.excused[step->row];

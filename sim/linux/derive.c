@@ -176,7 +176,9 @@ static void add_event(struct derive *d, struct entry e)
         note_release(d, &e);
     else
         note_allocation(d, &e);
-    e.gap   = d->section_event > 0;
+    e.gap = d->section_event > 0;
+    if (!e.release)
+        d->calls->row[e.call].gap = e.gap;
     e.place = 2 * d->events++ + 1;
     entry_add(d, e);
 }

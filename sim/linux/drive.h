@@ -9,7 +9,6 @@
 
 struct coherent;
 
-
 struct drive {
     struct machine machine;
     const struct recording *calls;

@@ -40,6 +40,7 @@ struct live_range {
     struct live_range *next;
     unsigned space;
     bool outside;
+    bool astray; /* It went elsewhere where nothing is recorded. */
     uint64_t pfn, granules;
 };
 
@@ -82,7 +83,7 @@ static void note_live(struct resync *s, unsigned space, uint64_t pfn, uint64_t g
     struct live_range **first = bucket(s, space, pfn);
     struct live_range *l      = malloc(sizeof *l);
     CHECK(l != NULL);
-    *l     = (struct live_range){ *first, space, s->outside, pfn, granules };
+    *l     = (struct live_range){ *first, space, s->outside, false, pfn, granules };
     *first = l;
 }
 
@@ -94,6 +95,55 @@ static void drop_live(struct resync *s, unsigned space, uint64_t pfn)
         return;
     *link = l->next;
     free(l);
+}
+
+/* ---- Astray
+ * ------------------------------------------------------------------------------
+ *
+ * What happened in a gap of the recording shows where an allocator that has not seen it
+ * gives an address that was not there any more: it is put aside, until a line says that it
+ * is used.
+ */
+static void lead_astray(struct resync *s, struct iova_domain *d, unsigned space,
+                        uint64_t pfn, uint64_t granules)
+{
+    note_live(s, space, pfn, granules);
+    struct live_range *l = *find_live(s, space, pfn);
+    l->outside = l->astray = true;
+    d->live++;
+}
+
+/* The range put aside that has the page in it, or NULL. */
+static struct live_range *astray_around(const struct resync *s, unsigned space,
+                                        uint64_t pfn)
+{
+    for (unsigned order = 0; order < IOVA_ORDERS; order++) {
+        struct live_range *l = *find_live(s, space, align_down(pfn, order));
+        if (l != NULL && l->astray && pfn - l->pfn < l->granules)
+            return l;
+    }
+    return NULL;
+}
+
+/* The caller gets the recorded range, which was put aside; it may be a part of what was. */
+static bool found_again(struct resync *s, struct iova_domain *d, unsigned space,
+                        uint64_t granules)
+{
+    const struct live_range *l = astray_around(s, space, s->pfn);
+    if (l == NULL)
+        return false;
+    const struct live_range all = *l;
+    drop_live(s, space, all.pfn);
+    d->live--;
+    if (all.granules != granules)
+        iova_tree_free(d, &all.pfn, 1);
+    if (all.granules != granules && !iova_tree_claim(d, s->pfn, granules))
+        return false;
+    for (uint64_t pfn = all.pfn; pfn < all.pfn + all.granules; pfn++)
+        if (all.granules != granules && iova_tree_claim(d, pfn, 1))
+            lead_astray(s, d, space, pfn, 1);
+    s->rule = RULE_unseen;
+    return true;
 }
 
 /* ---- History
@@ -311,8 +361,8 @@ static bool is_later_turn(struct resync *s, const struct iova_domain *d, unsigne
 }
 
 /* Takes the recorded range out of the tree, if there is a reason for it. */
-static enum resync_rule rule_of_tree(const struct resync *s, struct iova_domain *d,
-                                     uint64_t granules)
+static enum resync_rule rule_of_tree(struct resync *s, struct iova_domain *d,
+                                     unsigned space, uint64_t granules)
 {
     if (s->path == 'f')
         return s->unseen && iova_tree_claim(d, s->pfn, granules) ? RULE_unseen : RULE_none;
@@ -320,7 +370,40 @@ static enum resync_rule rule_of_tree(const struct resync *s, struct iova_domain 
     if (found == s->pfn)
         return iova_tree_alloc(d, granules, s->limit) == found ? RULE_tree : RULE_none;
     const enum resync_rule rule = s->searched(s->lines, found);
-    return rule != RULE_none && iova_tree_claim(d, s->pfn, granules) ? rule : RULE_none;
+    if (rule == RULE_none || !iova_tree_claim(d, s->pfn, granules))
+        return RULE_none;
+    if (rule == RULE_unseen && s->gap && found != 0 && iova_tree_claim(d, found, granules))
+        lead_astray(s, d, space, found, granules);
+    return rule;
+}
+
+/* The search found what a line to come says that it found. */
+static bool is_later_search(struct resync *s, struct iova_domain *d, uint64_t granules,
+                            uint64_t got)
+{
+    if (s->comes_later == NULL || s->path != 's' || tree_would_give(s, d, granules) != got
+        || !s->comes_later(s->lines, got))
+        return false;
+    s->served = true;
+    return true;
+}
+
+/* The recorded address lies below one that the CPU's magazines would give first. */
+static bool was_on_top(struct resync *s, struct iova_domain *d, unsigned space,
+                       unsigned order)
+{
+    uint64_t first, second;
+    struct iova_image now;
+    if (!s->gap || is_empty(d, order))
+        return false;
+    iova_cache_image(d, order, cpu_this()->id, &now);
+    if (take_own(d, order, &first) && take_own(d, order, &second) && second == s->pfn) {
+        lead_astray(s, d, space, first, UINT64_C(1) << order);
+        resync_forget(s, space, order);
+        return true;
+    }
+    iova_cache_restore(d, order, cpu_this()->id, &now);
+    return false;
 }
 
 static bool take_recorded(struct resync *s, struct iova_domain *d, unsigned space,
@@ -334,13 +417,19 @@ static bool take_recorded(struct resync *s, struct iova_domain *d, unsigned spac
             return true;
         if (try_interrupt(s, d, space, order, granules) || is_later_turn(s, d, order, got))
             return true;
+        if (was_on_top(s, d, space, order)) {
+            s->rule = RULE_unseen;
+            return true;
+        }
         if (iova_cache_take(d, order, s->pfn)) {
             resync_forget(s, space, order);
             s->rule = RULE_migration;
             return true;
         }
     }
-    const enum resync_rule rule = rule_of_tree(s, d, granules);
+    if (is_later_search(s, d, granules, got))
+        return true;
+    const enum resync_rule rule = rule_of_tree(s, d, space, granules);
     if (rule == RULE_none)
         return false;
     if (cacheable(granules) && !is_empty(d, order))
@@ -371,6 +460,8 @@ static uint64_t settle(struct resync *s, struct iova_domain *d, unsigned space,
 {
     const unsigned order = lg2_ceil(granules);
     undo(s, d, order, pfn, cached);
+    if (found_again(s, d, space, cacheable(granules) ? UINT64_C(1) << order : granules))
+        return s->pfn;
     if (!s->unmatched && take_recorded(s, d, space, granules, pfn) && !s->served)
         return s->pfn;
     if (!s->served && take_anyhow(s, d, space, granules))
@@ -459,6 +550,7 @@ void resync_begin(struct resync *s, bool expects, uint64_t pfn, char path)
     s->outside   = false;
     s->row       = 0;
     s->unseen    = false;
+    s->gap       = false;
     s->unmatched = false;
     s->forced    = false;
 }

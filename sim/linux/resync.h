@@ -57,6 +57,7 @@ struct resync {
     uint64_t pfn;
     char path;
     bool unseen;    /* It may have come into a magazine by what no line shows. */
+    bool gap;       /* Something that is not recorded came before its section. */
     bool unmatched; /* The other recording says something else: nothing is excused. */
     uint32_t row;   /* Its number, for those who want to know the order. */
 
