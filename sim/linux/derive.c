@@ -9,7 +9,7 @@
 #include "sim/base/check.h"
 #include "sim/base/lg2.h"
 
-enum { BUCKETS = 1 << 14 };
+enum { BUCKETS = 1 << 14, NEAR = 64 };
 
 /* One line of the allocator's recording to be. */
 struct entry {
@@ -37,6 +37,7 @@ struct derive {
     uint32_t entries, room;
     struct known **bucket;
     uint64_t *searched;     /* See went_to_tree. */
+    bool *added;            /* Of rows. */
     uint64_t first[256];    /* Of each space: the first address; 0: none yet. */
     uint32_t new_in[256];   /* Of each: one more than the section in which it was new. */
     uint64_t limit;         /* The last page number. */
@@ -98,13 +99,20 @@ static uint64_t *went_to_tree(struct derive *d, const struct entry *e, unsigned 
     return &d->searched[(e->space * IOVA_ORDERS + order) * REC_CPUS_MAX + e->cpu];
 }
 
+/* Something that is not recorded may have come before the section: not if the space was
+ * seen to be new in it. */
+static bool is_behind_gap(const struct derive *d, uint8_t space)
+{
+    return d->new_in[space] != d->section + 1;
+}
+
 /* Whether the address may have come into a magazine where nothing is recorded. Not when
  * the section has named it; nor on a CPU that has gone to the tree in this section, which
  * had nothing left then. */
 static bool is_unseen(struct derive *d, const struct known *k, const struct entry *e)
 {
     const unsigned order = lg2_ceil(e->pages);
-    if (d->section_event == 0 || order >= IOVA_ORDERS)
+    if (!is_behind_gap(d, e->space) || order >= IOVA_ORDERS)
         return false;
     uint64_t *searched = went_to_tree(d, e, order);
     if (e->path == 's')
@@ -112,24 +120,41 @@ static bool is_unseen(struct derive *d, const struct known *k, const struct entr
     return *searched <= d->section_event && (k == NULL || k->section != d->section);
 }
 
-/* A search that finds the topmost range of all is the first one: nothing was taken before.
- */
+/* Whether the tree gives what lies just below in the same section. */
+static bool is_followed(const struct derive *d, const struct entry *e)
+{
+    for (uint32_t i = e->call + 1; i < d->calls->rows; i++) {
+        const struct row *row = &d->calls->row[i];
+        if (row->section != d->section)
+            break;
+        if (row->space == e->space && row_kind_maps((enum row_kind)row->kind)
+            && row->path == 's')
+            return row->iova >> PAGE_SHIFT < e->pfn
+                   && e->pfn - (row->iova >> PAGE_SHIFT) <= NEAR;
+    }
+    return false;
+}
+
+/* A search that finds the topmost range of all is the first one, whatever one line says if
+ * the next search goes on from there: nothing was taken before. */
 static void note_first(struct derive *d, const struct entry *e)
 {
     const uint64_t below = DMA_BIT_MASK(32) >> PAGE_SHIFT;
     const uint64_t end   = e->pfn + (UINT64_C(1) << lg2_ceil(e->pages));
     d->first[e->space]   = e->pfn;
-    if (e->path == 's' && (end == d->limit + 1 || end == below + 1))
+    if ((e->path == 's' || is_followed(d, e)) && (end == d->limit + 1 || end == below + 1))
         d->new_in[e->space] = d->section + 1;
 }
 
 static void note_allocation(struct derive *d, struct entry *e)
 {
-    struct known *k               = known_find(d, e->space, e->pfn);
-    e->unseen                     = is_unseen(d, k, e);
-    d->calls->row[e->call].unseen = e->unseen;
+    struct known *k = known_find(d, e->space, e->pfn);
     if (d->first[e->space] == 0)
         note_first(d, e);
+    e->unseen                     = is_unseen(d, k, e);
+    e->gap                        = is_behind_gap(d, e->space);
+    d->calls->row[e->call].unseen = e->unseen;
+    d->calls->row[e->call].gap    = e->gap;
     if (k == NULL)
         k = known_add(d, e->space, e->pfn);
     if (k->live && k->section != d->section)
@@ -150,7 +175,7 @@ static void note_allocation(struct derive *d, struct entry *e)
  * has named it, or since a space was seen to be new in it, nothing was. */
 static bool may_be_outside(const struct derive *d, const struct known *k, uint8_t space)
 {
-    return k != NULL ? k->section != d->section : d->new_in[space] != d->section + 1;
+    return k != NULL ? k->section != d->section : is_behind_gap(d, space);
 }
 
 static void note_release(struct derive *d, const struct entry *e)
@@ -176,9 +201,6 @@ static void add_event(struct derive *d, struct entry e)
         note_release(d, &e);
     else
         note_allocation(d, &e);
-    e.gap = d->section_event > 0;
-    if (!e.release)
-        d->calls->row[e.call].gap = e.gap;
     e.place = 2 * d->events++ + 1;
     entry_add(d, e);
 }
@@ -194,13 +216,15 @@ static uint64_t pages_of(const struct recording *r, const struct row *row)
     return align_up((row->iova & ~PAGE_MASK) + bytes, PAGE_SHIFT) >> PAGE_SHIFT;
 }
 
-static void add_row(struct derive *d, uint32_t index)
+/* What the row allocated and gave back. */
+static void add_events(struct derive *d, uint32_t index)
 {
     const struct recording *r = d->calls;
     const struct row *row     = &r->row[index];
-    if (row->space == NO_SPACE)
+    if (row->space == NO_SPACE || d->added[index])
         return;
-    struct entry e = { .call = index, .cpu = row->cpu, .space = row->space };
+    d->added[index] = true;
+    struct entry e  = { .call = index, .cpu = row->cpu, .space = row->space };
     if (row_kind_maps((enum row_kind)row->kind)) {
         e.pfn   = row->iova >> PAGE_SHIFT;
         e.pages = pages_of(r, row);
@@ -214,6 +238,40 @@ static void add_row(struct derive *d, uint32_t index)
         e.pages = r->range[row->freed.first + i].pages;
         add_event(d, e);
     }
+}
+
+static bool gives_back(const struct derive *d, uint32_t index, uint8_t space, uint64_t pfn)
+{
+    const struct row *row = &d->calls->row[index];
+    for (uint32_t i = 0; row->space == space && i < row->freed.count; i++)
+        if (d->calls->range[row->freed.first + i].pfn == pfn)
+            return true;
+    return false;
+}
+
+/* The line of an unmap stands where it ends: an address that another CPU takes from what it
+ * gives back stands before. */
+static void add_earlier(struct derive *d, uint32_t index)
+{
+    const struct row *row = &d->calls->row[index];
+    const uint64_t pfn    = row->iova >> PAGE_SHIFT;
+    const struct known *k = known_find(d, row->space, pfn);
+    if (k == NULL || !k->live)
+        return;
+    for (uint32_t i = index + 1; i < d->calls->rows && i - index < NEAR; i++)
+        if (d->calls->row[i].section == row->section && d->calls->row[i].kind == ROW_unmap
+            && gives_back(d, i, row->space, pfn)) {
+            add_events(d, i);
+            return;
+        }
+}
+
+static void add_row(struct derive *d, uint32_t index)
+{
+    const struct row *row = &d->calls->row[index];
+    if (row->space != NO_SPACE && row_kind_maps((enum row_kind)row->kind))
+        add_earlier(d, index);
+    add_events(d, index);
 }
 
 /* ---- The recording
@@ -278,7 +336,8 @@ void derive_allocator(struct recording *allocator, struct recording *calls, uint
     d.bucket = calloc(BUCKETS, sizeof(struct known *));
     d.searched =
         calloc((size_t)calls->spaces * IOVA_ORDERS * REC_CPUS_MAX, sizeof *d.searched);
-    CHECK(d.bucket != NULL && d.searched != NULL);
+    d.added = calloc(calls->rows, sizeof *d.added);
+    CHECK(d.bucket != NULL && d.searched != NULL && d.added != NULL);
     for (uint32_t i = 0; i < calls->rows; i++) {
         if (calls->row[i].section != d.section) {
             d.section       = calls->row[i].section;
@@ -295,5 +354,6 @@ void derive_allocator(struct recording *allocator, struct recording *calls, uint
     write_all(&d, allocator, limit, forcedac);
     forget_all(&d);
     free(d.searched);
+    free(d.added);
     free(d.entry);
 }
