@@ -155,11 +155,17 @@ static bool has_gap(const struct nvme_request *r)
     return blk_has_gap(r->io.segment, r->io.segments, NVME_PAGE_BYTES - 1);
 }
 
+/* A user's command says itself how long its buffers are: the drive is told, too. */
+static bool of_user(const struct nvme_request *r)
+{
+    return r->io.user && r->queue->driver->kernel->release >= LINUX_6_18;
+}
+
 /* A gap that PRPs cannot express forces SGLs; so do several pieces of metadata, for which
  * there is no flag beside PRPs. */
 static bool sgl_forced(const struct nvme_request *r)
 {
-    return has_gap(r) || r->metadata_segments > 1;
+    return has_gap(r) || r->metadata_segments > 1 || of_user(r);
 }
 
 /* Two PRPs are enough for the first segment: no need for an SGL or a list. */
@@ -204,23 +210,25 @@ int nvme_describe(struct nvme_request *r, struct nvme_sqe *sqe)
  * ----------------------------------------------------------------------------------------
  */
 
-/* The pointer's segment is one descriptor, which points to those behind it. */
+/* The pointer's segment is one descriptor: of the one piece, or of those behind it. */
 static int describe_metadata_sgl(struct nvme_request *r, struct nvme_sqe *sqe)
 {
     const struct blk_mapping *m = &r->metadata;
     struct nvme_list_page *list = &r->metadata_list;
-    CHECK(r->queue->driver->limits.metadata_segments > 1);
     CHECK((m->ranges + 1) * sizeof(struct nvme_sgl) <= NVME_SMALL_BYTES);
     list->cpu_addr = dma_pool_alloc(r->queue->driver->small_pool, GFP_ATOMIC, &list->dma);
     if (list->cpu_addr == NULL)
         return -ENOMEM;
-    for (uint32_t i = 0; i < m->ranges; i++) {
-        const struct nvme_sgl sgl = data_block(&m->range[i]);
-        put_descriptor(r, list, i + 1, &sgl);
+    struct nvme_sgl first = data_block(&m->range[0]);
+    if (r->metadata_segments > 1 && m->kind != BLK_COALESCED) {
+        for (uint32_t i = 0; i < m->ranges; i++) {
+            const struct nvme_sgl sgl = data_block(&m->range[i]);
+            put_descriptor(r, list, i + 1, &sgl);
+        }
+        first = (struct nvme_sgl){ .iova  = list->dma + sizeof first,
+                                   .bytes = m->ranges * (uint32_t)sizeof first,
+                                   .type  = NVME_SGL_LAST_SEGMENT };
     }
-    const struct nvme_sgl first = { .iova  = list->dma + sizeof first,
-                                    .bytes = m->ranges * (uint32_t)sizeof first,
-                                    .type  = NVME_SGL_LAST_SEGMENT };
     put_descriptor(r, list, 0, &first);
     sqe->flags    = NVME_FLAGS_SGL_METADATA;
     sqe->metadata = list->dma;
@@ -228,10 +236,12 @@ static int describe_metadata_sgl(struct nvme_request *r, struct nvme_sqe *sqe)
     return 0;
 }
 
-/* Pieces that touch are still several, unless the IOVA API made one range of them. */
+/* Pieces that touch are still several, unless the IOVA API made one range of them. Of one
+ * the pointer says where it is, but not how long. */
 int nvme_describe_metadata(struct nvme_request *r, struct nvme_sqe *sqe)
 {
-    if (r->metadata_segments > 1 && r->metadata.kind != BLK_COALESCED)
+    const bool several = r->metadata_segments > 1 && r->metadata.kind != BLK_COALESCED;
+    if (several || (r->queue->driver->metadata_sgl && of_user(r)))
         return describe_metadata_sgl(r, sqe);
     sqe->metadata = r->metadata.range[0].addr;
     r->queue->stats.metadata_pointer++;

@@ -151,6 +151,38 @@ static int map_metadata(struct nvme_request *r, struct nvme_sqe *sqe)
     return error != 0 ? error : nvme_describe_metadata(r, sqe);
 }
 
+/* The list has room for all the ranges that there could be, as some drives read them all.
+ */
+static bool get_ranges(struct nvme_request *r)
+{
+    struct nvme_driver *d = r->queue->driver;
+    struct cpu *cpu       = cpu_this();
+    if (r->io.opcode != NVME_DATASET)
+        return true;
+    const phys_addr_t page = kernel_pages_get_zeroed(d->kernel, 0);
+    if (page == 0)
+        return false;
+    const uint32_t block          = d->format.block_bytes;
+    const struct nvme_range range = {
+        .blocks = (uint32_t)((r->io.bytes + (uint64_t)block - 1) / block),
+        .first  = r->io.lba / (block >> NVME_SECTOR_LG2),
+    };
+    uint64_t word[2];
+    memcpy(word, &range, sizeof word);
+    cpu_write64(cpu, page, word[0]);
+    cpu_write64(cpu, page + 8, word[1]);
+    r->ranges      = (struct blk_segment){ page, PAGE_SIZE };
+    r->io.segment  = &r->ranges;
+    r->io.segments = 1;
+    return true;
+}
+
+static void put_ranges(struct nvme_request *r)
+{
+    if (r->io.opcode == NVME_DATASET && r->io.segments > 0)
+        kernel_pages_put(r->queue->driver->kernel, r->ranges.phys, 0);
+}
+
 /* Whatever of a request has been mapped and taken so far, metadata before data. */
 static void unmap_request(struct nvme_request *r)
 {
@@ -162,10 +194,15 @@ static void unmap_request(struct nvme_request *r)
         r->metadata_segments = 0;
     }
     blk_unmap(dev, &r->mapping);
+    put_ranges(r);
 }
 
 static int map_request(struct nvme_request *r, struct nvme_sqe *sqe)
 {
+    if (!get_ranges(r))
+        return -ENOMEM;
+    if (r->io.segments == 0)
+        return 0;
     int error = get_metadata(r) ? map_data(r, sqe) : -ENOMEM;
     if (error == 0)
         error = map_metadata(r, sqe);
@@ -270,6 +307,8 @@ static struct nvme_sqe command_of(const struct nvme_request *r)
         sqe.cdw[1]           = (uint32_t)(lba >> 32);
         sqe.cdw[2]           = count - 1;
     }
+    if (io->opcode == NVME_DATASET)
+        sqe.cdw[1] = NVME_DATASET_DEALLOCATE; /* Of one range: dword 10 is 0. */
     return sqe;
 }
 
@@ -291,7 +330,7 @@ int nvme_driver_submit(struct nvme_driver *d, const struct nvme_io *io)
     r->io               = *io;
     struct nvme_sqe sqe = command_of(r);
     cpu_spend(cpu, d->config.submit_cycles);
-    const int error = io->segments == 0 ? 0 : map_request(r, &sqe);
+    const int error = map_request(r, &sqe);
     if (error != 0) {
         q->stats.retried++;
         give_request(r);
@@ -314,7 +353,8 @@ static void count_done(struct nvme_queue *q, const struct nvme_io *io, uint16_t 
         q->stats.request_write++;
     else
         q->stats.request_other++;
-    q->stats.bytes += io->segments > 0 ? io->bytes : 0;
+    const bool data = io->opcode == NVME_READ || io->opcode == NVME_WRITE;
+    q->stats.bytes += data && io->segments > 0 ? io->bytes : 0;
     q->stats.failed += status != NVME_SUCCESS;
 }
 
@@ -553,6 +593,7 @@ static void read_limits(struct nvme_driver *d, phys_addr_t page)
     const uint32_t mdts = word >> 8 * (NVME_IDCTRL_MDTS & 3) & 0xff;
     const uint32_t sgls = cpu_read32(cpu, page + NVME_IDCTRL_SGLS);
     d->has_sgl          = (sgls & 3) != 0;
+    d->metadata_sgl     = (sgls & NVME_SGLS_METADATA) != 0;
     uint32_t most       = d->config.max_transfer_kib << 10;
     if (mdts != 0 && (uint64_t)NVME_PAGE_BYTES << mdts < most)
         most = (uint32_t)NVME_PAGE_BYTES << mdts;

@@ -13,7 +13,7 @@
  * are mapped behind the data and unmapped before it.
  *
  * Inaccuracies: several pieces of metadata become one range of addresses only if they
- * themselves meet at pages, as data does; Linux (block/blk-mq-dma.c as of 7.1) asks the
+ * themselves meet at pages, as data does; Linux (block/blk-mq-dma.c as of 7.0) asks the
  * data's gaps instead. Requests
  * of 6.12 and 6.18 have one piece each: there, bios whose metadata leaves gaps are not
  * merged.
@@ -107,7 +107,8 @@ struct nvme_buffer {
     struct line *line; /* Of the list of its pages' addresses, eight to a line. */
 };
 
-/* What is to be done: data within nvme_driver_limits. */
+/* What is to be done: data within nvme_driver_limits. To discard is NVME_DATASET without
+ * data: the driver brings the list of its one range. */
 struct nvme_io {
     enum nvme_opcode opcode;
     uint64_t lba;   /* In 512-byte blocks. */
@@ -116,6 +117,7 @@ struct nvme_io {
     uint32_t segments;                /* 0: no data. */
     const struct nvme_buffer *buffer; /* The segments are of this one, which is mapped; */
     uint32_t buffer_offset;           /* they begin here. NULL: they are mapped. */
+    bool user;   /* A command of user space: its pieces are described with their lengths. */
     bool polled; /* Nobody will interrupt: nvme_driver_poll. Only with poll queues. */
     void (*done)(void *arg, uint16_t status);
     void *arg;
@@ -143,6 +145,7 @@ struct nvme_request {
     struct blk_segment *metadata_segment;
     uint32_t metadata_segments;
     struct nvme_list_page metadata_list; /* cpu_addr NULL: there is none. */
+    struct blk_segment ranges;           /* Of a discard: the page that they are in. */
 };
 
 struct nvme_ring {
@@ -192,7 +195,7 @@ struct nvme_driver {
     struct nvme_limits limits;
     uint64_t blocks; /* Of the namespace, of 512 bytes. */
     struct integrity_format format;
-    bool has_sgl;
+    bool has_sgl, metadata_sgl;
     unsigned vector;
     struct nvme_queue admin;
     struct nvme_queue queue[NVME_QUEUES_MAX]; /* One of each CPU, then the polled ones. */

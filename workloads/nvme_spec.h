@@ -172,6 +172,15 @@ enum nvme_opcode {
 };
 
 enum { NVME_RANGE_BYTES = 16, NVME_NSID_ALL = -1 };
+enum { NVME_DATASET_DEALLOCATE = 1 << 2 }; /* In dword 11. */
+
+/* One of dataset management's ranges (6.7). */
+struct nvme_range {
+    uint32_t attributes;
+    uint32_t blocks;
+    uint64_t first;
+};
+static_assert(sizeof(struct nvme_range) == NVME_RANGE_BYTES, "dataset management range");
 
 /* Create I/O queue (5.3, 5.4): dword 10 is the queue's id and, above, its entries less 1;
  * dword 11 has these flags, and in the upper half the vector or the completion queue. */

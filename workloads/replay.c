@@ -472,11 +472,13 @@ static void submit_data(struct replay_cpu *c, struct replay_flight *f, struct nv
     }
 }
 
-/* Requests without data: as many blocks at a time as a command can name. */
+/* Requests without data: as many blocks at a time as a command can name; the range of a
+ * discard can name them all. */
 static void submit_range(struct replay_cpu *c, struct replay_flight *f, struct nvme_io io)
 {
-    const uint32_t most = 1u << (16 + NVME_SECTOR_LG2);
-    uint32_t left       = io.bytes;
+    const uint32_t most =
+        io.opcode == NVME_DATASET ? UINT32_MAX : 1u << (16 + NVME_SECTOR_LG2);
+    uint32_t left = io.bytes;
     do {
         io.bytes = left < most ? left : most;
         submit(c, f, &io);
@@ -493,8 +495,9 @@ static enum nvme_opcode opcode_of(enum trace_op op)
     case TRACE_WRITE:
         return NVME_WRITE;
     case TRACE_WRITE_ZEROES:
-    case TRACE_DISCARD: /* Deallocates, moving no data: the same to an IOMMU. */
         return NVME_WRITE_ZEROES;
+    case TRACE_DISCARD:
+        return NVME_DATASET;
     case TRACE_FLUSH:
     default: /* RDMA work has been refused. */
         break;
@@ -534,7 +537,8 @@ static void issue(struct replay_cpu *c, const struct replay_record *k)
         c->replay->watcher->issued(c->replay->watcher->self, c->cpu->id, k->index);
     const struct nvme_io io = { .opcode = opcode_of(k->record.op),
                                 .lba    = lba_on(c->replay->driver, &k->record),
-                                .bytes  = k->record.bytes };
+                                .bytes  = k->record.bytes,
+                                .user   = c->replay->config.user_commands };
     uint32_t segments       = 0;
     f->buffer               = NULL;
     if (has_data(k) && c->buffer != NULL) {

@@ -38,6 +38,8 @@ const char *replay_buffers_member(unsigned index);
       "a choice of the replay")                                                                     \
     P(name, polled,   none, replay_polled_member, 0, ANY, "requests", "Which are polled for rather than waited for: none, reads, or all that move data; needs driver.poll_queues", \
       "a choice of the replay: RWF_HIPRI, IORING_SETUP_IOPOLL")                                     \
+    P(flag, user_commands, 0, 0, 1, ANY, "", "Reads and writes are commands of user space (IORING_OP_URING_CMD), not block requests", \
+      "nvme_pci_use_sgls: SGLs wherever the drive takes them")                                      \
     P(name, buffers,   any, replay_buffers_member, 0, ANY, "buffers", "any: each request's memory is its own, as placed; registered: placement.buffers of each CPU, mapped at each use; premapped: the same, mapped once for all", \
       "io_uring: registered buffers are pinned, not mapped; premapped ones are backed by a dma-buf (patches of 2025 and 2026)") \
     P(u32,  buffer_kib, 1024, 4, 8192, POW2, "KiB",    "Of a buffer: no request may be larger",     \

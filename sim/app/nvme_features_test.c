@@ -206,6 +206,63 @@ TEST_CASE(nvme_features, an_untrusted_drive_gets_its_metadata_bounced)
     expect_metadata(512, 8);
 }
 
+/* ---- Discards and user commands
+ * ---------------------------------------------------------------------------- */
+
+static const char discards[] = SAMPLES "rocksdb-ycsb-a.opencas.csv.bz2";
+
+/* 16 of its records discard: each maps the page of its range, which the drive reads. */
+TEST_CASE(nvme_features, a_discard_maps_the_page_of_its_range)
+{
+    for (unsigned api = 0; api < BLK_API_COUNT; api++) {
+        EXPECT_EQUAL(run_on("vtd-server", discards, (enum blk_api)api, flush_find("strict"),
+                            UINT64_MAX, SET("replay.polled=none")),
+                     MACHINE_RAN);
+        const struct machine_counters *c = &result.counters;
+        EXPECT_EQUAL(c->replay.failed, 0);
+        EXPECT_EQUAL(c->nvme.command_dataset, 16);
+        EXPECT_EQUAL(c->nvme.command_zeroes, 0);
+        EXPECT_EQUAL(c->nvme.data_read_bytes + c->nvme.data_written_bytes,
+                     c->driver.bytes + 16 * NVME_RANGE_BYTES);
+        EXPECT_EQUAL(c->nvme.fault, 0);
+        if (api != BLK_streaming) /* Which unmaps every piece of the others. */
+            EXPECT_EQUAL(c->kernel.unmap, c->driver.request - c->nvme.command_flush);
+    }
+}
+
+static void expect_sgls(const struct flush_policy *policy)
+{
+    (void)policy;
+    EXPECT_EQUAL(result.counters.driver.described_prp, 0);
+    EXPECT_EQUAL(result.counters.driver.described_sgl, result.counters.driver.request);
+    EXPECT_EQUAL(result.counters.driver.metadata_sgl, result.counters.driver.request);
+    expect_metadata(512, 8);
+}
+
+TEST_CASE(nvme_features, user_commands_are_described_by_sgls_under_every_policy)
+{
+    under_every_policy(mixed, 60, SET("replay.user_commands=1", "nvme.metadata_bytes=8"),
+                       expect_sgls);
+}
+
+TEST_CASE(nvme_features, user_commands_take_what_drive_and_release_offer)
+{
+    EXPECT_EQUAL(
+        run(mixed, BLK_iova, "strict",
+            SET("replay.user_commands=1", "nvme.metadata_bytes=8", "nvme.metadata_sgl=0")),
+        MACHINE_RAN);
+    EXPECT_EQUAL(result.counters.driver.described_prp, 0);
+    EXPECT_EQUAL(result.counters.driver.metadata_sgl, 0);
+    EXPECT_EQUAL(
+        run(mixed, BLK_iova, "strict", SET("replay.user_commands=1", "nvme.sgl=0")),
+        MACHINE_RAN);
+    EXPECT_EQUAL(result.counters.driver.described_sgl, 0);
+    EXPECT_EQUAL(run(mixed, BLK_streaming, "strict",
+                     SET("replay.user_commands=1", "linux.release=6.12")),
+                 MACHINE_RAN);
+    EXPECT(result.counters.driver.described_prp > 0);
+}
+
 /* ---- Polled queues
  * ------------------------------------------------------------------------------------ */
 

@@ -47,6 +47,8 @@ static const struct nvme_row large_rows[] = {
     { "replay.buffers=registered" },
     { "replay.buffers=premapped" },
     { "nvme.sgl=0" },
+    { "replay.user_commands=1" },
+    { "replay.user_commands=1 nvme.metadata_bytes=8" },
     { NULL },
 };
 static const struct nvme_row huge_rows[] = {
