@@ -7,6 +7,7 @@
 #include "sim/base/lg2.h"
 #include "workloads/blk_integrity.h"
 #include "workloads/nvme_describe.h"
+#include "workloads/nvme_discard.h"
 
 #define PARAM_OWNER struct driver_config
 #define STAT_OWNER  struct driver_stats
@@ -208,7 +209,21 @@ static struct nvme_sqe command_of(const struct nvme_request *r)
         sqe.cdw[1]           = (uint32_t)(lba >> 32);
         sqe.cdw[2]           = count - 1;
     }
+    if (io->opcode == NVME_DATASET)
+        sqe.cdw[1] = NVME_DATASET_DEALLOCATE; /* One range. */
     return sqe;
+}
+
+/* What the device is to read or write of the request, if anything. */
+static int map_io(struct nvme_request *r, struct nvme_sqe *sqe)
+{
+    const bool discards = r->io.opcode == NVME_DATASET;
+    if (discards && !nvme_discard_get(r))
+        return -ENOMEM;
+    const int error = r->io.segments == 0 ? 0 : map_request(r, sqe);
+    if (error != 0 && discards)
+        nvme_discard_put(r);
+    return error;
 }
 
 int nvme_driver_submit(struct nvme_driver *d, const struct nvme_io *io)
@@ -221,7 +236,7 @@ int nvme_driver_submit(struct nvme_driver *d, const struct nvme_io *io)
     r->io               = *io;
     struct nvme_sqe sqe = command_of(r);
     cpu_spend(cpu, d->config.submit_cycles);
-    const int error = io->segments == 0 ? 0 : map_request(r, &sqe);
+    const int error = map_io(r, &sqe);
     if (error != 0) {
         q->stats.retried++;
         give_request(r);
@@ -255,6 +270,8 @@ static void complete(struct nvme_queue *q, uint16_t cid, uint16_t status)
     cpu_spend(cpu_this(), d->config.complete_cycles);
     if (r->io.segments > 0)
         unmap_request(r);
+    if (r->io.opcode == NVME_DATASET)
+        nvme_discard_put(r);
     count_done(q, &r->io, status);
     const struct nvme_io io = r->io;
     give_request(r);

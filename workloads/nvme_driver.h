@@ -107,7 +107,8 @@ struct nvme_request {
     struct nvme_request *next; /* In the free list. */
     struct nvme_io io;
     struct blk_mapping mapping;
-    uint32_t room; /* Segments that the mapping has memory for. */
+    struct blk_segment payload; /* Of a discard: see nvme_discard.h. */
+    uint32_t room;              /* Segments that the mapping has memory for. */
     struct nvme_list_page list[NVME_LISTS_MAX];
     uint32_t lists;
     bool small_list;

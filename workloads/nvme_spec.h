@@ -171,6 +171,7 @@ enum nvme_opcode {
     NVME_DATASET      = 0x09, /* Dataset management: 1 to 256 ranges of 16 bytes. */
 };
 
+enum { NVME_DATASET_DEALLOCATE = 1 << 2 }; /* Dword 11. */
 enum { NVME_RANGE_BYTES = 16, NVME_NSID_ALL = -1 };
 
 /* Create I/O queue (5.3, 5.4): dword 10 is the queue's id and, above, its entries less 1;

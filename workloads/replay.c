@@ -383,11 +383,12 @@ static void submit_data(struct replay_cpu *c, struct replay_flight *f, struct nv
     }
 }
 
-/* Requests without data: as many blocks at a time as a command can name. */
+/* Requests without data of the medium: as many blocks at a time as a command can name. */
 static void submit_range(struct replay_cpu *c, struct replay_flight *f, struct nvme_io io)
 {
-    const uint32_t most = 1u << (16 + NVME_SECTOR_LG2);
-    uint32_t left       = io.bytes;
+    const uint32_t most =
+        io.opcode == NVME_DATASET ? UINT32_MAX : 1u << (16 + NVME_SECTOR_LG2);
+    uint32_t left = io.bytes;
     do {
         io.bytes = left < most ? left : most;
         submit(c, f, &io);
@@ -404,8 +405,9 @@ static enum nvme_opcode opcode_of(enum trace_op op)
     case TRACE_WRITE:
         return NVME_WRITE;
     case TRACE_WRITE_ZEROES:
-    case TRACE_DISCARD: /* Deallocates, moving no data: the same to an IOMMU. */
         return NVME_WRITE_ZEROES;
+    case TRACE_DISCARD:
+        return NVME_DATASET;
     case TRACE_FLUSH:
     default: /* RDMA work has been refused. */
         break;
