@@ -22,7 +22,7 @@ enum trace_op {
     TRACE_READ,         /* The device writes memory. */
     TRACE_WRITE,        /* The device reads memory. */
     TRACE_FLUSH,        /* No data, and bytes is 0. */
-    TRACE_DISCARD,      /* bytes are a range of the medium; no data is moved. */
+    TRACE_DISCARD,      /* bytes are a range of the medium; none of its data is moved. */
     TRACE_WRITE_ZEROES, /* As discard. */
     TRACE_BLOCK_OPS,
 

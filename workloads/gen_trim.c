@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* gen_trim - discards and write zeroes, which move no data, among writes. */
+/* gen_trim - discards and write zeroes, which move no data of the medium, among writes. */
 #include "workloads/generator.h"
 
 /* clang-format off */
@@ -46,7 +46,7 @@ static bool next(struct gen_stream *s, struct trace_record *record)
 
 const struct generator gen_trim = {
     .name    = "trim",
-    .summary = "Discards and write zeroes, which move no data, among writes",
+    .summary = "Discards and write zeroes, which move no data of the medium, among writes",
     .params  = &trim_table,
     .next    = next,
 };

@@ -505,6 +505,7 @@ static uint32_t drive_of(const struct observed_request *r)
 static void feed_request(struct run *u, uint32_t index)
 {
     const struct one *x  = &u->one;
+    const bool moves     = trace_op_moves_data(x->r->op);
     struct check_feed *f = &u->feed[u->feeds++];
     *f                   = (struct check_feed){ .request  = index,
                                                 .drive    = drive_of(x->r),
@@ -513,7 +514,7 @@ static void feed_request(struct run *u, uint32_t index)
                                                 .bytes    = x->r->bytes,
                                                 .cpu      = x->r->cpu,
                                                 .depth    = x->r->depth,
-                                                .segments = x->segments };
+                                                .segments = moves ? x->segments : 0 };
     f->segment           = malloc((x->segments + 1) * sizeof *f->segment);
     CHECK(f->segment != NULL);
     memcpy(f->segment, x->segment, x->segments * sizeof *f->segment);

@@ -98,6 +98,27 @@ TEST_CASE(trace_check, calls_alone)
     expect_agrees("linux/k618-lazy-sm-fs-cm.oracle.txt.gz", 106, 0);
 }
 
+/* A page with the range is mapped for a discard; what moves nothing maps nothing. */
+TEST_CASE(trace_check, discards_map_their_ranges)
+{
+    static const char *const text =
+        "### a\n1 0t N nvme0 q1 c1 dsm -\n2 0t DM 0000:00:05.0 W 1000 4096 9000 -\n"
+        "3 0t I 259:0 D 8+2097152\n4 0h DU 0000:00:05.0 W 1000 4096 -\n"
+        "5 0h n nvme0 q1 c1\n6 0t N nvme0 q1 c2 flush -\n7 0t I 259:0 FF 0+0\n"
+        "8 0h n nvme0 q1 c2\n9 0t N nvme0 q1 c3 write_zeroes 8+8\n"
+        "10 0t I 259:0 WZ 8+8\n11 0h n nvme0 q1 c3\n";
+    struct error error;
+    const char *const path = program_path("k73-strict.events.txt");
+    FILE *out              = fopen(path, "w");
+    CHECK(out != NULL && fputs(text, out) >= 0 && fclose(out) == 0);
+    struct trace_check *c = run(path, NULL, NULL, &error);
+    REQUIRE(c != NULL);
+    EXPECT_EQUAL(c->compared, 3);
+    EXPECT_EQUAL(c->agree, 3);
+    EXPECT_EQUAL(row_with(c, MAPPED_single)->op, TRACE_DISCARD);
+    free(c);
+}
+
 TEST_CASE(trace_check, network_cards_are_no_drives)
 {
     struct error error;
