@@ -616,9 +616,9 @@ bool observe_end(struct observed *o, struct error *error)
     observe_gap(o);
     builder_free(o->building);
     o->building = NULL;
-    if (o->calls == 0)
-        return error_set(error, "expected calls of the DMA API that map, found none");
-    return true;
+    o->foreign  = o->calls == 0;
+    return !o->foreign
+           || error_set(error, "expected calls of the DMA API that map, found none");
 }
 
 /* ---- A file
@@ -632,7 +632,8 @@ struct kind {
                  struct error *error);
 };
 
-static const struct kind *kind_of(struct trace_source *source, struct error *error)
+static const struct kind *kind_of(struct observed *o, struct trace_source *source,
+                                  struct error *error)
 {
     static const struct kind kind[] = { { &import_events, observed_events_line },
                                         { &import_ftrace, observed_ftrace_line } };
@@ -641,7 +642,8 @@ static const struct kind *kind_of(struct trace_source *source, struct error *err
     for (unsigned i = 0; bytes > 0 && i < sizeof kind / sizeof kind[0]; i++)
         if (kind[i].is->recognises(first, (size_t)bytes))
             return &kind[i];
-    if (bytes >= 0)
+    o->foreign = bytes >= 0;
+    if (o->foreign)
         error_set(error, "expected a recording of block requests and calls of the DMA API "
                          "(*.events.txt, *.oracle.txt, or text of ftrace)");
     return NULL;
@@ -672,7 +674,7 @@ bool observed_read(struct observed *o, const char *path, struct error *error)
     error->text[0] = '\0';
     if (!trace_source_open(&source, path, error))
         return error_in(error, "%s", path);
-    const struct kind *kind = kind_of(source, error);
+    const struct kind *kind = kind_of(o, source, error);
     bool good               = kind != NULL;
     if (good) {
         observe_begin(o, path, kind->is->name);

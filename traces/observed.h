@@ -86,6 +86,7 @@ struct observed {
     bool has_unmaps[OBSERVED_KINDS]; /* ... and unmaps of each kind. */
     bool old_maps, new_maps;         /* dma_map_page; dma_map_phys or the IOVA API. */
     uint64_t stray_unmaps;           /* Of what was mapped before the recording. */
+    bool foreign;                    /* It is no such recording, or maps nothing. */
     struct observer *building;       /* NULL when it is read. */
 };
 
@@ -101,7 +102,7 @@ void observe_begin(struct observed *o, const char *path, const char *format);
 /* A gap in the recording: what is under way there has no end. */
 void observe_gap(struct observed *o);
 
-/* All lines have been seen. False when there was nothing in them to look at. */
+/* All lines have been seen. False (foreign) when there was nothing in them to look at. */
 bool observe_end(struct observed *o, struct error *error);
 
 struct observe_line {

@@ -603,10 +603,11 @@ bool trace_check_run(struct trace_check *check, const char *path, struct config 
     const unsigned show = check->show;
     CHECK(u != NULL);
     memset(check, 0, sizeof *check);
-    check->show = show;
-    u->c        = check;
-    bool good   = dmacalls_is(path) ? dmacalls_read(&u->o, path, error)
-                                    : observed_read(&u->o, path, error);
+    check->show    = show;
+    u->c           = check;
+    bool good      = dmacalls_is(path) ? dmacalls_read(&u->o, path, error)
+                                       : observed_read(&u->o, path, error);
+    check->foreign = u->o.foreign;
     if (good) {
         const char *const follows = release != NULL ? release : release_of(path, &u->o);
         u->new_kernel             = strcmp(follows, "6.12") != 0;

@@ -102,6 +102,7 @@ struct trace_check {
     uint64_t pool_pages, our_pool_pages; /* That drives took for lists of the driver's. */
     struct check_difference difference[CHECK_DIFFERENCES_MAX];
     unsigned shown, show;
+    bool foreign; /* The file is no such recording, or maps nothing. */
 };
 
 /* The least share of agreeing requests, in per cent. */

@@ -14,19 +14,23 @@
 
 /* The recordings that were named, and those in folders that were. */
 struct files {
-    char **path;
+    struct {
+        char *path;
+        bool named; /* By itself, not by its folder. */
+    } * file;
     unsigned count, room;
 };
 
-static void add_file(struct files *f, const char *path)
+static void add_file(struct files *f, const char *path, bool named)
 {
     if (f->count == f->room) {
         f->room = f->room == 0 ? 16 : 2 * f->room;
-        f->path = realloc(f->path, f->room * sizeof *f->path);
-        CHECK(f->path != NULL);
+        f->file = realloc(f->file, f->room * sizeof *f->file);
+        CHECK(f->file != NULL);
     }
-    f->path[f->count] = strdup(path);
-    CHECK(f->path[f->count] != NULL);
+    f->file[f->count].path  = strdup(path);
+    f->file[f->count].named = named;
+    CHECK(f->file[f->count].path != NULL);
     f->count++;
 }
 
@@ -48,7 +52,7 @@ static bool is_recording(const char *name)
 
 static int by_path(const void *a, const void *b)
 {
-    return strcmp(*(char *const *)a, *(char *const *)b);
+    return strcmp(*(char *const *)a, *(char *const *)b); /* The path is in front. */
 }
 
 static bool add_folder(struct files *f, const char *folder, struct error *error)
@@ -62,7 +66,7 @@ static bool add_folder(struct files *f, const char *folder, struct error *error)
         if (at->fts_info == FTS_DNR || at->fts_info == FTS_ERR || at->fts_info == FTS_NS)
             good = error_set(error, "%s: %s", at->fts_path, strerror(at->fts_errno));
         else if (at->fts_info == FTS_F && is_recording(at->fts_name))
-            add_file(f, at->fts_path);
+            add_file(f, at->fts_path, false);
     }
     if (walk != NULL)
         fts_close(walk);
@@ -72,7 +76,7 @@ static bool add_folder(struct files *f, const char *folder, struct error *error)
                          "*.ftrace.txt, plain or compressed), found none",
                          folder);
     if (good)
-        qsort(f->path + before, f->count - before, sizeof *f->path, by_path);
+        qsort(f->file + before, f->count - before, sizeof *f->file, by_path);
     return good;
 }
 
@@ -84,7 +88,7 @@ static bool find_files(struct files *f, const char **argument, struct error *err
             if (!add_folder(f, *argument, error))
                 return false;
         } else {
-            add_file(f, *argument);
+            add_file(f, *argument, true);
         }
     }
     return true;
@@ -95,12 +99,13 @@ static bool find_files(struct files *f, const char **argument, struct error *err
 
 struct outcome {
     uint64_t recordings, compared, agree, given;
-    uint64_t below; /* Recordings that agree in too little. */
+    uint64_t below;   /* Recordings that agree in too little. */
+    uint64_t foreign; /* Files of folders that are no such recordings. */
     int status;
     json_t *json;
 };
 
-static void check_file(struct outcome *out, const char *path,
+static void check_file(struct outcome *out, const char *path, bool named,
                        const struct trace_check_call *call)
 {
     struct trace_check *check = calloc(1, sizeof *check);
@@ -118,6 +123,8 @@ static void check_file(struct outcome *out, const char *path,
         out->agree += check->agree;
         out->given += check->given;
         out->below += !trace_check_good(check);
+    } else if (check->foreign && !named) {
+        out->foreign++;
     } else if (!command_interrupted()) {
         fflush(stdout);
         out->status = command_fail(EXIT_USAGE, "%s", error.text);
@@ -132,6 +139,9 @@ static void print_sum(const struct outcome *out)
            out->recordings, out->compared, out->agree,
            out->compared == 0 ? 100.0 : 100.0 * (double)out->agree / (double)out->compared,
            out->given);
+    if (out->foreign > 0)
+        printf("%" PRIu64 " other files have no calls of the DMA API that map\n",
+               out->foreign);
 }
 
 static int finish(const struct outcome *out)
@@ -159,11 +169,11 @@ int trace_check_command(const struct trace_check_call *call, const char **argume
     if (!find_files(&files, argument, &error))
         out.status = command_fail(EXIT_USAGE, "%s", error.text);
     for (unsigned i = 0; i < files.count && !command_interrupted(); i++)
-        check_file(&out, files.path[i], call);
+        check_file(&out, files.file[i].path, files.file[i].named, call);
     if (command_interrupted()) {
         out.status = command_fail(EXIT_STOPPED, "interrupted");
     } else {
-        if (!call->json && out.recordings > 1)
+        if (!call->json && out.recordings + out.foreign > 1)
             print_sum(&out);
         if (call->json
             && (json_dumpf(out.json, stdout, JSON_INDENT(1)) != 0 || putchar('\n') == EOF))
@@ -173,8 +183,8 @@ int trace_check_command(const struct trace_check_call *call, const char **argume
         out.status = finish(&out);
     }
     for (unsigned i = 0; i < files.count; i++)
-        free(files.path[i]);
-    free(files.path);
+        free(files.file[i].path);
+    free(files.file);
     json_decref(out.json);
     return out.status;
 }

@@ -452,6 +452,22 @@ TEST_CASE(trace_check, command_prints_tables_and_a_sum)
     EXPECT_HAS(r.out, "k73-strict.events.txt.gz, line ");
 }
 
+/* A folder may hold other things; a file that is named may not be another thing. */
+TEST_CASE(trace_check, other_files_of_a_folder_are_counted_and_left_alone)
+{
+    static struct program_result r;
+    program_run(&r, "--version; mkdir -p @/mixed; cp " TEST_SOURCE_DIR
+                    "/traces/linux/k73-strict.events.txt.gz @SAMPLE/LICENSE* @/mixed; "
+                    "echo text >@/mixed/other.trace; "
+                    "printf '### a\\n1 0t I 259:0 R 0+8\\n' >@/mixed/none.events.txt");
+    program_run(&r, "trace check @/mixed");
+    EXPECT_EQUAL(r.status, 0);
+    EXPECT_TEXT(r.err, "");
+    EXPECT_HAS(r.out, "2 other files have no calls of the DMA API that map\n");
+    program_run(&r, "trace check @/mixed/other.trace");
+    EXPECT_EQUAL(r.status, 2);
+}
+
 TEST_CASE(trace_check, mistakes_give_one_line)
 {
     static struct program_result r;
