@@ -7,6 +7,8 @@ enum { QUEUE_LG2 = 6 }; /* Commands: one page holds them and their status words.
 
 struct extension_driver {
     struct kernel *kernel;
+    unsigned users;     /* Domains: the block's queues are one for all of them. */
+    struct lock shared; /* Of bank 0, where all CPUs use that. */
     struct mmio_window *registers;
     phys_addr_t *queue; /* A page of each bank. */
     uint32_t *tail;
@@ -45,14 +47,21 @@ static void place_queues(struct extension_driver *x)
 
 struct extension_driver *extension_probe(struct kernel *k)
 {
-    const uint64_t cap = extension_capabilities(k);
+    const uint64_t cap         = extension_capabilities(k);
+    struct extension_driver *x = k->extension_driver;
     if (cap == 0)
         return NULL;
-    struct extension_driver *x = kernel_host_alloc(k, 1, sizeof *x);
-    x->kernel                  = k;
-    x->registers               = k->extension;
-    x->queue                   = kernel_host_alloc(k, k->cpus, sizeof *x->queue);
-    x->tail                    = kernel_host_alloc(k, k->cpus, sizeof *x->tail);
+    if (x != NULL) {
+        x->users++;
+        return x;
+    }
+    x                   = kernel_host_alloc(k, 1, sizeof *x);
+    k->extension_driver = x;
+    x->users            = 1;
+    x->kernel           = k;
+    x->registers        = k->extension;
+    x->queue            = kernel_host_alloc(k, k->cpus, sizeof *x->queue);
+    x->tail             = kernel_host_alloc(k, k->cpus, sizeof *x->tail);
     if (cap & EXT_CAP_QUEUES)
         place_queues(x);
     return x;
@@ -61,6 +70,9 @@ struct extension_driver *extension_probe(struct kernel *k)
 void extension_remove(struct extension_driver *x)
 {
     struct kernel *k = x->kernel;
+    if (--x->users > 0)
+        return;
+    k->extension_driver = NULL;
     for (unsigned i = 0; i < k->cpus; i++)
         if (x->queue[i] != 0)
             kernel_pages_put(k, x->queue[i], 0);
@@ -100,6 +112,11 @@ static void write_command(struct extension_driver *x, const struct dma_domain *d
     cpu_write64(cpu, at + 8, range->iova + range->bytes - 1);
     cpu_write64(cpu, at + 16, EXT_CONTROL(d->id, 0) | (tables ? 0 : EXT_LEAF_ONLY));
     cpu_write64(cpu, at + 24, word);
+}
+
+struct lock *extension_shared_lock(struct extension_driver *x)
+{
+    return &x->shared;
 }
 
 void extension_flush(struct extension_driver *x, const struct dma_domain *d, unsigned bank,

@@ -14,7 +14,8 @@
 
 struct extension_driver;
 
-/* NULL: the machine has no such block. */
+/* One for all domains of the kernel, from the first probe to the last remove. NULL: the
+ * machine has no such block. */
 struct extension_driver *extension_probe(struct kernel *k);
 void extension_remove(struct extension_driver *x);
 
@@ -30,6 +31,9 @@ void extension_operate(struct extension_driver *x, const struct dma_domain *d,
  * the caller serialises. tables: page-table pages were taken out. */
 void extension_flush(struct extension_driver *x, const struct dma_domain *d, unsigned bank,
                      const struct flush_range *range);
+
+/* For who uses the queue of bank 0 on every CPU. */
+struct lock *extension_shared_lock(struct extension_driver *x);
 
 /* Where rings of addresses lie, and the size of each. */
 void extension_place_rings(struct extension_driver *x, dma_addr_t base, unsigned ring_lg2);

@@ -10,7 +10,6 @@
 
 struct range {
     struct extension_driver *extension;
-    struct lock lock; /* Of the queue. */
 };
 
 static void range_init(struct dma_domain *d, void *state, const void *config)
@@ -38,9 +37,9 @@ static void range_unmap(struct dma_domain *d, void *state, struct flush_range *r
 {
     struct range *s = state;
     struct cpu *cpu = cpu_this();
-    lock_take(cpu, &s->lock);
+    lock_take(cpu, extension_shared_lock(s->extension));
     extension_flush(s->extension, d, 0, range);
-    lock_release(cpu, &s->lock);
+    lock_release(cpu, extension_shared_lock(s->extension));
     finish(d, range);
 }
 

@@ -90,11 +90,14 @@ static void timed_init(struct dma_domain *d, void *state, const void *config)
 static void timed_exit(struct dma_domain *d, void *state)
 {
     struct timed *s = state;
+    struct cpu *cpu = cpu_this();
+    lock_take(cpu, &s->lock); /* The timer may be at work on another CPU. */
     cpu_timer_cancel(&s->timer);
     if (s->head != s->tail)
         domain_flush_all(d); /* Nobody waits for the end of time. */
     for (; s->head != s->tail; s->head++)
         domain_release(d, &s->ring[s->head % TIMED_RING].range);
+    lock_release(cpu, &s->lock);
     kernel_host_free(d->kernel, s->ring);
 }
 

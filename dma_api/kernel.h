@@ -174,6 +174,7 @@ struct kernel {
     enum linux_release release;
     struct cost_config cost;
     struct mmio_window *extension;      /* Hardware beside the IOMMU; NULL: none. */
+    struct extension_driver *extension_driver; /* extension.c. */
     const struct policy_config *policy; /* Where flush policies are moved; NULL: not. */
     struct memory *memory;
     struct cpu *const *cpu;

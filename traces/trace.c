@@ -74,6 +74,12 @@ const char *trace_about_find(const struct trace_about *about, const char *key)
     return NULL;
 }
 
+bool trace_takes_turns(const struct trace_about *about)
+{
+    const char *order = trace_about_find(about, TRACE_NOTE_ORDER);
+    return order != NULL && strcmp(order, TRACE_ORDER_TURNS) == 0;
+}
+
 static bool below(const char *field, uint64_t value, uint64_t limit, struct error *error)
 {
     if (value < limit)

@@ -28,7 +28,8 @@ enum trace_op {
 
     /* Bare work, of a bench rather than of a drive. */
     TRACE_ACCESS_READ = TRACE_BLOCK_OPS, /* One access of a device that reads memory, */
-    TRACE_ACCESS_WRITE, /* or writes it. The memory stays mapped from its first access on. */
+    TRACE_ACCESS_WRITE, /* or writes it. The memory stays mapped from its first access on.
+                         */
     TRACE_MAP,          /* Memory is mapped and unmapped; no device is asked. */
     TRACE_PLAIN_OPS,
 
@@ -155,6 +156,15 @@ void trace_about_note(struct trace_about *about, const char *key, const char *va
 const char *trace_about_find(const struct trace_about *about, const char *key);
 
 /*
+ * How RDMA messages depend on each other. Without this note they do not, but for their
+ * depth. With it each waits, on its connection, for the one before: until its poster has
+ * seen that one arrive when it was the peer's, or complete when it was its own.
+ */
+#define TRACE_NOTE_ORDER  "order"
+#define TRACE_ORDER_TURNS "ping-pong"
+bool trace_takes_turns(const struct trace_about *about);
+
+/*
  * Reading any format.
  *
  * open recognises the format by content. False, with *reader NULL and one line naming the
@@ -188,8 +198,8 @@ void trace_close(struct trace_reader *reader); /* NULL is fine. */
 /*
  * Records that no file holds, made one after the other by somebody's own verbs. open begins
  * with the first record, and may add notes; NULL with error set when it cannot. next and
- * close are as trace_next and trace_close. self belongs to the reader from here on, also when
- * this fails: forget gives it back.
+ * close are as trace_next and trace_close. self belongs to the reader from here on, also
+ * when this fails: forget gives it back.
  */
 struct trace_maker {
     const char *format; /* As in struct trace_about. */

@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* gen_rdma_send_lat - one small message after the other, all the same way. */
+/* gen_rdma_send_lat - a message there, one back, and so on; each answers the one before. */
 #include "workloads/rdma_traffic.h"
 
-#define PARAM_OWNER struct traffic_config
-RDMA_TRAFFIC("rdma_send_lat", TRACE_RDMA_SEND, "Sends one by one, as ib_send_lat, one way",
-             2, 1)
+#define PARAM_OWNER struct turns_config
+RDMA_TURNS("rdma_send_lat", TRACE_RDMA_SEND, "Sends there and back, as ib_send_lat")
 
 const struct generator gen_rdma_send_lat = {
     .name    = "rdma_send_lat",
-    .summary = "Sends one by one, as ib_send_lat, one way",
+    .summary = "Sends there and back, as ib_send_lat",
     .params  = &table,
+    .turns   = true,
     .next    = next,
-    .check   = rdma_traffic_check,
 };

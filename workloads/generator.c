@@ -66,6 +66,8 @@ static void *made_open(const void *self, struct trace_about *about, struct error
     CHECK(s->stream.state != NULL);
     trace_about_note(about, "generator", m->generator->name);
     trace_about_note(about, "origin", m->generator->summary);
+    if (m->generator->turns)
+        trace_about_note(about, TRACE_NOTE_ORDER, TRACE_ORDER_TURNS);
     return s;
 }
 

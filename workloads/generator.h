@@ -60,6 +60,7 @@ struct generator {
     const char *summary;              /* One line. */
     const struct param_table *params; /* prefix "gen:NAME"; NULL: none of its own. */
     size_t state_bytes;
+    bool turns; /* RDMA: the trace says so (trace_takes_turns). */
 
     /*
      * The record number s->made. What every record has is there already: time by

@@ -371,6 +371,7 @@ static void plan_message(struct rdma_replay *r, const struct trace_record *recor
     f->remote = remote_place(r, e->peer, record, f->bytes);
     f->depth  = depth_of(r, record);
     f->parts  = sends ? 2 : 1;
+    rdma_turn_plan(r, f);
     f->local.region->users++;
     f->remote.region->users++;
     if (sends) {

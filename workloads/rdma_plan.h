@@ -13,6 +13,13 @@ enum { RDMA_BUCKETS = 4096, RDMA_STEPS_MAX = 16 };
 /* In the low bits of a work request's context. */
 enum { RDMA_TAG_FLIGHT, RDMA_TAG_REGISTERED, RDMA_TAG_INVALIDATED };
 
+/* The newest message of a connection. */
+struct rdma_turn_before {
+    const struct rdma_end *end; /* That it is from; NULL: there was none. */
+    enum trace_op op;
+    uint64_t address, bytes; /* Where it goes. */
+};
+
 /* One end of a connection. */
 struct rdma_end {
     struct rdma_end *next, *bucket_next;
@@ -21,7 +28,13 @@ struct rdma_end {
     uint32_t device, number; /* As recorded; 0: not known. */
     struct verbs_qp *qp;
     bool connected;
+    struct rdma_replay_cpu *cpu; /* Whose completion queue it has. */
     uint64_t receives, receives_posted, sends_posted;
+    /* Where messages take turns: the newest that was planned on the connection, the newest
+     * that this end knows to be over or has seen arrive, and when it posted its last. */
+    uint64_t turn, turn_seen;
+    struct rdma_turn_before turn_before;
+    sim_time_t turn_posted_at;
     struct rdma_region *buffer; /* For what the trace does not know. */
     uint64_t buffer_address, buffer_bytes, buffer_next;
 };
@@ -65,9 +78,28 @@ struct rdma_flight {
     uint64_t receive_number;         /* Receives that the peer has to have posted. */
     uint32_t depth;
     unsigned parts;
+    /* Its turn on the connection, from 1 on; 0: messages do not take turns. Where the one
+     * before is the peer's write, this is where its last byte comes to lie; else 0. */
+    uint64_t turn, watched;
     sim_time_t posted_at;
     bool begun, done, failed, reaped;
 };
+
+/* ---- rdma_turns.c: messages that take turns ---- */
+
+/* Gives the message its turn. */
+void rdma_turn_plan(struct rdma_replay *r, struct rdma_flight *f);
+/* The last byte of a message that takes turns says which one it is: software that waits for
+ * a write looks at it again and again. */
+uint8_t rdma_turn_mark(const struct rdma_flight *f);
+void rdma_turn_write_mark(struct rdma_replay_cpu *c, const struct rdma_flight *f);
+/* Whether it is this message's turn: looks into memory where that tells. */
+bool rdma_turn_has_come(struct rdma_replay_cpu *c, const struct rdma_flight *f);
+/* The end has seen that this turn is over, or (arrived) its message come. */
+void rdma_turn_over(struct rdma_replay *r, struct rdma_end *e, uint64_t turn, bool arrived);
+/* Its data, when that is so little that it is put into the work request: fills data and is
+ * true. */
+bool rdma_turn_inline(struct rdma_replay_cpu *c, const struct rdma_flight *f, void *data);
 
 /* Reads a record and plans it; room for RDMA_STEPS_MAX steps in every ring, and a flight,
  * are there. False: there is none any more, or (replay.broken) it is wrong. */

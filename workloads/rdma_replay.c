@@ -91,6 +91,7 @@ void rdma_replay_init(struct rdma_replay *r, const struct fabric_config *config,
     r->limit   = limit;
     r->seed    = seed;
     r->cpus    = cpus;
+    r->turns   = sources > 0 && trace_takes_turns(trace_about(source[0].reader));
     r->end_of  = calloc(RDMA_BUCKETS, sizeof(struct rdma_end *));
     r->key_of  = calloc(RDMA_BUCKETS, sizeof(struct rdma_key *));
     r->flight  = calloc(FLIGHTS, sizeof *r->flight);
@@ -130,7 +131,7 @@ typedef bool awaits_fn(const struct rdma_replay_cpu *c, const void *of);
 
 static bool has_work(const struct rdma_replay_cpu *c)
 {
-    return c->done > 0 || c->release != NULL || stopped(c->replay)
+    return c->done > 0 || c->release != NULL || c->expected > 0 || stopped(c->replay)
            || (c->awaits != NULL && c->awaits(c, c->of));
 }
 
@@ -151,12 +152,16 @@ static void changed(struct rdma_replay *r)
 
 static void release_now(struct rdma_replay_cpu *c);
 static bool reap(struct rdma_replay_cpu *c);
+static void spin(struct rdma_replay_cpu *c);
 
 /* Page faults are served, and regions that nobody uses any more let go, meanwhile. */
 static void pause_until(struct rdma_replay_cpu *c, sim_time_t until)
 {
-    c->blocked = true;
-    cpu_wait(c->cpu, until);
+    c->blocked = c->expected == 0;
+    if (c->blocked)
+        cpu_wait(c->cpu, until);
+    else
+        spin(c);
     c->blocked = false;
     verbs_serve(c->host->verbs);
     release_now(c);
@@ -185,6 +190,8 @@ static void pattern(const struct rdma_flight *f, uint64_t first, uint8_t *data,
         const uint64_t x = (f->index * UINT64_C(0x9e3779b97f4a7c15)) ^ (first + i);
         data[i]          = (uint8_t)((x * UINT64_C(0xbf58476d1ce4e5b9)) >> 56);
     }
+    if (f->turn != 0 && first + bytes == f->bytes)
+        data[bytes - 1] = rdma_turn_mark(f);
 }
 
 /* Calls with each piece that lies in one page. */
@@ -328,7 +335,9 @@ static void flight_part_done(struct rdma_replay *r, struct rdma_flight *f, uint8
         return;
     f->done = true;
     f->cpu->done++;
-    histogram_record(&r->latency_ns, (cpu_this()->time - f->posted_at) / TIME_NS);
+    rdma_turn_over(r, f->local.end, f->turn, false);
+    if (f->turn == 0)
+        histogram_record(&r->latency_ns, (cpu_this()->time - f->posted_at) / TIME_NS);
     changed(r);
 }
 
@@ -339,6 +348,9 @@ static void on_completion(void *self, const struct verbs_wc *wc)
     void *of              = (void *)(uintptr_t)(tag & ~UINT64_C(7));
     switch (tag & 7) {
     case RDMA_TAG_FLIGHT:
+        if (wc->opcode == RDMA_RECEIVE)
+            rdma_turn_over(r, ((struct rdma_flight *)of)->remote.end,
+                           ((struct rdma_flight *)of)->turn, true);
         flight_part_done(r, of, wc->status);
         return;
     case RDMA_TAG_REGISTERED:
@@ -353,6 +365,24 @@ static void on_completion(void *self, const struct verbs_wc *wc)
                   wc->status);
     }
     changed(r);
+}
+
+/* Something was posted that will complete to the queue of the end's CPU. */
+static void expect_completion(struct rdma_replay *r, const struct rdma_end *e)
+{
+    e->cpu->expected += r->turns;
+}
+
+/* One look at the completion queue. */
+static void spin(struct rdma_replay_cpu *c)
+{
+    struct verbs_wc wc;
+    if (!verbs_poll_cq(c->host->cq[c->id], &wc)) {
+        cpu_relax(c->cpu);
+        return;
+    }
+    c->expected--;
+    on_completion(c->replay, &wc);
 }
 
 /* Completions are lost: whoever waits for them would do so forever. */
@@ -412,6 +442,7 @@ static void create(struct rdma_replay_cpu *c, struct rdma_end *e)
 {
     struct verbs_device *d = c->host->verbs;
     struct verbs_cq *cq    = c->host->cq[c->id];
+    e->cpu                 = c;
     e->qp                  = verbs_create_qp(d, RDMA_RC, c->host->pd, cq, cq, NULL);
     if (e->qp == NULL && !c->replay->broken) {
         c->replay->broken = true;
@@ -498,6 +529,7 @@ static void register_fast(struct rdma_replay_cpu *c, struct rdma_region *g)
                                  .region  = g->mr };
     while (verbs_post_send(g->end->qp, &wr) != 0 && !stopped(r))
         wait_for(c, has_room, g->end);
+    expect_completion(r, g->end);
     g->posted = true;
 }
 
@@ -539,6 +571,7 @@ static void release_region(struct rdma_replay_cpu *c, struct rdma_region *g)
         cpu_wait(c->cpu, c->cpu->time + TIME_US); /* A full queue empties by itself. */
         verbs_serve(c->host->verbs);
     }
+    expect_completion(c->replay, g->end);
 }
 
 static void release_now(struct rdma_replay_cpu *c)
@@ -584,6 +617,7 @@ static void post_receive(struct rdma_replay_cpu *c, struct rdma_flight *f)
     while (verbs_post_receive(e->qp->rq, &sge, 1, (uintptr_t)f | RDMA_TAG_FLIGHT) != 0
            && !stopped(c->replay))
         wait_for(c, can_receive, e);
+    expect_completion(c->replay, e);
     e->receives_posted++;
 }
 
@@ -595,6 +629,14 @@ static bool may_post(const struct rdma_replay_cpu *c, const void *of)
            && f->local.region->posted && f->remote.region->ready
            && e->peer->receives_posted >= f->receive_number
            && (f->op != TRACE_RDMA_SEND || e->sends_posted + 1 == f->receive_number);
+}
+
+/* Until it is this message's turn. */
+static void await_turn(struct rdma_replay_cpu *c, const struct rdma_flight *f)
+{
+    while (!stopped(c->replay) && !rdma_turn_has_come(c, f))
+        if (!reap(c))
+            spin(c);
 }
 
 static struct verbs_wr request_of(const struct rdma_flight *f, const struct rdma_sge *sge)
@@ -616,19 +658,30 @@ static struct verbs_wr request_of(const struct rdma_flight *f, const struct rdma
 static void post(struct rdma_replay_cpu *c, struct rdma_flight *f)
 {
     struct rdma_replay *r = c->replay;
+    uint8_t data[RDMA_WQE_BYTES];
     wait_for(c, may_post, f);
+    await_turn(c, f);
     prepare(r, c, f);
     if (stopped(r))
         return;
+    rdma_turn_write_mark(c, f);
     const struct rdma_sge sge = { (uint32_t)f->bytes, f->local.region->mr->key,
                                   f->local.address };
-    const struct verbs_wr wr  = request_of(f, &sge);
-    f->cpu                    = c;
-    f->posted_at              = c->cpu->time;
-    f->begun                  = true;
+    struct verbs_wr wr        = request_of(f, &sge);
+    if (rdma_turn_inline(c, f, data)) {
+        wr.flags |= RDMA_FLAG_INLINE;
+        wr.sges  = 0;
+        wr.data  = data;
+        wr.bytes = (uint32_t)f->bytes;
+    }
+    f->local.end->turn_posted_at = c->cpu->time;
+    f->cpu                       = c;
+    f->posted_at                 = c->cpu->time;
+    f->begun                     = true;
     c->outstanding++;
     while (verbs_post_send(f->local.end->qp, &wr) != 0 && !stopped(r))
         wait_for(c, has_room, f->local.end);
+    expect_completion(r, f->local.end);
     f->local.end->sends_posted += f->op == TRACE_RDMA_SEND;
 }
 
@@ -750,7 +803,8 @@ void rdma_replay_set_up(struct rdma_replay *r, unsigned host)
     h->verbs->on_error         = on_error;
     h->verbs->on_error_self    = r;
     for (unsigned i = 0; i < r->cpus; i++) {
-        h->cq[i] = verbs_create_cq(h->verbs, CQ_ENTRIES, i, on_completion, r);
+        h->cq[i] =
+            verbs_create_cq(h->verbs, CQ_ENTRIES, i, r->turns ? NULL : on_completion, r);
         if (h->cq[i] != NULL || r->broken)
             continue;
         r->broken = true;

@@ -12,6 +12,9 @@
  * Inaccuracies: a recorded receive is replayed when the send for it is, with a buffer of
  * the send's size. All queue pairs are reliable connections. Hosts know of each other's
  * progress without a message.
+ *
+ * Where the trace says that messages take turns (trace_takes_turns), CPUs spin instead of
+ * sleeping, and latency is half of the time from a message to its answer.
  */
 #ifndef WORKLOADS_RDMA_REPLAY_H
 #define WORKLOADS_RDMA_REPLAY_H
@@ -101,6 +104,7 @@ struct rdma_replay_cpu {
     unsigned id;
     struct rdma_step_ring waiting;
     uint32_t outstanding;
+    uint32_t expected;           /* Completions of its queue, where messages take turns. */
     struct rdma_region *release; /* To be let go as soon as possible. */
     uint32_t done;               /* Flights that are to be reaped. */
     bool blocked;                /* Until this is true of that, or there is other work. */
@@ -129,6 +133,7 @@ struct rdma_replay {
     unsigned sources, playing;
     uint64_t limit, read, seed;
     uint64_t read_of[REPLAY_SOURCES_MAX];
+    bool turns; /* Messages take turns. */
     bool ended, broken;
     bool faulty; /* Broken, and not by the trace. */
     struct error error;

@@ -39,6 +39,33 @@ bool rdma_traffic_check(const struct gen_config *config, const void *own,
     {                                                                                      \
         return rdma_traffic_next(s, record, operation, own_depth);                         \
     }
+
+/* clang-format off */
+#define TURNS_PARAMS(P)                                                                             \
+    P(u32, bytes, 2, 1, 1 << 30, ANY, "bytes",       "Of one message",                              \
+      "perftest: 2 where latency is measured")                                                      \
+    P(u32, qps,   1, 1,    1024, ANY, "queue pairs", "Each with an exchange of its own",            \
+      "perftest: 1")
+/* clang-format on */
+
+struct turns_config {
+    TURNS_PARAMS(PARAM_FIELD)
+};
+
+/* Regions first, then a message of this kind in one direction, one back, and so on: each
+ * from the first half of its poster's region into the second half of the peer's. */
+bool rdma_turns_next(struct gen_stream *s, struct trace_record *record, enum trace_op op);
+
+/* What such a generator's file needs; PARAM_OWNER is struct turns_config. */
+#define RDMA_TURNS(label, operation, text)                                                 \
+    static const struct param_def params[] = { TURNS_PARAMS(PARAM_ROW) PARAM_END };        \
+    static const struct param_table table  = { "gen:" label, text, params,                 \
+                                               sizeof(struct turns_config), NULL };        \
+    static bool next(struct gen_stream *s, struct trace_record *record)                    \
+    {                                                                                      \
+        return rdma_turns_next(s, record, operation);                                      \
+    }
+
 /* Of traffic among ranks, each a device of the trace. */
 /* clang-format off */
 #define RANKS_PARAMS(P)                                                                             \

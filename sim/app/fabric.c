@@ -37,6 +37,7 @@ struct fabric {
     struct fabric_host *host;
     unsigned hosts;
     struct rdma_replay replay;
+    bool turns; /* Messages take turns: programs look at what has arrived. */
     bool replaying, failed, finished;
     unsigned taken_down;
     sim_time_t began;
@@ -241,7 +242,7 @@ static void build_hardware(struct fabric_host *h)
     slot_build(&h->slot, &h->system, RDMA_REQUESTER, system_has_device_tlb(&h->system),
                "rdma registers", &rdma_nic_mmio_ops, &h->nic);
     rdma_nic_init(&h->nic, &f->engine, slot_port(&h->slot), &c->rdma, RDMA_REQUESTER,
-                  &f->wire, h->id, c->fabric.check);
+                  &f->wire, h->id, c->fabric.check || f->turns);
     system_build_extension(&h->system);
 }
 
@@ -378,6 +379,15 @@ enum machine_outcome fabric_run(const struct config *config, const struct machin
                                 struct error *error)
 {
     const unsigned hosts = config->fabric.hosts;
+    const bool turns     = trace_takes_turns(trace_about(run->source[0].reader));
+    for (unsigned i = 1; i < run->sources; i++)
+        if (trace_takes_turns(trace_about(run->source[i].reader)) != turns) {
+            error_set(error,
+                      "%s, %s: messages of one take turns, of the other not: they "
+                      "cannot be replayed together",
+                      run->source[0].name, run->source[i].name);
+            return MACHINE_REFUSED;
+        }
     if (run->attacker) {
         error_set(error, "--attacker: expected a block trace, got one of RDMA work");
         return MACHINE_REFUSED;
@@ -393,6 +403,7 @@ enum machine_outcome fabric_run(const struct config *config, const struct machin
     f->host = calloc(hosts, sizeof *f->host);
     CHECK(f->host != NULL);
     f->hosts                           = hosts;
+    f->turns                           = turns;
     f->config                          = config;
     f->run                             = run;
     f->result                          = result;

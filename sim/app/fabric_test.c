@@ -240,6 +240,53 @@ TEST_CASE(fabric, every_generator_of_rdma_work_arrives)
     EXPECT_EQUAL(found, 10);
 }
 
+/* The median: half a round trip for a message that is answered, all of it for a read;
+ * nothing is under way beside it. */
+static double latency_of(const char *trace, const char *latency, const char *size,
+                         const char *check)
+{
+    const struct wish w = {
+        .trace = trace, .limit = 2 + 400, .api = BLK_iova, .set = { latency, size, check }
+    };
+    EXPECT_EQUAL(play(&w), MACHINE_RAN);
+    EXPECT_TEXT(error.text, "");
+    EXPECT_EQUAL(result.counters.fabric.message, 400);
+    EXPECT_EQUAL(result.counters.rdma.work, 400);
+    const double each = (double)result.time_ps / 1000 / 400;
+    const double half = metric[METRIC_ID_io_latency_ns_p50];
+    EXPECT(each > half * 0.9);
+    EXPECT(each < half * 1.35); /* Registration is in it, too. */
+    return half;
+}
+
+TEST_CASE(fabric, a_latency_test_is_a_message_and_its_answer)
+{
+    static const struct {
+        const char *trace, *size;
+        double ways;
+    } of[] = {
+        { "gen:rdma_write_lat", "gen:rdma_write_lat.bytes=2", 1 },
+        { "gen:rdma_write_lat", "gen:rdma_write_lat.bytes=5000", 1 },
+        { "gen:rdma_send_lat", "gen:rdma_send_lat.bytes=2", 1 },
+        { "gen:rdma_send_lat", "gen:rdma_send_lat.bytes=5000", 1 },
+        { "gen:rdma_read_lat", "gen:rdma_read_lat.bytes=2", 2 },
+    };
+    for (unsigned i = 0; i < sizeof of / sizeof of[0]; i++) {
+        const double near =
+            latency_of(of[i].trace, "wire.latency_ns=1000", of[i].size, NULL);
+        const double check =
+            latency_of(of[i].trace, "wire.latency_ns=1000", of[i].size, "fabric.check=1");
+        const double far =
+            latency_of(of[i].trace, "wire.latency_ns=11000", of[i].size, NULL);
+        EXPECT(near > 1000 * of[i].ways);
+        EXPECT(far - near > 9300 * of[i].ways);
+        EXPECT(far - near < 10700 * of[i].ways); /* Histograms are exact to 1/32. */
+        EXPECT(check > near * 0.95);
+        EXPECT(check < near * 1.05);
+        EXPECT_EQUAL(result.counters.fabric.mismatched, 0);
+    }
+}
+
 TEST_CASE(fabric, registration_pays_for_pages_or_for_use)
 {
     struct wish w = { .trace = "gen:rdma_register",
