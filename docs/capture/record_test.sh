@@ -18,7 +18,8 @@ cat >"$dir/bin/mkdir" <<'MKDIR'
 [ -d "$1" ] && exit 1
 /bin/mkdir "$1" || exit 1
 for e in nvme/nvme_setup_cmd nvme/nvme_complete_rq block/block_rq_issue \
-    block/block_rq_complete dma iommu/map iovasim/dma_iova_link; do
+    block/block_rq_complete dma iommu/map iommu/unmap iovasim/dma_iova_link \
+    iovasim/dma_iova_destroy; do
     /bin/mkdir -p "$1/events/$e"
     : >"$1/events/$e/enable"
 done
