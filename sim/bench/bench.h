@@ -33,4 +33,12 @@ bool bench_convert(const char *program, uint64_t records, uint64_t limit,
 
 bool bench_memory(const char *program, uint64_t records, struct memory_bench *result);
 
+/* Points of a second in a sweep of runs of 1000 I/Os, with one process and with two; by the
+ * clock, so the machine should have nothing else to do. points: a multiple of 100. */
+struct sweep_bench {
+    double one, two;
+    unsigned cores; /* That this process may use. */
+};
+bool bench_sweep(const char *program, unsigned points, struct sweep_bench *b);
+
 #endif

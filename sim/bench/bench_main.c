@@ -80,6 +80,23 @@ static void print_conversion(const char *program, bool large)
     }
 }
 
+static void print_sweep(const char *program)
+{
+    const unsigned points = quick ? 100 : 1000;
+    struct sweep_bench b;
+    printf("\nA sweep of %u runs of 1000 I/Os each (streaming API), by the clock:\n\n",
+           points);
+    if (!bench_sweep(program, points, &b)) {
+        puts("  the sweep failed");
+        exit(1);
+    }
+    printf("  %-14s %10s\n", "processes", "runs/s");
+    printf("  %-14d %10.1f\n", 1, b.one);
+    printf("  %-14d %10.1f\n", 2, b.two);
+    printf("  ratio %.2f%s\n", b.two / b.one,
+           b.cores < 2 ? " (there is one core only)" : "");
+}
+
 static void run(void *arg, const struct sim_host *host)
 {
     (void)arg;
@@ -116,6 +133,7 @@ int main(int argc, char **argv)
     if (!large) {
         systemc_host_call(run, NULL);
         print_memory(program);
+        print_sweep(program);
     }
     print_conversion(program, large);
     return 0;
