@@ -16,6 +16,7 @@
 #include "sim/app/report.h"
 #include "sim/app/sources.h"
 #include "sim/app/spool.h"
+#include "sim/app/terminal.h"
 
 /* Traces that are replayed together. */
 struct compare_traces {
@@ -349,7 +350,7 @@ static void report(struct compare_call *c, const struct compare_traces *t)
     compare_mark_best(c->job, c->jobs);
     compare_sort(order, c->jobs, c->by);
     if (!to_stdout(c))
-        compare_table(order, c->jobs, stdout, isatty(STDOUT_FILENO));
+        compare_table(order, c->jobs, stdout, terminal_colours(stdout));
     if (!write_file(c, c->csv, write_csv, order)
         || !write_file(c, c->plot, write_plot, order) || !write_results(c, t))
         c->status = EXIT_USAGE;
@@ -487,6 +488,6 @@ static int compare_run_command(int argc, const char **argv)
 
 const struct command cmd_compare = {
     .name    = "compare",
-    .summary = "Replay traces under every flush policy: what each costs and leaves open",
+    .summary = "Replay under every flush policy: what each costs and leaves open",
     .run     = compare_run_command,
 };

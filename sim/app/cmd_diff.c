@@ -174,6 +174,6 @@ static int diff_run_command(int argc, const char **argv)
 
 const struct command cmd_diff = {
     .name    = "diff",
-    .summary = "Explain two results: configuration, metrics, owners, steps, actions",
+    .summary = "Explain two results: configuration, metrics, owners, steps",
     .run     = diff_run_command,
 };

@@ -86,6 +86,6 @@ static int export_run_command(int argc, const char **argv)
 
 const struct command cmd_export = {
     .name    = "export",
-    .summary = "Write a result for another program: CSV, JUnit XML, OpenMetrics, ...",
+    .summary = "Write a result for another program: CSV, JUnit, OpenMetrics, ...",
     .run     = export_run_command,
 };

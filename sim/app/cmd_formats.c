@@ -21,9 +21,8 @@ static unsigned formats_text(FILE *out, const char *filter)
         fprintf(out, "%s%-13s %s\n", i == 0 ? "\nWritten by `trace convert --to`:\n" : "",
                 export_table[i]->name, export_table[i]->summary);
     if (filter == NULL)
-        fputs("\nFiles may be plain or compressed with gzip, zstd, xz or bzip2; - is "
-              "standard "
-              "input.\n",
+        fputs("\nFiles may be plain or compressed with gzip, zstd, xz or bzip2; - is the "
+              "standard\ninput.\n",
               out);
     return printed;
 }

@@ -4,6 +4,7 @@
  */
 #include <popt.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "sim/app/cmd.h"
 #include "sim/app/gate.h"
@@ -22,7 +23,10 @@ static bool put_summary(const struct gate_call *c, const struct gate *g,
                         struct error *error)
 {
     struct output o;
-    gate_put(g, stdout);
+    if (isatty(STDOUT_FILENO))
+        gate_put_on_terminal(g, stdout);
+    else
+        gate_put(g, stdout);
     if (c->summary == NULL)
         return true;
     if (!output_open(&o, c->summary, error))
@@ -143,6 +147,6 @@ static int gate_run_command(int argc, const char **argv)
 
 const struct command cmd_gate = {
     .name    = "gate",
-    .summary = "Hold a result against a baseline: exit 0 fine, 1 worse, 2 not comparable",
+    .summary = "Hold a result against a baseline; the exit status is the verdict",
     .run     = gate_run_command,
 };

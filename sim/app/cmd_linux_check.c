@@ -15,6 +15,7 @@
 #include "sim/app/cmd.h"
 #include "sim/app/option.h"
 #include "sim/app/output.h"
+#include "sim/app/terminal.h"
 #include "sim/base/check.h"
 #include "sim/linux/check.h"
 
@@ -154,22 +155,23 @@ static void print_rows(const struct check_result *r)
         putchar('\n');
     }
     if (r->moved + r->outside + r->stand_ins != 0)
-        printf("  order: %" PRIu64 " calls began before or after their line, %" PRIu64
-               " calls of the allocator outside the lines, %" PRIu64
-               " unmaps of what was mapped there\n",
-               r->moved, r->outside, r->stand_ins);
+        terminal_wrapf(stdout, 0, 2,
+                       "order: %" PRIu64 " calls began before or after their line, %" PRIu64
+                       " calls of the allocator outside the lines, %" PRIu64
+                       " unmaps of what was mapped there",
+                       r->moved, r->outside, r->stand_ins);
 }
 
 static void print_result(const char *path, const struct check_result *r)
 {
-    printf("%s (%s)\n", path, r->settings);
+    terminal_wrapf(stdout, 0, 0, "%s (%s)", path, r->settings);
     print_aspects(r);
     print_rows(r);
     for (unsigned i = 0; i < r->shown; i++)
-        printf("  %s, line %" PRIu64 ": %s, %s: recorded %s; ours %s\n", path,
-               r->difference[i].line, row_kind_name(r->difference[i].kind),
-               check_aspect_name(r->difference[i].aspect), r->difference[i].recorded,
-               r->difference[i].ours);
+        terminal_wrapf(stdout, 0, 2, "%s, line %" PRIu64 ": %s, %s: recorded %s; ours %s",
+                       path, r->difference[i].line, row_kind_name(r->difference[i].kind),
+                       check_aspect_name(r->difference[i].aspect),
+                       r->difference[i].recorded, r->difference[i].ours);
 }
 
 static json_t *number(uint64_t value)

@@ -7,6 +7,7 @@
 #include "sim/app/cmd.h"
 #include "sim/app/config.h"
 #include "sim/app/listing.h"
+#include "sim/app/terminal.h"
 
 static void default_text(const struct param_def *def, char *out, size_t bytes)
 {
@@ -30,10 +31,11 @@ static void print_param(FILE *out, const struct param_table *table,
     char initial[48], domain[320];
     default_text(def, initial, sizeof initial);
     param_domain(def, domain, sizeof domain);
-    fprintf(out, "  %s.%s=%s\n      %s [%s%s%s]\n", table->prefix, def->name, initial,
-            def->text, def->unit, def->unit[0] != '\0' ? "; " : "", domain);
+    fprintf(out, "  %s.%s=%s\n", table->prefix, def->name, initial);
+    terminal_wrapf(out, 0, 6, "%s [%s%s%s]", def->text, def->unit,
+                   def->unit[0] != '\0' ? "; " : "", domain);
     if (def->source[0] != '\0')
-        fprintf(out, "      Source: %s\n", def->source);
+        terminal_wrapf(out, 0, 6, "Source: %s", def->source);
 }
 
 static unsigned params_text(FILE *out, const char *filter)
@@ -47,8 +49,8 @@ static unsigned params_text(FILE *out, const char *filter)
             if (!matches(table, def, filter))
                 continue;
             if (here++ == 0)
-                fprintf(out, "%s%s: %s\n", printed > 0 ? "\n" : "", table->prefix,
-                        table->text);
+                terminal_wrapf(out, 0, 0, "%s%s: %s", printed > 0 ? "\n" : "",
+                               table->prefix, table->text);
             print_param(out, table, def);
         }
         printed += here;

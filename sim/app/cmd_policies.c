@@ -5,6 +5,7 @@
 #include "dma_api/flush.h"
 #include "sim/app/cmd.h"
 #include "sim/app/listing.h"
+#include "sim/app/terminal.h"
 
 static unsigned policies_text(FILE *out, const char *filter)
 {
@@ -13,14 +14,17 @@ static unsigned policies_text(FILE *out, const char *filter)
         const struct flush_policy *p = flush_table[i];
         if (filter != NULL && strstr(p->name, filter) == NULL)
             continue;
-        fprintf(out, "%s\n    %s\n    Promises: %s. Source: %s\n", p->name, p->summary,
-                flush_promise_text(p->promise), p->source);
+        fprintf(out, "%s\n", p->name);
+        terminal_wrap(out, 0, 4, p->summary);
+        terminal_wrapf(out, 0, 4, "Promises: %s. Source: %s",
+                       flush_promise_text(p->promise), p->source);
         for (const struct param_def *def = p->params == NULL ? NULL : p->params->def;
              def != NULL && def->name != NULL; def++) {
             char domain[320];
             param_domain(def, domain, sizeof domain);
-            fprintf(out, "    %s.%s: %s [%s; %s]\n", p->name, def->name, def->text,
-                    def->unit, domain);
+            fputs("    ", out);
+            terminal_wrapf(out, 4, 6, "%s.%s: %s [%s%s%s]", p->name, def->name, def->text,
+                           def->unit, def->unit[0] != '\0' ? "; " : "", domain);
         }
         printed++;
     }

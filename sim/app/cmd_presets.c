@@ -5,6 +5,7 @@
 #include "sim/app/cmd.h"
 #include "sim/app/listing.h"
 #include "sim/app/preset.h"
+#include "sim/app/terminal.h"
 
 static unsigned presets_text(FILE *out, const char *filter)
 {
@@ -13,9 +14,11 @@ static unsigned presets_text(FILE *out, const char *filter)
         const struct preset *p = preset_table[i];
         if (filter != NULL && strstr(p->name, filter) == NULL)
             continue;
-        fprintf(out, "%s\n    %s\n", p->name, p->summary);
+        fprintf(out, "%s\n", p->name);
+        terminal_wrap(out, 0, 4, p->summary);
         for (const struct preset_value *v = p->value; v->assignment != NULL; v++)
-            fprintf(out, "    %-32s %s\n", v->assignment, v->source);
+            terminal_wrap(out, (unsigned)fprintf(out, "    %-32s ", v->assignment), 37,
+                          v->source);
         printed++;
     }
     return printed;

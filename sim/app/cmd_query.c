@@ -6,13 +6,14 @@
 #include <popt.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "sim/app/cmd.h"
 #include "sim/app/option.h"
 #include "sim/app/report.h"
 #include "sim/app/sweep_db.h"
 #include "sim/app/sweep_report.h"
-#include "sim/app/text.h"
+#include "sim/app/terminal.h"
 
 struct query_call {
     char *pareto, *sensitivity;
@@ -61,24 +62,69 @@ static int put_json(sqlite3_stmt *s)
     return got;
 }
 
+/* For reading: seven digits are enough. */
+static const char *short_text(sqlite3_stmt *s, int at, char digits[32])
+{
+    if (sqlite3_column_type(s, at) != SQLITE_FLOAT)
+        return column_text(s, at, digits);
+    snprintf(digits, 32, "%.7g", sqlite3_column_double(s, at));
+    return digits;
+}
+
+/* The columns that a table of all rows needs; of the last there is no padding. */
+static size_t table_width(sqlite3_stmt *s)
+{
+    const int columns = sqlite3_column_count(s);
+    size_t *most = calloc((size_t)columns, sizeof *most), width = 0;
+    char digits[32];
+    CHECK(most != NULL);
+    for (int i = 0; i < columns; i++)
+        most[i] = strlen(sqlite3_column_name(s, i));
+    while (sqlite3_step(s) == SQLITE_ROW)
+        for (int i = 0; i < columns; i++) {
+            const size_t n = strlen(short_text(s, i, digits));
+            most[i]        = n > most[i] ? n : most[i];
+        }
+    for (int i = 0; i < columns; i++)
+        width += most[i] + (i > 0);
+    free(most);
+    sqlite3_reset(s);
+    return width;
+}
+
+/* Each row as lines of a name and a value; what is long goes on in further lines. */
+static int put_records(sqlite3_stmt *s)
+{
+    const int columns = sqlite3_column_count(s);
+    char digits[32];
+    int got, label = 0;
+    for (int i = 0; i < columns; i++) {
+        const int n = (int)strlen(sqlite3_column_name(s, i));
+        label       = n > label ? n : label;
+    }
+    for (unsigned row = 1; (got = sqlite3_step(s)) == SQLITE_ROW; row++) {
+        printf("%s-- row %u\n", row > 1 ? "\n" : "", row);
+        for (int i = 0; i < columns; i++)
+            printf("%-*s %s\n", label, sqlite3_column_name(s, i), short_text(s, i, digits));
+    }
+    return got;
+}
+
 static int put_table(sqlite3_stmt *s)
 {
-    struct libscols_table *table = scols_new_table();
-    char text[32];
+    char digits[32];
     int got;
+    if (isatty(STDOUT_FILENO) && table_width(s) > terminal_columns(stdout))
+        return put_records(s);
+    struct libscols_table *table = scols_new_table();
     CHECK(table != NULL);
     scols_table_set_column_separator(table, " ");
     for (int i = 0; i < sqlite3_column_count(s); i++)
         scols_table_new_column(table, sqlite3_column_name(s, i), 0, 0);
     while ((got = sqlite3_step(s)) == SQLITE_ROW) {
         struct libscols_line *line = scols_table_new_line(table, NULL);
-        for (int i = 0; i < sqlite3_column_count(s); i++) {
-            if (sqlite3_column_type(s, i) == SQLITE_FLOAT) /* For reading. */
-                snprintf(text, sizeof text, "%.7g", sqlite3_column_double(s, i));
-            scols_line_set_data(
-                line, (size_t)i,
-                sqlite3_column_type(s, i) == SQLITE_FLOAT ? text : column_text(s, i, text));
-        }
+        for (int i = 0; i < sqlite3_column_count(s); i++)
+            scols_line_set_data(line, (size_t)i, short_text(s, i, digits));
     }
     scols_print_table(table);
     scols_unref_table(table);
@@ -103,12 +149,31 @@ static int run_sql(struct query_call *c, sqlite3 *db, const char *sql)
 
 /* ---- What is in it ---- */
 
+#define DESCRIPTION                                                                        \
+    "SELECT key AS 'what', value AS 'is' FROM sweep UNION ALL "                            \
+    "SELECT 'points', count(*) FROM point UNION ALL "                                      \
+    "SELECT 'runs ' || status, count(*) FROM run GROUP BY status"
+
+/* Traces have long names and checksums, which go below them. */
 static int describe(struct query_call *c, sqlite3 *db)
 {
-    return run_sql(c, db,
-                   "SELECT key AS 'what', value AS 'is' FROM sweep UNION ALL "
-                   "SELECT 'points', count(*) FROM point UNION ALL "
-                   "SELECT 'runs ' || status, count(*) FROM run GROUP BY status");
+    sqlite3_stmt *s;
+    int got;
+    if (c->csv || c->json)
+        return run_sql(c, db, DESCRIPTION);
+    if (sqlite3_prepare_v2(db, DESCRIPTION, -1, &s, NULL) != SQLITE_OK)
+        return command_fail(EXIT_USAGE, "SQL: %s", sqlite3_errmsg(db));
+    while ((got = sqlite3_step(s)) == SQLITE_ROW) {
+        const char *what = (const char *)sqlite3_column_text(s, 0);
+        const char *is   = (const char *)sqlite3_column_text(s, 1);
+        if (strncmp(what, "trace ", 6) == 0)
+            printf("%s\n  sha256 %s\n", what, is);
+        else
+            printf("%-12s %s\n", what, is);
+    }
+    sqlite3_finalize(s);
+    return got == SQLITE_DONE ? EXIT_FINE
+                              : command_fail(EXIT_USAGE, "SQL: %s", sqlite3_errmsg(db));
 }
 
 static int query(struct query_call *c, const char *path, const char *sql)

@@ -5,13 +5,13 @@
 #include <popt.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "sim/app/cmd.h"
 #include "sim/app/drawing.h"
 #include "sim/app/experiment.h"
 #include "sim/app/option.h"
 #include "sim/app/report.h"
+#include "sim/app/terminal.h"
 
 enum { OPTION_SET = 1 };
 
@@ -53,7 +53,7 @@ static bool replay(struct replay_call *c)
         return false;
     e->status = EXIT_FINE;
     if (!report_files_to_stdout(&c->files))
-        comparison_table(&e->comparison, stdout, isatty(STDOUT_FILENO));
+        comparison_table(&e->comparison, stdout, terminal_colours(stdout));
     return experiment_clean(e);
 }
 
@@ -145,6 +145,6 @@ static int replay_run_command(int argc, const char **argv)
 
 const struct command cmd_replay = {
     .name    = "replay",
-    .summary = "Replay traces through the DMA APIs under flush policies, and compare",
+    .summary = "Replay traces through the DMA APIs under flush policies",
     .run     = replay_run_command,
 };

@@ -244,9 +244,10 @@ static bool sweep(struct sweep_call *c)
         sweep_db_close(&c->db);
     }
     if (fine)
-        printf("%s: %u points, %u run now, %u were there%s: %s\n", c->sweep.name,
-               c->sweep.points, c->finished, c->before,
-               c->refused > 0 ? " (some were refused, see their error)" : "", path);
+        printf("%s: %u points, %u run now, %u were there: %s\n", c->sweep.name,
+               c->sweep.points, c->finished, c->before, path);
+    if (fine && c->refused > 0)
+        printf("%u of those run now were refused; the column error says why\n", c->refused);
     free(usual);
     free(c->done);
     return fine;

@@ -15,6 +15,7 @@
 #include "sim/app/output.h"
 #include "sim/app/progress.h"
 #include "sim/app/sources.h"
+#include "sim/app/terminal.h"
 #include "sim/app/trace_edit.h"
 #include "sim/app/trace_stats.h"
 #include "sim/app/tracefile.h"
@@ -186,10 +187,11 @@ static void histogram_print(const char *name, const struct histogram *h, const c
 {
     if (h->count == 0)
         return;
-    printf("%-25s min %" PRIu64 ", p50 %" PRIu64 ", p99 %" PRIu64 ", max %" PRIu64
-           ", mean %.1f %s\n",
-           name, h->min, histogram_percentile(h, 50.0), histogram_percentile(h, 99.0),
-           h->max, (double)h->sum / (double)h->count, unit);
+    terminal_wrapf(stdout, (unsigned)printf("%-25s ", name), 26,
+                   "min %" PRIu64 ", p50 %" PRIu64 ", p99 %" PRIu64 ", max %" PRIu64
+                   ", mean %.1f %s",
+                   h->min, histogram_percentile(h, 50.0), histogram_percentile(h, 99.0),
+                   h->max, (double)h->sum / (double)h->count, unit);
 }
 
 static void summary_print(const struct tracefile_summary *s, const char *path,
@@ -198,7 +200,8 @@ static void summary_print(const struct tracefile_summary *s, const char *path,
     printf("%-25s %s\n%-25s %s\n%-25s %s\n", "file", path, "sha256", sha256, "format",
            s->about.format);
     for (uint32_t i = 0; i < s->about.note_count; i++)
-        printf("note %-20s %s\n", s->about.note[i].key, s->about.note[i].value);
+        terminal_wrap(stdout, (unsigned)printf("note %-20s ", s->about.note[i].key), 26,
+                      s->about.note[i].value);
     count_print("records", s->records, "");
     for (enum trace_op op = 0; op < TRACE_OPS; op++)
         if (s->op_records[op] != 0)
@@ -239,6 +242,8 @@ static int trace_info(const struct trace_call *call)
         return command_fail(EXIT_INPUT, "%s", error.text);
     const bool good = tracefile_summarise(&summary, reader, &error);
     trace_close(reader);
+    if (command_interrupted())
+        return EXIT_STOPPED;
     if (!good || (file && !file_sha256(call->file[0], sha256, &error)))
         return command_fail(EXIT_INPUT, "%s", error.text);
     if (call->json)
@@ -707,7 +712,7 @@ enum { TAKES_COPY = TAKES_FROM | TAKES_TO | TAKES_LIMIT | TAKES_NOTE };
 static const struct subcommand subcommands[] = {
     { "info", "FILE", "What a trace holds, in numbers", TAKES_FROM | TAKES_JSON, 1, 1,
       trace_info },
-    { "stats", "FILE", "Sizes, alignment, gaps, concurrency and reuse, as a picture",
+    { "stats", "FILE", "Sizes, alignment, gaps, requests in flight, reuse",
       TAKES_FROM | TAKES_LIMIT | TAKES_SVG, 1, 1, trace_stats_run },
     { "cat", "FILE", "Prints the records, one line each",
       TAKES_FROM | TAKES_JSON | TAKES_LIMIT, 1, 1, trace_cat },
@@ -899,7 +904,9 @@ static int subcommand_run(const struct subcommand *sub, int argc, const char **a
     CHECK(context != NULL);
     poptSetOtherOptionHelp(context, usage);
 
-    const int status   = arguments_take(&call, context) ? sub->run(&call) : EXIT_USAGE;
+    const int status = arguments_take(&call, context) ? sub->run(&call) : EXIT_USAGE;
+    if (status == EXIT_STOPPED)
+        command_fail(status, "interrupted");
     char *const text[] = { call.from,        call.to,         call.svg,
                            call.skip_text,   call.begin_text, call.end_text,
                            call.device_text, call.cpu_text,   call.factor_text,

@@ -96,6 +96,17 @@ static void row(struct libscols_table *table, const struct compare_job *j)
         CHECK(scols_line_set_data(line, at++, text) == 0);
     }
     CHECK(scols_line_set_data(line, at, promise_word(j->result.promise)) == 0);
+    if (j->cheap || j->fast)
+        CHECK(scols_line_set_color(line, "green") == 0);
+    if (wrong_accesses(j) > 0.0)
+        CHECK(scols_cell_set_color(scols_line_get_cell(line, at - 1), "red") == 0);
+}
+
+static void column(struct libscols_table *table, const char *name, int flags)
+{
+    struct libscols_column *c = scols_table_new_column(table, name, 0, flags);
+    CHECK(c != NULL);
+    CHECK(scols_cell_set_color(scols_column_get_header(c), "bold") == 0);
 }
 
 static void rows(struct compare_job *const *job, unsigned jobs, FILE *out, bool colour)
@@ -107,11 +118,11 @@ static void rows(struct compare_job *const *job, unsigned jobs, FILE *out, bool 
     scols_table_set_termforce(table, SCOLS_TERMFORCE_ALWAYS);
     scols_table_set_termwidth(table, 80);
     scols_table_set_column_separator(table, " ");
-    CHECK(scols_table_new_column(table, "", 0, 0) != NULL);
-    CHECK(scols_table_new_column(table, "policy", 0, 0) != NULL);
+    column(table, "", 0);
+    column(table, "policy", 0);
     for (unsigned i = 0; i < COLUMNS_OF_FIGURES; i++)
-        CHECK(scols_table_new_column(table, heading[i], 0, SCOLS_FL_RIGHT) != NULL);
-    CHECK(scols_table_new_column(table, "stale", 0, 0) != NULL);
+        column(table, heading[i], SCOLS_FL_RIGHT);
+    column(table, "stale", 0);
     for (unsigned i = 0; i < jobs; i++)
         if (job[i]->outcome == MACHINE_RAN)
             row(table, job[i]);

@@ -24,9 +24,13 @@ static struct sheet sheet_new(FILE *out, bool colour)
     return s;
 }
 
+/* Headings are bold where there is colour. */
 static void column(struct sheet *s, const char *name, bool number)
 {
-    CHECK(scols_table_new_column(s->table, name, 0, number ? SCOLS_FL_RIGHT : 0) != NULL);
+    struct libscols_column *c =
+        scols_table_new_column(s->table, name, 0, number ? SCOLS_FL_RIGHT : 0);
+    CHECK(c != NULL);
+    CHECK(scols_cell_set_color(scols_column_get_header(c), "bold") == 0);
 }
 
 __attribute__((format(printf, 3, 4))) static void cell(struct libscols_line *line,
@@ -402,12 +406,10 @@ static void attack_breakdown(const struct breakdown *b)
     breakdown_row(b, "median us", 1, attack_us, 50);
     breakdown_row(b, "longest us", 1, attack_us, 100);
     fputs(
-        "Accesses of the hostile device: refused; or to what was lent to it then, to "
-        "pages\n"
-        "given back (held: kept from other use; reusable; renewed: the address is in use\n"
-        "again), to idle bytes of pools, to other bytes of a page, past the IOMMU. us: "
-        "how\n"
-        "long after the unmap those to pages given back went through.\n\n",
+        "Accesses of the hostile device: refused; or to what was lent to it then, to\n"
+        "pages given back (held: kept from other use; reusable; renewed: the address is\n"
+        "in use again), to idle bytes of pools, to other bytes of a page, past the IOMMU.\n"
+        "us: how long after the unmap those to pages given back went through.\n\n",
         b->out);
 }
 

@@ -76,8 +76,9 @@ void gate_free(struct gate *g);
 /* Whether it may be compared at all. */
 bool gate_comparable(const struct gate *g);
 
-/* A summary in Markdown. */
+/* A summary in Markdown; or, for a terminal, in aligned columns, with colour if it has that. */
 void gate_put(const struct gate *g, FILE *out);
+void gate_put_on_terminal(const struct gate *g, FILE *out);
 
 #ifdef __cplusplus
 }

@@ -5,7 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
+
+#include "sim/app/terminal.h"
 
 static double seconds(void)
 {
@@ -18,7 +19,7 @@ bool progress_init(struct progress *p, const char *mode, struct error *error)
 {
     *p = (struct progress){ .shown = false };
     if (mode == NULL || strcmp(mode, "auto") == 0)
-        p->shown = isatty(STDERR_FILENO);
+        p->shown = terminal_moves(stderr);
     else if (strcmp(mode, "always") == 0)
         p->shown = true;
     else if (strcmp(mode, "never") != 0)
@@ -37,6 +38,22 @@ void progress_begin(struct progress *p, const char *what, unsigned piece, unsign
     p->began = p->last = seconds();
 }
 
+/* A line that went on in the next one could not be wiped: it is cut. */
+static void put_line(const struct progress *p, uint64_t done, double rate)
+{
+    char line[256], total[32] = "", left[48] = "";
+    if (p->total != 0)
+        snprintf(total, sizeof total, " of %" PRIu64, p->total);
+    if (p->total > done && rate > 0.0)
+        snprintf(left, sizeof left, ", %.0f s left", (double)(p->total - done) / rate);
+    snprintf(line, sizeof line, "[%u/%u] %s: %" PRIu64 "%s %s, %.*f/s%s", p->piece,
+             p->pieces, p->what, done, total, p->unit != NULL ? p->unit : "records",
+             rate < 10.0, rate, left);
+    fflush(stdout); /* Above it, not behind it. */
+    fprintf(stderr, "\r\033[K%.*s", (int)terminal_columns(stderr) - 1, line);
+    fflush(stderr);
+}
+
 void progress_update(struct progress *p, uint64_t done)
 {
     if (!p->shown)
@@ -47,14 +64,7 @@ void progress_update(struct progress *p, uint64_t done)
     const double rate = (double)done / (now - p->began);
     p->last           = now;
     p->dirty          = true;
-    fprintf(stderr, "\r\033[K[%u/%u] %s: %" PRIu64, p->piece, p->pieces, p->what, done);
-    if (p->total != 0)
-        fprintf(stderr, " of %" PRIu64, p->total);
-    fprintf(stderr, " %s, %.*f/s", p->unit != NULL ? p->unit : "records", rate < 10.0,
-            rate);
-    if (p->total > done && rate > 0.0)
-        fprintf(stderr, ", %.0f s left", (double)(p->total - done) / rate);
-    fflush(stderr);
+    put_line(p, done, rate);
 }
 
 void progress_end(struct progress *p)

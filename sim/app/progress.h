@@ -2,7 +2,8 @@
 /*
  * progress - one line on standard error about long work: how far, how fast, how long still.
  *
- * Nothing is written unless standard error is a terminal (auto) or it was asked for.
+ * Nothing is written unless standard error is a terminal that can wipe it (auto) or it was
+ * asked for.
  */
 #ifndef SIM_APP_PROGRESS_H
 #define SIM_APP_PROGRESS_H

@@ -4,6 +4,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "sim/app/terminal.h"
+
 static void add(struct rtl_tally *sum, const struct rtl_tally *part)
 {
     sum->rows += part->rows;
@@ -46,7 +48,7 @@ static double share(uint64_t agree, uint64_t rows)
     return agree < rows && exact > 99.99 ? 99.99 : exact;
 }
 
-enum { NAME_WIDTH = 42 };
+enum { NAME_WIDTH = 34 };
 
 void rtl_report_heading(FILE *out)
 {
@@ -59,6 +61,10 @@ static void print_line(FILE *out, const char *name, const char *what, uint64_t r
 {
     char label[512];
     snprintf(label, sizeof label, "%s%s%s", name, name[0] == '\0' ? "  " : " ", what);
+    if (strlen(label) > NAME_WIDTH) { /* On a line of its own. */
+        fprintf(out, "%s\n", label);
+        label[0] = '\0';
+    }
     fprintf(out, "%-*s %9" PRIu64 " %8" PRIu64 " %8.2f %8" PRIu64 " %8" PRIu64 "\n",
             NAME_WIDTH, label, rows, agree, share(agree, rows), rows - agree - disagree,
             disagree);
@@ -70,8 +76,8 @@ static void print_tally(FILE *out, const char *name, const char *what,
     print_line(out, name, what, t->rows, t->verdict[RTL_agrees], t->verdict[RTL_disagrees]);
     for (unsigned v = RTL_disagrees + 1; v < RTL_VERDICTS; v++)
         if (t->verdict[v] != 0)
-            fprintf(out, "    %" PRIu64 " %s: %s\n", t->verdict[v], rtl_verdict_name[v],
-                    rtl_verdict_text[v]);
+            terminal_wrapf(out, 0, 4, "%" PRIu64 " %s: %s", t->verdict[v],
+                           rtl_verdict_name[v], rtl_verdict_text[v]);
 }
 
 /* A part that a rule leaves out of a row is said, too. */
@@ -80,11 +86,11 @@ static void print_directed(FILE *out, const char *name, const struct directed_ta
     print_line(out, name, "rows", t->rows, t->agreed, t->disagreed);
     for (unsigned r = 0; r < DIRECTED_RULE_COUNT; r++) {
         if (t->excluded[r] != 0)
-            fprintf(out, "    %" PRIu64 " %s: %s\n", t->excluded[r], directed_rule_name[r],
-                    directed_rule_text[r]);
+            terminal_wrapf(out, 0, 4, "%" PRIu64 " %s: %s", t->excluded[r],
+                           directed_rule_name[r], directed_rule_text[r]);
         if (t->partly[r] != 0)
-            fprintf(out, "    %" PRIu64 " in part %s: %s\n", t->partly[r],
-                    directed_rule_name[r], directed_rule_text[r]);
+            terminal_wrapf(out, 0, 4, "%" PRIu64 " in part %s: %s", t->partly[r],
+                           directed_rule_name[r], directed_rule_text[r]);
     }
 }
 

@@ -18,6 +18,7 @@ struct table {
     unsigned metrics, axes, rows;
     json_t *keys; /* Of the axes. */
     const char *axis[SWEEP_AXES_MAX];
+    int width[SWEEP_AXES_MAX + METRICS_MAX]; /* Of the axes' columns, then the metrics'. */
     struct row {
         int point;
         char *axis[SWEEP_AXES_MAX];
@@ -161,25 +162,79 @@ static int best_first(const void *a, const void *b)
     return x->point - y->point;
 }
 
-static void put_head(const struct table *t, FILE *out)
+/* ---- A table whose headings are long: they are cut at dots and lines into pieces that
+ * stand above each other. ---- */
+
+enum { FIGURE_WIDTH = 10, HEADING_LINES = 8 };
+
+/* The next piece of a heading, with the mark that it ends in; bytes of it. */
+static int piece_of(const char *heading)
 {
-    fprintf(out, "%8s", "point");
-    for (unsigned a = 0; a < t->axes; a++)
-        fprintf(out, " %*s", (int)strlen(t->axis[a]) > 10 ? (int)strlen(t->axis[a]) : 10,
-                t->axis[a]);
-    for (unsigned m = 0; m < t->metrics; m++)
-        fprintf(out, " %s", t->metric[m]->name);
-    fputc('\n', out);
+    int n = (int)strcspn(heading, "._");
+    n += heading[n] != '\0';
+    for (;;) { /* As much as fits into a figure's width. */
+        int next = (int)strcspn(heading + n, "._");
+        next += heading[n + next] != '\0';
+        if (next == 0 || n + next > FIGURE_WIDTH)
+            return n;
+        n += next;
+    }
+}
+
+/* Columns by number: the axes, then the metrics. */
+static const char *heading_of(const struct table *t, unsigned column)
+{
+    return column < t->axes ? t->axis[column] : t->metric[column - t->axes]->name;
+}
+
+/* The line-th piece, from the top; NULL: there is none. */
+static const char *heading_line(const char *heading, unsigned line, int *bytes)
+{
+    for (; *heading != '\0'; heading += piece_of(heading))
+        if (line-- == 0) {
+            *bytes = piece_of(heading);
+            return heading;
+        }
+    return NULL;
+}
+
+static int column_width(const struct table *t, unsigned column)
+{
+    int width = FIGURE_WIDTH, bytes;
+    for (unsigned i = 0; heading_line(heading_of(t, column), i, &bytes) != NULL; i++)
+        width = bytes > width ? bytes : width;
+    for (unsigned i = 0; column < t->axes && i < t->rows; i++) {
+        const int n = (int)strlen(t->row[i].axis[column]);
+        width       = n > width ? n : width;
+    }
+    return width;
+}
+
+static void put_head(struct table *t, FILE *out)
+{
+    bool more = true;
+    for (unsigned c = 0; c < t->axes + t->metrics; c++)
+        t->width[c] = column_width(t, c);
+    for (unsigned line = 0; more && line < HEADING_LINES; line++) {
+        more = false;
+        fprintf(out, "%5s", line == 0 ? "point" : "");
+        for (unsigned c = 0; c < t->axes + t->metrics; c++) {
+            int bytes        = 0, ignored;
+            const char *text = heading_line(heading_of(t, c), line, &bytes);
+            fprintf(out, " %*.*s", t->width[c], bytes, text != NULL ? text : "");
+            more |= heading_line(heading_of(t, c), line + 1, &ignored) != NULL;
+        }
+        fputc('\n', out);
+    }
 }
 
 static void put_row(const struct table *t, const struct row *row, FILE *out)
 {
-    fprintf(out, "%8d", row->point);
+    fprintf(out, "%5d", row->point);
     for (unsigned a = 0; a < t->axes; a++)
-        fprintf(out, " %*s", (int)strlen(t->axis[a]) > 10 ? (int)strlen(t->axis[a]) : 10,
-                row->axis[a]);
+        fprintf(out, " %*s", t->width[a], row->axis[a]);
     for (unsigned m = 0; m < t->metrics; m++)
-        fprintf(out, " %*.7g", (int)strlen(t->metric[m]->name), row->value[m]);
+        fprintf(out, " %*.7g", t->width[t->axes + m], row->value[m]);
     fputc('\n', out);
 }
 
@@ -322,6 +377,7 @@ static void put_effects(struct table *t, FILE *out)
 {
     struct axis_effect effect[SWEEP_AXES_MAX];
     double mean = 0.0, variance = 0.0;
+    int name = 4;
     for (unsigned i = 0; i < t->rows; i++)
         mean += t->row[i].value[0] / t->rows;
     for (unsigned i = 0; i < t->rows; i++)
@@ -331,9 +387,14 @@ static void put_effects(struct table *t, FILE *out)
     qsort(effect, t->axes, sizeof *effect, by_share);
     fprintf(out, "%s: %u runs, mean %.6g %s\n", t->metric[0]->name, t->rows, mean,
             t->metric[0]->unit);
-    fprintf(out, "%-24s %8s  %-26s  %s\n", "axis", "share", "least mean", "greatest mean");
     for (unsigned a = 0; a < t->axes; a++) {
-        fprintf(out, "%-24.24s %6.1f %%", effect[a].name, 100.0 * effect[a].share);
+        const int n = (int)strlen(effect[a].name);
+        name        = n > name ? n : name;
+    }
+    fprintf(out, "%-*s %8s  %-26s  %s\n", name, "axis", "share", "least mean",
+            "greatest mean");
+    for (unsigned a = 0; a < t->axes; a++) {
+        fprintf(out, "%-*s %6.1f %%", name, effect[a].name, 100.0 * effect[a].share);
         put_group(&effect[a].least, 12, out);
         put_group(&effect[a].most, 0, out);
         fputc('\n', out);

@@ -176,7 +176,7 @@ struct bar {
     uint64_t value;
 };
 
-enum { BARS_MAX = 72, BAR_WIDTH = 40 };
+enum { BARS_MAX = 72, BAR_WIDTH = 37 };
 
 struct panel {
     char title[96];
@@ -319,7 +319,7 @@ static uint64_t panel_total(const struct panel *p, uint64_t *most)
 
 static void panel_print(const struct panel *p, FILE *out)
 {
-    static const char full[] = "########################################";
+    static const char full[] = "#####################################";
     uint64_t most;
     const uint64_t sum   = panel_total(p, &most);
     const uint64_t total = p->of != 0 ? p->of : sum;

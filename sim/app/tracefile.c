@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "sim/app/cmd.h"
 #include "sim/base/check.h"
 
 /* Feeds the whole file to the digest. */
@@ -134,8 +135,11 @@ bool tracefile_summarise(struct tracefile_summary *summary, struct trace_reader 
     int got;
 
     memset(summary, 0, sizeof *summary);
-    while ((got = trace_next(reader, &record, error)) == 1)
+    while ((got = trace_next(reader, &record, error)) == 1) {
+        if (command_interrupted())
+            return error_set(error, "interrupted");
         add_record(summary, &record, cpu_seen);
+    }
     summary->about = *trace_about(reader);
     return got == 0;
 }
