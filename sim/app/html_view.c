@@ -52,9 +52,8 @@ static json_t *metric_names(void)
 {
     json_t *all = json_array();
     for (unsigned i = 0; i < METRIC_COUNT; i++)
-        json_array_append_new(
-            all, json_pack("[ssss]", metric_def[i].name, metric_def[i].unit,
-                           metric_better_name(metric_def[i].better), metric_def[i].text));
+        json_array_append_new(all, json_pack("[sss]", metric_def[i].name,
+                                             metric_def[i].unit, metric_def[i].text));
     return all;
 }
 
@@ -293,6 +292,8 @@ static json_t *run_series(const struct result_run *run)
         return NULL;
     all = json_pack("{sO}", "end_ps", end);
     for (unsigned c = 0; c < SERIES_COLUMN_COUNT; c++) {
+        if (c == SERIES_ID_record || c == SERIES_ID_invalidation) /* Not drawn. */
+            continue;
         json_t *column = json_object_get(from, series_def[c].name);
         if (counts_only(column, n))
             json_object_set(all, series_def[c].name, column);
@@ -373,8 +374,7 @@ static unsigned config_place(struct view *v, const json_t *config)
     json_t *first = json_object_get(json_array_get(v->configs, 0), "all");
     json_array_append_new(
         v->configs,
-        json_pack("{sOsOsoso}", "all", (json_t *)config, "preset",
-                  json_object_get(config, "preset"), "set", changes_of(config), "other",
+        json_pack("{sOsoso}", "all", (json_t *)config, "set", changes_of(config), "other",
                   first == NULL ? json_object() : differing(config, first)));
     return (unsigned)json_array_size(v->configs) - 1;
 }
@@ -561,8 +561,8 @@ static json_t *baseline_view(const struct gate *g)
         json_array_append_new(missing, json_string(g->missing[i]));
     for (unsigned i = 0; i < g->differences.count && i < DIFFERENCES_MOST; i++) {
         const struct difference *d = &g->differences.one[i];
-        json_array_append_new(differences, json_pack("[ss?s?is]", d->key, d->before,
-                                                     d->after, (int)d->runs, d->run));
+        json_array_append_new(
+            differences, json_pack("[ss?s?i]", d->key, d->before, d->after, (int)d->runs));
     }
     return json_pack("{sssssbsisisisosososi}", "name", g->before->name, "version",
                      g->before->version, "comparable", gate_comparable(g), "pairs",
@@ -578,10 +578,8 @@ static json_t *results_view(const struct html_input *input)
     json_t *all = json_array();
     for (unsigned r = 0; r < input->results; r++) {
         const struct result *one = input->result[r];
-        const char *suite = json_string_value(json_object_get(one->document, "name"));
-        json_array_append_new(all, json_pack("[sssib]", one->name, one->version,
-                                             suite != NULL ? suite : "", (int)one->runs,
-                                             input->labels[r] != NULL));
+        json_array_append_new(all,
+                              json_pack("[ssi]", one->name, one->version, (int)one->runs));
     }
     return all;
 }

@@ -66,8 +66,11 @@ const nameRuns = runs => {
 
 /* ---- Pieces of the page ---- */
 
-let numbered = 0;
+let numbered = 0, printing = false;
 const redraws = new Set();
+
+/* Of the charts on paper, px: a page of A4 between its margins, and half of it. */
+const PAPER = 680, HALF_PAPER = 325;
 
 const table = (caption, head, rows, options = {}) => {
   const heads = head.map((c, i) => h("th", { scope: "col", class: i && !c.text ? "n" : null }, c.name,
@@ -108,7 +111,7 @@ const figure = ({ title, text, legend, alt, draw, rows }) => {
   const chart = h("div", { class: "chart", role: "img", "aria-label": `${title}. ${alt || text || ""}` });
   let drawn = 0;
   const redraw = force => {
-    const width = Math.floor(chart.clientWidth);
+    const width = !printing ? Math.floor(chart.clientWidth) : chart.closest(".pair") ? HALF_PAPER : PAPER;
     if (width > 0 && (force || width !== drawn)) {
       drawn = width;
       chart.replaceChildren(draw(width));
@@ -174,7 +177,7 @@ const whatWasRun = runs => {
   const files = unique(runs.map(r => r.f));
   return h("section", { id: "run" }, h("h2", {}, "What was run"),
     h("dl", {}, item("Results", files.map(f => h("div", {}, h("code", {}, D.results[f][0]),
-      ` by iovasim ${D.results[f][1]}, ${fmt(D.results[f][3])} runs`))),
+      ` by iovasim ${D.results[f][1]}, ${fmt(D.results[f][2])} runs`))),
     item("Presets", list(runs.map(r => r.preset))), item("Flush policies", list(runs.map(r => r.policy))),
     item("DMA APIs", list(runs.map(r => r.api))), item("Simulated CPUs", list(runs.map(r => r.cpus))),
     item("Seed", list(runs.map(r => r.seed)))),
@@ -236,7 +239,7 @@ const comparison = runs => {
     folded("Every metric", () => table("Every metric",
       [{ name: "Metric" }, { name: "Unit", text: true }, ...runs.slice(0, 60).map(r => ({ name: r.name })),
         { name: "Meaning", text: true }],
-      D.metrics.map((m, i) => [h("code", {}, m[0]), m[1], ...runs.slice(0, 60).map(r => r.m[i]), m[3]]))));
+      D.metrics.map((m, i) => [h("code", {}, m[0]), m[1], ...runs.slice(0, 60).map(r => r.m[i]), m[2]]))));
 };
 
 /* ---- Cost against exposure ---- */
@@ -612,10 +615,16 @@ const picker = D.groups.length < 2 ? null : h("p", { class: "choose" }, h("label
 document.body.prepend(
   h("a", { class: "skip", href: "#main" }, "Skip to the figures"),
   h("header", {}, h("h1", {}, D.title.replace(/: iovasim report$/, "")),
-    h("p", { class: "soft" }, `iovasim report of ${fmt(sum(D.results.map(r => r[3])))} runs, version ${D.version}. All figures are of simulated time.`), picker),
+    h("p", { class: "soft" }, `iovasim report of ${fmt(sum(D.results.map(r => r[2])))} runs, version ${D.version}. All figures are of simulated time.`), picker),
   h("nav", { "aria-label": "Sections" }, links), main,
   h("footer", {}, "Made by iovasim. The file holds all of its figures; nothing is loaded from elsewhere. Charts: Observable Plot and D3 (ISC licence)."));
 show(0);
+
+/* Before the page is laid out for paper, which has no event of its own. */
+for (const [event, on] of [["beforeprint", true], ["afterprint", false]]) addEventListener(event, () => {
+  printing = on;
+  redraws.forEach(f => f());
+});
 
 let pending = 0;
 new ResizeObserver(() => {
