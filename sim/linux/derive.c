@@ -331,8 +331,6 @@ void derive_allocator(struct recording *allocator, struct recording *calls, uint
 {
     struct derive d = { .calls = calls, .section = 0, .limit = limit };
     memset(allocator, 0, sizeof *allocator);
-    if (calls->sections == 0)
-        rec_add_section(calls, "recording");
     d.bucket = calloc(BUCKETS, sizeof(struct known *));
     d.searched =
         calloc((size_t)calls->spaces * IOVA_ORDERS * REC_CPUS_MAX, sizeof *d.searched);

@@ -502,3 +502,87 @@ TEST_CASE(linux_fault, each_in_the_calls_alone_is_found)
         planted += plant_in_variant(&variants[i], NULL);
     EXPECT(planted > 300);
 }
+
+/* ---- Mangled recordings -----------------------------------------------------------------
+ */
+
+static uint32_t random_below(uint32_t *state, uint32_t below)
+{
+    *state = *state * 1664525 + 1013904223;
+    return (*state >> 8) % below;
+}
+
+/* One line is missing, comes twice, changes places with another, or has another digit. */
+static void mangle(struct text *t, uint32_t *state)
+{
+    const unsigned a = random_below(state, t->lines), b = random_below(state, t->lines);
+    char *was = t->line[a];
+    switch (random_below(state, 4)) {
+    case 0:
+        memmove(&t->line[a], &t->line[a + 1], (--t->lines - a) * sizeof t->line[0]);
+        free(was);
+        return;
+    case 1:
+        free(t->line[b]);
+        t->line[b] = strdup(was);
+        return;
+    case 2:
+        t->line[a] = t->line[b];
+        t->line[b] = was;
+        return;
+    default:
+        for (unsigned i = 0; i < 20; i++) {
+            char *at = was + random_below(state, (uint32_t)strlen(was));
+            if (isxdigit((unsigned char)*at)) {
+                *at = "0123456789abcdef"[random_below(state, 16)];
+                return;
+            }
+        }
+    }
+}
+
+/* Whether it can be read at all is not the point, but that every one has an end. */
+static void check_mangled(const struct variant *v, uint32_t seed, const char *twin,
+                          unsigned *differ)
+{
+    struct text *t         = calloc(1, sizeof *t);
+    struct check_result *r = calloc(1, sizeof *r);
+    struct check_settings settings;
+    struct error error = { "" };
+    char path[sizeof TEST_BINARY_DIR + 96], named[128];
+    CHECK(t != NULL && r != NULL);
+    text_of(t, v);
+    for (unsigned i = 0; i <= seed % 4; i++)
+        mangle(t, &seed);
+    snprintf(path, sizeof path, TEST_BINARY_DIR "/%s-mangled-%d.oracle.txt", v->name,
+             (int)getpid());
+    FILE *out = fopen(path, "w");
+    CHECK(out != NULL);
+    for (unsigned i = 0; i < t->lines; i++)
+        fprintf(out, "%s\n", t->line[i]);
+    fclose(out);
+    snprintf(named, sizeof named, "%s.oracle.txt", v->name);
+    EXPECT(settings_of_name(&settings, named, &error));
+    if (check_recording(r, path, twin, &settings, &error))
+        *differ += r->rows_differing > 0;
+    else
+        EXPECT_HAS(error.text, path);
+    remove(path);
+    text_free(t);
+    free(t);
+    free(r);
+}
+
+TEST_CASE(linux_fault, a_mangled_recording_does_not_end_the_program)
+{
+    char twin[256];
+    unsigned differ = 0;
+    for (uint32_t seed = 0; seed < 240; seed++) {
+        const struct variant *v = &variants[seed % VARIANTS];
+        const bool with         = v->lines == NULL && seed / VARIANTS % 2 == 0;
+        snprintf(twin, sizeof twin, TEST_SOURCE_DIR "/traces/linux/%s.iova.txt.gz",
+                 v->name);
+        check_mangled(v, seed, with ? twin : NULL, &differ);
+    }
+    EXPECT(differ > 60);
+}

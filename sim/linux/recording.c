@@ -153,6 +153,8 @@ bool recording_read(struct recording *r, const char *path, struct error *error)
     trace_source_close(source);
     if (good && r->rows == 0)
         good = error_set(error, "expected recorded calls, got none");
+    if (r->sections == 0)
+        rec_add_section(r, "recording");
     return good || error_in(error, "%s", path);
 }
 
