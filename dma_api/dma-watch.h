@@ -43,9 +43,13 @@ static inline void dma_watch(const struct device *dev, enum dma_watch_kind kind,
     const struct dma_watcher *w = dev->kernel->watcher;
     if (w == NULL)
         return;
-    const struct dma_watched call = {
-        .kind = kind, .addr = addr, .phys = phys, .size = size
-    };
+    const struct dma_watched call = { .kind   = kind,
+                                      .addr   = addr,
+                                      .phys   = phys,
+                                      .size   = size,
+                                      .sgl    = NULL,
+                                      .nents  = 0,
+                                      .mapped = 0 };
     w->called(w->self, dev, &call);
 }
 
@@ -55,9 +59,13 @@ static inline void dma_watch_sg(const struct device *dev, enum dma_watch_kind ki
     const struct dma_watcher *w = dev->kernel->watcher;
     if (w == NULL)
         return;
-    const struct dma_watched call = {
-        .kind = kind, .addr = sgl->dma_address, .sgl = sgl, .nents = nents, .mapped = mapped
-    };
+    const struct dma_watched call = { .kind   = kind,
+                                      .addr   = sgl->dma_address,
+                                      .phys   = 0,
+                                      .size   = 0,
+                                      .sgl    = sgl,
+                                      .nents  = nents,
+                                      .mapped = mapped };
     w->called(w->self, dev, &call);
 }
 
