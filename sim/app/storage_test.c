@@ -189,7 +189,8 @@ TEST_CASE(storage, flushes_have_no_data_and_discards_their_ranges)
             .limit = 100,
             .set   = { i == 0 ? "nvmf.inline_kib=4" : "nvmf.inline_kib=0" } });
         EXPECT(result.counters.nvme.command_dataset > 0);
-        EXPECT_EQUAL(result.counters.nvme.command_dataset,
+        EXPECT_EQUAL(result.counters.nvme.command_dataset
+                         + result.counters.nvme.command_flush,
                      result.counters.nvmf.request_other);
         EXPECT_EQUAL(result.counters.nvmf.inlined > 0, i == 0);
         EXPECT(result.counters.nvmf.data_read >= i * result.counters.nvme.command_dataset);
