@@ -241,6 +241,10 @@ struct nvme_ctrl {
     uint32_t identify_writes;          /* In flight from the buffer. */
     uint8_t identify_buffer[NVME_IDENTIFY_BYTES];
 
+    /* What the medium holds, from block 0 on: read and written by I/O commands. NULL:
+     * nobody looks at it, and data has no contents. */
+    uint8_t *medium;
+
     /* Told where the data lies that the controller moves for the host; NULL: nobody cares.
      */
     void (*data_moved)(void *self, uint64_t iova, uint32_t bytes);

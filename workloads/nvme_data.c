@@ -89,13 +89,27 @@ static void count(struct nvme_stats *s, const struct nvme_transfer *t, bool read
     }
 }
 
+/* Where the transfer's next byte comes from or goes to; NULL: nowhere. Metadata has no
+ * contents. */
+static void *contents_of(const struct nvme_ctrl *n, const struct nvme_transfer *t)
+{
+    const struct nvme_command *c = t->command;
+    const bool blocks    = c->sqe.opcode == NVME_READ || c->sqe.opcode == NVME_WRITE;
+    const uint64_t first = c->sqe.cdw[0] | (uint64_t)c->sqe.cdw[1] << 32;
+    if (c->payload != NULL)
+        return c->payload + t->moved;
+    if (n->medium == NULL || c->sq->id == 0 || !blocks || is_metadata(t))
+        return NULL;
+    return n->medium + first * n->config.block_bytes + t->moved;
+}
+
 static void submit(struct nvme_ctrl *n, struct nvme_transfer *t, uint32_t bytes,
                    sim_time_t now)
 {
     struct nvme_command *c = t->command;
     const bool read        = c->flow == NVME_FLOW_FROM_HOST;
     struct nvme_tx *tx = nvme_tx_take(n, read ? NVME_TX_DATA_READ : NVME_TX_DATA_WRITTEN);
-    void *data         = c->payload == NULL ? NULL : c->payload + t->moved;
+    void *data         = contents_of(n, t);
     tx->command        = c;
     tx->transfer       = t;
     tx->serial         = c->serial;
@@ -104,7 +118,7 @@ static void submit(struct nvme_ctrl *n, struct nvme_transfer *t, uint32_t bytes,
     n->identify_writes += !read && tx->identify;
     count(&n->stats, t, read, bytes);
     nvme_tx_submit(n, tx, t->extent_iova, bytes, data, now);
-    if (n->data_moved != NULL && data == NULL)
+    if (n->data_moved != NULL && c->payload == NULL)
         n->data_moved(n->data_moved_self, t->extent_iova, bytes);
     t->moved += bytes;
     t->extent_iova += bytes;

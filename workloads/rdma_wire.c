@@ -96,6 +96,8 @@ void rdma_wire_send(struct rdma_wire *w, const struct rdma_packet *packet, sim_t
     to->to++;
     *rdma_arrivals_push(&to->arrivals) = (struct rdma_arrival){ to->down_free, slot };
     *to->nic_due                       = time_min(*to->nic_due, to->down_free);
+    if (w->watcher != NULL)
+        w->watcher(w->watcher_self, packet);
     w->stats.packet++;
     w->stats.payload_bytes += packet->payload;
     w->stats.wire_bytes += bytes;

@@ -111,6 +111,9 @@ struct rdma_cable {
 };
 
 struct rdma_wire {
+    /* Told of each packet that is sent. It must not change anything; NULL: nobody is. */
+    void (*watcher)(void *self, const struct rdma_packet *packet);
+    void *watcher_self;
     struct rdma_wire_config config;
     struct rdma_wire_stats stats;
     unsigned nics;

@@ -78,6 +78,17 @@ static void init_cpu(struct replay *r, unsigned i, struct cpu *cpu,
     CHECK(c->flight != NULL);
 }
 
+static int submit_to_driver(void *self, const struct nvme_io *io)
+{
+    return nvme_driver_submit(self, io);
+}
+
+void replay_use(struct replay *r, const struct replay_disk *disk)
+{
+    r->driver = NULL;
+    r->disk   = *disk;
+}
+
 void replay_init(struct replay *r, const struct replay_config *config,
                  const struct placement_config *placement,
                  const struct replay_source *source, unsigned sources, uint64_t limit,
@@ -94,8 +105,11 @@ void replay_init(struct replay *r, const struct replay_config *config,
     r->sources = sources;
     r->limit   = limit;
     r->driver  = driver;
-    r->cpus    = cpus;
-    r->cpu     = calloc(cpus, sizeof *r->cpu);
+    if (driver != NULL)
+        r->disk = (struct replay_disk){ submit_to_driver, driver,
+                                        nvme_driver_limits(driver), &driver->blocks };
+    r->cpus = cpus;
+    r->cpu  = calloc(cpus, sizeof *r->cpu);
     CHECK(r->cpu != NULL);
     for (unsigned i = 0; i < cpus; i++)
         init_cpu(r, i, cpu[i], placement, seed);
@@ -183,9 +197,14 @@ static bool check(const struct replay *r, const struct trace_record *record,
                          "record %" PRIu64 ": op: expected a request for a block device, "
                          "got %s",
                          index, trace_op_name(record->op));
+    if (trace_op_is_bare(record->op) && r->driver == NULL)
+        return error_set(error,
+                         "record %" PRIu64 ": op: expected a request for a block device "
+                         "with nvmf.remote, got %s",
+                         index, trace_op_name(record->op));
     if (trace_op_is_bare(record->op))
         return check_bare(r, record, error);
-    const uint32_t block = nvme_driver_limits(r->driver)->block_bytes;
+    const uint32_t block = r->disk.limits->block_bytes;
     if (trace_op_moves_data(record->op) && record->bytes % block != 0)
         return error_set(
             error, "record %" PRIu64 ": bytes: expected a multiple of %u%s, got %u", index,
@@ -362,7 +381,7 @@ static void polled_piece_done(void *arg, uint16_t status)
 
 static bool is_polled(const struct replay *r, const struct nvme_io *io)
 {
-    if (io->segments == 0 || !nvme_driver_can_poll(r->driver))
+    if (io->segments == 0 || r->driver == NULL || !nvme_driver_can_poll(r->driver))
         return false;
     return r->polled == REPLAY_POLLED_all
            || (r->polled == REPLAY_POLLED_reads && io->opcode == NVME_READ);
@@ -387,7 +406,7 @@ static void submit(struct replay_cpu *c, struct replay_flight *f, struct nvme_io
     io->done   = io->polled ? polled_piece_done : piece_done;
     io->arg    = f;
     c->polled += io->polled;
-    while ((error = nvme_driver_submit(c->replay->driver, io)) != 0) {
+    while ((error = c->replay->disk.submit(c->replay->disk.self, io)) != 0) {
         if (error == -EBUSY && io->polled) {
             nvme_driver_poll(c->replay->driver);
         } else if (error == -EIO || (c->outstanding == 1 && f->pieces == 2)) {
@@ -457,7 +476,7 @@ static void submit_data(struct replay_cpu *c, struct replay_flight *f, struct nv
     if (c->replay->buffers == REPLAY_premapped)
         io.buffer = &f->buffer->mapped;
     while (at.left > 0) {
-        io.bytes = piece_bytes(&at, nvme_driver_limits(c->replay->driver));
+        io.bytes = piece_bytes(&at, c->replay->disk.limits);
         if (io.bytes == 0) { /* No request can hold it: EINVAL in Linux. */
             f->failed = true;
             return;
@@ -506,10 +525,10 @@ static enum nvme_opcode opcode_of(enum trace_op op)
 }
 
 /* A drive smaller than the recorded one is written around and around. */
-static uint64_t lba_on(const struct nvme_driver *d, const struct trace_record *record)
+static uint64_t lba_on(const struct replay_disk *d, const struct trace_record *record)
 {
     const uint64_t blocks = record->bytes >> NVME_SECTOR_LG2;
-    return blocks < d->blocks ? record->lba % (d->blocks - blocks) : 0;
+    return blocks < *d->blocks ? record->lba % (*d->blocks - blocks) : 0;
 }
 
 /* Those that were never of use are not touched: most CPUs have few under way. */
@@ -536,7 +555,7 @@ static void issue(struct replay_cpu *c, const struct replay_record *k)
     if (c->replay->watcher != NULL)
         c->replay->watcher->issued(c->replay->watcher->self, c->cpu->id, k->index);
     const struct nvme_io io = { .opcode = opcode_of(k->record.op),
-                                .lba    = lba_on(c->replay->driver, &k->record),
+                                .lba    = lba_on(&c->replay->disk, &k->record),
                                 .bytes  = k->record.bytes,
                                 .user   = c->replay->config.user_commands };
     uint32_t segments       = 0;

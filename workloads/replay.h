@@ -99,6 +99,14 @@ struct replay_buffer {
     struct nvme_buffer mapped; /* When it is premapped. */
 };
 
+/* What requests are given to: a drive's driver, or something else that takes them. */
+struct replay_disk {
+    int (*submit)(void *self, const struct nvme_io *io); /* As nvme_driver_submit. */
+    void *self;
+    const struct nvme_limits *limits;
+    const uint64_t *blocks;
+};
+
 struct replay;
 /* One record under way on a CPU. */
 struct replay_flight {
@@ -143,7 +151,8 @@ struct replay {
     uint64_t ahead_ns; /* Recorded time of the sources that have been played. */
     uint64_t last_ns;  /* Of the last record, by the clock of all sources. */
     struct replay_config config;
-    struct nvme_driver *driver;
+    struct nvme_driver *driver; /* NULL: the disk has none here. */
+    struct replay_disk disk;
     const struct replay_source *source; /* Played one after the other. */
     unsigned sources, playing;
     uint64_t limit, read;                 /* Records to read at most, and so far. */
@@ -160,13 +169,17 @@ struct replay {
     const struct replay_watcher *watcher; /* NULL: nobody watches. */
 };
 
-/* The sources are read from where they stand, at most limit records in all. */
+/* The sources are read from where they stand, at most limit records in all. driver NULL:
+ * replay_use follows. */
 void replay_init(struct replay *r, const struct replay_config *config,
                  const struct placement_config *placement,
                  const struct replay_source *source, unsigned sources, uint64_t limit,
                  uint64_t seed, struct nvme_driver *driver, struct cpu *const *cpu,
                  unsigned cpus);
 void replay_free(struct replay *r);
+
+/* Requests go there from here on, and nothing else is replayed. */
+void replay_use(struct replay *r, const struct replay_disk *disk);
 
 /* Bare accesses go to this device from here on. */
 void replay_exercise(struct replay *r, struct device *dev, struct mmio_window *registers);

@@ -497,32 +497,52 @@ static uint32_t message_bytes(const struct verbs_wr *wr)
     return bytes;
 }
 
-int verbs_post_send(struct verbs_qp *qp, const struct verbs_wr *wr)
+/* Writes the entry of a request, for which there is room; its bytes, or 0: it does not fit.
+ */
+static uint32_t build_any(const struct verbs_qp *qp, const struct verbs_wr *wr,
+                          struct rdma_wqe *w)
+{
+    const bool region = wr->opcode == RDMA_REG_MR || wr->opcode == RDMA_BIND_MW;
+    return region ? build_region(wr, w) : build(wr, w, qp->device->config.wqe_bytes);
+}
+
+static void post_one(struct verbs_qp *qp, const struct verbs_wr *wr, struct rdma_wqe *w,
+                     uint32_t bytes)
 {
     struct verbs_device *d = qp->device;
     struct verbs_ring *r   = &qp->ring;
-    struct cpu *cpu        = cpu_this();
+    const uint32_t at      = r->posted & (r->entries - 1);
+    cpu_spend(cpu_this(), d->config.post_cycles);
+    w->index       = r->posted++;
+    r->context[at] = wr->context;
+    r->bytes[at]   = message_bytes(wr);
+    verbs_write_bytes(&r->memory, (size_t)at << r->lg2, w, bytes);
+    d->stats.posted++;
+}
+
+int verbs_post_sends(struct verbs_qp *qp, const struct verbs_wr *wr, uint32_t count)
+{
+    struct verbs_ring *r = &qp->ring;
+    struct cpu *cpu      = cpu_this();
     struct rdma_wqe w;
-    const bool region = wr->opcode == RDMA_REG_MR || wr->opcode == RDMA_BIND_MW;
-    const uint32_t bytes =
-        region ? build_region(wr, &w) : build(wr, &w, d->config.wqe_bytes);
-    if (bytes == 0)
-        return -EINVAL;
+    for (uint32_t i = 0; i < count; i++)
+        if (build_any(qp, &wr[i], &w) == 0)
+            return -EINVAL;
     lock_take(cpu, &r->lock);
-    if (r->posted - r->completed == r->entries) {
+    if (r->entries - (r->posted - r->completed) < count) {
         lock_release(cpu, &r->lock);
         return -ENOMEM;
     }
-    const uint32_t at = r->posted & (r->entries - 1);
-    cpu_spend(cpu, d->config.post_cycles);
-    w.index        = r->posted++;
-    r->context[at] = wr->context;
-    r->bytes[at]   = message_bytes(wr);
-    verbs_write_bytes(&r->memory, (size_t)at << r->lg2, &w, bytes);
-    d->stats.posted++;
-    mmio_write64(d->registers, RDMA_REG_SEND, (uint64_t)qp->id << 32 | r->posted);
+    for (uint32_t i = 0; i < count; i++)
+        post_one(qp, &wr[i], &w, build_any(qp, &wr[i], &w));
+    mmio_write64(qp->device->registers, RDMA_REG_SEND, (uint64_t)qp->id << 32 | r->posted);
     lock_release(cpu, &r->lock);
     return 0;
+}
+
+int verbs_post_send(struct verbs_qp *qp, const struct verbs_wr *wr)
+{
+    return verbs_post_sends(qp, wr, 1);
 }
 
 int verbs_post_receive(struct verbs_rq *rq, const struct rdma_sge *sge, uint32_t sges,

@@ -154,6 +154,7 @@ struct verbs_mr {
     unsigned page_lg2;
     uint64_t most_pages; /* By work request: at most so many. */
     bool mapped, on_demand, fast, window;
+    bool listed;      /* Fast: its pages are those of memory that somebody else mapped. */
     struct lock lock; /* On demand: over faults and invalidations. */
 };
 
@@ -249,6 +250,8 @@ void verbs_destroy_qp(struct verbs_qp *qp);
 
 /* 0; -ENOMEM: the queue is full; -EINVAL: the entry has no room for it. */
 int verbs_post_send(struct verbs_qp *qp, const struct verbs_wr *wr);
+/* All of them, in order and with one doorbell, or none; count is 1 at least. */
+int verbs_post_sends(struct verbs_qp *qp, const struct verbs_wr *wr, uint32_t count);
 int verbs_post_receive(struct verbs_rq *rq, const struct rdma_sge *sge, uint32_t sges,
                        uint64_t context);
 
@@ -279,6 +282,13 @@ struct verbs_mr *verbs_alloc_mr(struct verbs_device *d, uint32_t pd, uint64_t mo
 int verbs_map_fast(struct verbs_mr *mr, const struct umem_space *space, uint64_t address,
                    uint64_t bytes, uint32_t access);
 void verbs_unmap_fast(struct verbs_mr *mr);
+
+/* The same for memory that the caller has mapped, as ib_map_mr_sg: the region begins at the
+ * first range's address. -EINVAL: a range begins or ends within a page that it should not,
+ * or they have more pages than the region. */
+int verbs_list_fast(struct verbs_mr *mr, const struct blk_range *range, uint32_t ranges,
+                    uint32_t access);
+void verbs_unlist_fast(struct verbs_mr *mr);
 
 /* A window, to be bound by RDMA_BIND_MW. NULL: no key is free. */
 struct verbs_mr *verbs_alloc_mw(struct verbs_device *d, uint32_t pd);

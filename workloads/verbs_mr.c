@@ -313,11 +313,17 @@ struct verbs_mr *verbs_alloc_mr(struct verbs_device *d, uint32_t pd, uint64_t mo
     return mr;
 }
 
+/* A new variant of the key, so that what the peer knew before opens nothing. */
+static void renew_key(struct verbs_mr *mr)
+{
+    const uint32_t mask = (1u << RDMA_KEY_VARIANT_BITS) - 1;
+    mr->key             = (mr->key & ~mask) | ((mr->key + 1) & mask);
+}
+
 int verbs_map_fast(struct verbs_mr *mr, const struct umem_space *space, uint64_t address,
                    uint64_t bytes, uint32_t access)
 {
     struct verbs_device *d = mr->device;
-    const uint32_t mask    = (1u << RDMA_KEY_VARIANT_BITS) - 1;
     CHECK(mr->fast);
     CHECK(!mr->mapped);
     if (page_count(address, bytes, PAGE_SHIFT) > mr->most_pages)
@@ -330,7 +336,7 @@ int verbs_map_fast(struct verbs_mr *mr, const struct umem_space *space, uint64_t
     mr->address = address;
     mr->bytes   = bytes;
     mr->access  = access;
-    mr->key     = (mr->key & ~mask) | ((mr->key + 1) & mask);
+    renew_key(mr);
     rdma_umem_pages(&mr->umem, mr->page_lg2, put_page, mr);
     count_kept(d, &mr->umem);
     d->stats.region++;
@@ -344,6 +350,45 @@ void verbs_unmap_fast(struct verbs_mr *mr)
     CHECK(mr->mapped);
     rdma_umem_unmap(&mr->umem, false);
     mr->mapped = false;
+    mr->device->stats.released++;
+}
+
+int verbs_list_fast(struct verbs_mr *mr, const struct blk_range *range, uint32_t ranges,
+                    uint32_t access)
+{
+    struct verbs_device *d = mr->device;
+    uint64_t pages = 0, bytes = 0;
+    CHECK(mr->fast);
+    CHECK(!mr->listed);
+    for (uint32_t i = 0; i < ranges; i++) {
+        const uint64_t end = range[i].addr + range[i].bytes;
+        const bool crooked = (i > 0 && (range[i].addr & ~PAGE_MASK) != 0)
+                             || (i + 1 < ranges && (end & ~PAGE_MASK) != 0);
+        pages += page_count(range[i].addr, range[i].bytes, PAGE_SHIFT);
+        bytes += range[i].bytes;
+        if (crooked || pages > mr->most_pages)
+            return -EINVAL;
+    }
+    uint64_t index = 0;
+    for (uint32_t i = 0; i < ranges; i++)
+        for (uint64_t at = range[i].addr & PAGE_MASK; at < range[i].addr + range[i].bytes;
+             at += PAGE_SIZE)
+            put_page(mr, index++, at);
+    mr->listed  = true;
+    mr->address = range[0].addr;
+    mr->bytes   = bytes;
+    mr->access  = access;
+    renew_key(mr);
+    d->stats.region++;
+    d->stats.region_fast++;
+    d->stats.page += pages;
+    return 0;
+}
+
+void verbs_unlist_fast(struct verbs_mr *mr)
+{
+    CHECK(mr->listed);
+    mr->listed = false;
     mr->device->stats.released++;
 }
 

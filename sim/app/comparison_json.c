@@ -107,6 +107,24 @@ static json_t *table_json(const struct stat_table *table, const void *stats)
     return o;
 }
 
+static json_t *group_json(const struct machine_counters *c, const char *const *prefix);
+
+/* Block requests over RDMA: what each of the two hosts paid. */
+static json_t *ends_json(const struct machine_result *r)
+{
+    static const char *const name[MACHINE_ENDS] = { "host", "target" };
+    static const char *const table[] = { "kernel", "iova",  "verbs", "rdma", "nvme",
+                                         "dma",    "iommu", "iotlb", NULL };
+    json_t *all                      = json_object();
+    for (unsigned i = 0; i < MACHINE_ENDS; i++) {
+        json_t *one = group_json(&r->end[i], table);
+        json_object_set_new(one, "cpu_breakdown", breakdown_json(&r->end[i]));
+        json_object_set_new(one, "cpu_phases", phases_json(&r->end[i]));
+        json_object_set_new(all, name[i], one);
+    }
+    return all;
+}
+
 /* The tables that belong under one heading of a run. */
 static json_t *group_json(const struct machine_counters *c, const char *const *prefix)
 {
@@ -205,6 +223,9 @@ static json_t *run_json(const struct machine_result *r)
     static const char *const iommu[]     = { "iommu",   "iotlb",     "walkcache", "context",
                                              "memport", "extension", "audit",     NULL };
     static const char *const software[]  = { "replay", "driver", "kernel", "iova", NULL };
+    static const char *const remote[]    = { "replay", "nvmf", "verbs", "driver",
+                                             "kernel", "iova", NULL };
+    static const char *const both[]      = { "nvme", "rdma", "wire", "atc", "dma", NULL };
     json_t *o                            = json_object();
     json_object_set_new(o, "api", json_string(r->api));
     json_object_set_new(o, "policy", json_string(r->policy));
@@ -219,8 +240,10 @@ static json_t *run_json(const struct machine_result *r)
     json_object_set_new(o, "cpu_breakdown", breakdown_json(&r->counters));
     json_object_set_new(o, "cpu_phases", phases_json(&r->counters));
     json_object_set_new(o, "software",
-                        group_json(&r->counters, r->rdma ? verbs : software));
-    json_t *devices = group_json(&r->counters, r->rdma ? nics : device);
+                        group_json(&r->counters, r->nvmf   ? remote
+                                                 : r->rdma ? verbs
+                                                           : software));
+    json_t *devices = group_json(&r->counters, r->nvmf ? both : r->rdma ? nics : device);
     if (r->attacker)
         json_object_update_missing_new(devices, group_json(&r->counters, attacker));
     if (r->exerciser)
@@ -228,6 +251,8 @@ static json_t *run_json(const struct machine_result *r)
     json_object_set_new(o, "device", devices);
     if (r->drives > 1)
         json_object_set_new(o, "drives", drives_json(r));
+    if (r->nvmf)
+        json_object_set_new(o, "ends", ends_json(r));
     json_t *hardware = group_json(&r->counters, iommu);
     json_object_set_new(hardware, "cycles", xlate_json(&r->counters));
     json_object_set_new(o, "iommu", hardware);

@@ -15,12 +15,19 @@ static const struct {
     const struct param_table *table;
     size_t offset;
 } workloads[] = {
-    MODULE(blk, blk_param_table),           MODULE(driver, driver_param_table),
-    MODULE(nvme, nvme_param_table),         MODULE(replay, replay_param_table),
-    MODULE(fabric, fabric_param_table),     MODULE(verbs, verbs_param_table),
-    MODULE(umem, umem_param_table),         MODULE(rdma, rdma_param_table),
-    MODULE(wire, rdma_wire_param_table),    MODULE(placement, placement_param_table),
-    MODULE(attacker, attacker_param_table), MODULE(exerciser, exerciser_param_table),
+    MODULE(blk, blk_param_table),
+    MODULE(driver, driver_param_table),
+    MODULE(nvme, nvme_param_table),
+    MODULE(replay, replay_param_table),
+    MODULE(fabric, fabric_param_table),
+    MODULE(verbs, verbs_param_table),
+    MODULE(umem, umem_param_table),
+    MODULE(rdma, rdma_param_table),
+    MODULE(wire, rdma_wire_param_table),
+    MODULE(nvmf, nvmf_param_table),
+    MODULE(placement, placement_param_table),
+    MODULE(attacker, attacker_param_table),
+    MODULE(exerciser, exerciser_param_table),
     MODULE(gen, gen_param_table),
 };
 enum { WORKLOADS = sizeof workloads / sizeof workloads[0] };

@@ -11,6 +11,7 @@
 #include "workloads/exerciser.h"
 #include "workloads/generator.h"
 #include "workloads/nvme_ctrl.h"
+#include "workloads/nvmf.h"
 #include "workloads/rdma_nic.h"
 #include "workloads/rdma_replay.h"
 #include "workloads/rdma_wire.h"
@@ -36,6 +37,7 @@ struct config {
     struct umem_config umem;
     struct rdma_config rdma;
     struct rdma_wire_config wire;
+    struct nvmf_config nvmf;
     struct placement_config placement;
     struct attacker_config attacker;
     struct exerciser_config exerciser;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "sim/app/sampler.h"
+#include "sim/app/storage.h"
 
 enum { RDMA_REQUESTER = 6 << 3 }; /* Bus 0, device 6, function 0. */
 
@@ -37,7 +38,8 @@ struct fabric {
     struct fabric_host *host;
     unsigned hosts;
     struct rdma_replay replay;
-    bool turns; /* Messages take turns: programs look at what has arrived. */
+    struct storage *storage; /* Block requests go over it; NULL: RDMA work is replayed. */
+    bool turns;              /* Messages take turns: programs look at what has arrived. */
     bool replaying, failed, finished;
     unsigned taken_down;
     sim_time_t began;
@@ -62,18 +64,38 @@ static void count(struct fabric_host *h, struct machine_counters *c)
     slot_count_domain(&h->slot, &c->system);
     c->rdma  = h->nic.stats;
     c->verbs = h->verbs.stats;
+    if (f->storage != NULL)
+        storage_count(f->storage, h->id, c);
     if (h->id > 0)
         return; /* Of all hosts together. */
     c->fabric = f->replay.stats;
     c->wire   = f->wire.stats;
 }
 
+static void forget_latencies(struct rootport *port)
+{
+    memset(&port->read_ps, 0, sizeof port->read_ps);
+    memset(&port->write_ps, 0, sizeof port->write_ps);
+}
+
+static void merge_latencies(struct machine_result *r, const struct rootport *port)
+{
+    histogram_merge(&r->dma_read_ps, &port->read_ps);
+    histogram_merge(&r->dma_write_ps, &port->write_ps);
+}
+
+static bool has_drive(const struct fabric_host *h)
+{
+    return h->fabric->storage != NULL && h->id == STORAGE_SERVER;
+}
+
 static void begin_host(struct fabric_host *h)
 {
     const struct machine_run *run = h->fabric->run;
     count(h, &h->before);
-    memset(&h->slot.port.read_ps, 0, sizeof h->slot.port.read_ps);
-    memset(&h->slot.port.write_ps, 0, sizeof h->slot.port.write_ps);
+    forget_latencies(&h->slot.port);
+    if (has_drive(h))
+        forget_latencies(&h->fabric->storage->slot.port);
     audit_begin(&h->system.audit, h->fabric->engine.now);
     h->system.kernel.plant_reuse     = run->plant_reuse;
     h->system.iommu.iotlb.plant_deaf = run->plant_deaf;
@@ -87,11 +109,14 @@ static void end_host(struct fabric_host *h)
     count(h, &c);
     machine_subtract(&c, &h->before);
     machine_add(&r->counters, &c);
+    if (h->fabric->storage != NULL)
+        r->end[h->id] = c;
     r->exposure_ps_max    = larger(r->exposure_ps_max, h->system.audit.exposure_ps_max);
     r->exposed_pages_most = larger(r->exposed_pages_most, h->system.audit.exposed_most);
     r->pool_pages_most    = larger(r->pool_pages_most, h->system.audit.pool_most);
-    histogram_merge(&r->dma_read_ps, &h->slot.port.read_ps);
-    histogram_merge(&r->dma_write_ps, &h->slot.port.write_ps);
+    merge_latencies(r, &h->slot.port);
+    if (has_drive(h))
+        merge_latencies(r, &h->fabric->storage->slot.port);
     histogram_merge(&r->exposure_ns, &h->system.audit.exposure_ns);
     histogram_merge(&r->attack_ns, &h->system.audit.attack_ns);
 }
@@ -109,6 +134,8 @@ static void look(void *self, uint64_t *value)
         sampler_add_dma(value, &h->slot.port.stats);
         sampler_add_iommu(value, &h->system.iommu, &h->system.audit);
     }
+    if (f->storage != NULL)
+        storage_look(f->storage, value);
 }
 
 static void begin_measuring(struct fabric *f)
@@ -123,12 +150,19 @@ static void end_measuring(struct fabric *f)
 {
     struct machine_result *r = f->result;
     sampler_end(&f->sampler);
+    if (f->storage != NULL)
+        storage_end(f->storage);
     for (unsigned i = 0; i < f->hosts; i++)
         end_host(&f->host[i]);
+    r->time_ps = f->engine.now - f->began;
+    if (f->storage != NULL) {
+        r->io_latency_ns = f->storage->replay.latency_ns;
+        memcpy(r->source_records, f->storage->replay.read_of, sizeof r->source_records);
+        return;
+    }
     r->counters.replay.record = r->counters.fabric.record;
     r->counters.replay.failed = r->counters.fabric.failed;
     r->counters.replay.placed = r->counters.fabric.invented;
-    r->time_ps                = f->engine.now - f->began;
     r->io_latency_ns          = f->replay.latency_ns;
     memcpy(r->source_records, f->replay.read_of, sizeof r->source_records);
 }
@@ -144,12 +178,17 @@ static bool bring_up(struct fabric_host *h)
         return false;
     if (!slot_attach(&h->slot, "rdma0", NULL))
         return error_set(&f->error, "the device could not be attached to the IOMMU");
-    return verbs_probe(&h->verbs, &h->slot.device, &h->slot.window, &c->verbs, &c->umem,
-                       f->run->api, h->id, &f->error);
+    const struct verbs_config verbs =
+        f->storage != NULL ? nvmf_verbs_config(&c->verbs, &c->nvmf) : c->verbs;
+    return verbs_probe(&h->verbs, &h->slot.device, &h->slot.window, &verbs, &c->umem,
+                       f->run->api, h->id, &f->error)
+           && (!has_drive(h) || storage_bring_up(f->storage, &f->error));
 }
 
 static void take_down(struct fabric_host *h)
 {
+    if (has_drive(h))
+        storage_take_down(h->fabric->storage);
     verbs_remove(&h->verbs);
     CHECK(slot_detach(&h->slot, false) == 0);
     system_halt(&h->system);
@@ -160,6 +199,10 @@ static void begin_replay(struct fabric *f)
 {
     struct rdma_replay_machine machine[RDMA_HOSTS_MAX];
     const struct machine_run *run = f->run;
+    if (f->storage != NULL) {
+        f->failed = !storage_begin(f->storage, &f->host[STORAGE_CLIENT].system, &f->error);
+        return;
+    }
     for (unsigned i = 0; i < f->hosts; i++)
         machine[i] =
             (struct rdma_replay_machine){ &f->host[i].verbs, &f->host[i].system.memory,
@@ -176,6 +219,26 @@ static void meet(struct fabric *f)
     barrier_wait(&f->barrier, cpu_this());
 }
 
+/* What the program of the hosts needs, on both; false: there is something that it lacks. */
+static bool prepare(struct fabric_host *h, struct cpu *cpu)
+{
+    struct fabric *f  = h->fabric;
+    struct storage *s = f->storage;
+    if (cpu->id == 0 && s == NULL)
+        rdma_replay_set_up(&f->replay, h->id);
+    if (cpu->id == 0 && s != NULL && !storage_probe(s, h->id, &h->verbs, &f->error))
+        f->failed = true;
+    cpu_sync(cpu);
+    meet(f);
+    if (s == NULL || f->failed)
+        return !f->failed;
+    if (cpu->id == 0 && !storage_connect(s, h->id, &f->error))
+        f->failed = true;
+    cpu_sync(cpu);
+    meet(f);
+    return !f->failed;
+}
+
 static void set_up(struct fabric_host *h, struct cpu *cpu)
 {
     struct fabric *f = h->fabric;
@@ -189,10 +252,8 @@ static void set_up(struct fabric_host *h, struct cpu *cpu)
     if (cpu->id == 0 && h->id == 0)
         begin_replay(f);
     meet(f);
-    if (cpu->id == 0)
-        rdma_replay_set_up(&f->replay, h->id);
-    cpu_sync(cpu);
-    meet(f);
+    if (!prepare(h, cpu))
+        return;
     if (cpu->id == 0 && h->id == 0)
         begin_measuring(f);
     meet(f);
@@ -209,7 +270,10 @@ static void finish(struct fabric_host *h, struct cpu *cpu)
     if (f->replay.broken)
         return; /* Nobody asks what is left. */
     if (cpu->id == 0) {
-        rdma_replay_take_down(&f->replay, h->id);
+        if (f->storage != NULL)
+            storage_remove(f->storage, h->id);
+        else
+            rdma_replay_take_down(&f->replay, h->id);
         take_down(h);
         cpu_sync(cpu);
         f->taken_down++;
@@ -224,7 +288,10 @@ static void program(void *arg)
     set_up(h, cpu);
     if (!h->fabric->failed) {
         cpu_own(cpu, OWNER_driver);
-        rdma_replay_run(&h->fabric->replay, h->id, p->id);
+        if (h->fabric->storage != NULL)
+            storage_run(h->fabric->storage, h->id);
+        else
+            rdma_replay_run(&h->fabric->replay, h->id, p->id);
         finish(h, cpu);
     }
     meet(h->fabric);
@@ -242,7 +309,7 @@ static void build_hardware(struct fabric_host *h)
     slot_build(&h->slot, &h->system, RDMA_REQUESTER, system_has_device_tlb(&h->system),
                "rdma registers", &rdma_nic_mmio_ops, &h->nic);
     rdma_nic_init(&h->nic, &f->engine, slot_port(&h->slot), &c->rdma, RDMA_REQUESTER,
-                  &f->wire, h->id, c->fabric.check || f->turns);
+                  &f->wire, h->id, c->fabric.check || f->turns || f->storage != NULL);
     system_build_extension(&h->system);
 }
 
@@ -271,6 +338,8 @@ static void destroy(struct fabric *f)
 {
     if (f->replaying)
         rdma_replay_free(&f->replay);
+    if (f->storage != NULL)
+        storage_destroy(f->storage);
     for (unsigned i = 0; i < f->hosts; i++)
         destroy_host(&f->host[i]);
     rdma_wire_free(&f->wire);
@@ -325,7 +394,9 @@ static bool check(struct fabric *f, struct error *error)
             return error_in(error, "host %u", h->id);
     }
     return machine_check_owners(f->result, f->config, error)
-           && rdma_wire_check(&f->wire, error) && check_bytes(f, error);
+           && rdma_wire_check(&f->wire, error)
+           && (f->storage != NULL ? storage_check(f->storage, error)
+                                  : check_bytes(f, error));
 }
 
 static enum machine_outcome judge(struct fabric *f, struct error *error)
@@ -343,6 +414,10 @@ static enum machine_outcome judge(struct fabric *f, struct error *error)
         return MACHINE_REFUSED;
     }
     CHECK(f->finished); /* Nothing can happen any more, and the programs are not done. */
+    if (f->storage != NULL && f->storage->replay.broken) {
+        *error = f->storage->replay.error;
+        return MACHINE_TRACE;
+    }
     if (f->replay.broken) {
         *error = f->replay.error;
         return f->replay.faulty ? MACHINE_BROKEN : MACHINE_TRACE;
@@ -362,6 +437,14 @@ static enum machine_outcome build_and_run(struct fabric *f, const struct sim_hos
         f->host[i].id     = i;
         build_hardware(&f->host[i]);
     }
+    f->wire.watcher      = f->run->packet;
+    f->wire.watcher_self = f->run->packet_self;
+    if (f->storage != NULL
+        && !storage_build(f->storage, f->config, f->run, &f->host[STORAGE_SERVER].system,
+                          error)) {
+        destroy(f);
+        return MACHINE_REFUSED;
+    }
     sampler_init(&f->sampler, &f->engine, &f->result->series, look, f);
     for (unsigned i = 0; i < f->hosts; i++)
         build_software(&f->host[i]);
@@ -378,8 +461,11 @@ enum machine_outcome fabric_run(const struct config *config, const struct machin
                                 const struct sim_host *host, struct machine_result *result,
                                 struct error *error)
 {
-    const unsigned hosts = config->fabric.hosts;
-    const bool turns     = trace_takes_turns(trace_about(run->source[0].reader));
+    const unsigned hosts    = config->fabric.hosts;
+    struct storage *storage = NULL;
+    if (!run->rdma && !storage_check_run(config, run, error))
+        return MACHINE_REFUSED;
+    const bool turns = trace_takes_turns(trace_about(run->source[0].reader));
     for (unsigned i = 1; i < run->sources; i++)
         if (trace_takes_turns(trace_about(run->source[i].reader)) != turns) {
             error_set(error,
@@ -402,13 +488,19 @@ enum machine_outcome fabric_run(const struct config *config, const struct machin
     CHECK(f != NULL);
     f->host = calloc(hosts, sizeof *f->host);
     CHECK(f->host != NULL);
-    f->hosts                           = hosts;
-    f->turns                           = turns;
+    f->hosts = hosts;
+    f->turns = turns;
+    if (!run->rdma) {
+        storage = calloc(1, sizeof *storage);
+        CHECK(storage != NULL);
+    }
+    f->storage                         = storage;
     f->config                          = config;
     f->run                             = run;
     f->result                          = result;
     result->cpus                       = hosts * run->cpus;
     const enum machine_outcome outcome = build_and_run(f, host, error);
+    free(storage);
     free(f->host);
     free(f);
     return outcome;

@@ -13,7 +13,8 @@
 
 #include "sim/app/machine.h"
 
-/* As machine_run, for a trace of RDMA work; result's constant parts are filled in. */
+/* As machine_run, for a trace of RDMA work, or of block requests that go over RDMA to the
+ * drive of another host (storage.h); result's constant parts are filled in. */
 enum machine_outcome fabric_run(const struct config *config, const struct machine_run *run,
                                 const struct sim_host *host, struct machine_result *result,
                                 struct error *error);

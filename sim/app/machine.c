@@ -65,6 +65,7 @@ static const struct {
     TABLE(verbs, verbs_stat_table),
     TABLE(rdma, rdma_stat_table),
     TABLE(wire, rdma_wire_stat_table),
+    TABLE(nvmf, nvmf_stat_table),
     TABLE(atc, atc_stat_table),
     TABLE(dma, dma_stat_table),
     TABLE(iommu, iommu_stat_table),
@@ -608,6 +609,7 @@ enum machine_outcome machine_run(const struct config *config, const struct machi
                                  struct error *error)
 {
     struct machine *m = calloc(1, sizeof *m);
+    const bool remote = config->nvmf.remote && !run->rdma;
     CHECK(m != NULL);
     CHECK(run->cpus > 0);
     CHECK(run->cpus <= ENGINE_CPUS_MAX);
@@ -619,6 +621,7 @@ enum machine_outcome machine_run(const struct config *config, const struct machi
     result->negative        = run->policy->negative;
     result->attacker        = run->attacker;
     result->rdma            = run->rdma;
+    result->nvmf            = remote;
     result->cpus            = run->cpus;
     result->seed            = run->seed;
     result->iommu_period_ps = config->iommu.period_ps;
@@ -641,14 +644,17 @@ enum machine_outcome machine_run(const struct config *config, const struct machi
     else if (!look_for_accesses(m, error))
         outcome = MACHINE_TRACE;
     else if ((run->timeline != NULL || run->waves != NULL)
-             && (m->drives > 1 || m->exercises || run->rdma))
+             && (m->drives > 1 || m->exercises || run->rdma || remote))
         error_set(error, "--timeline, --vcd: expected one NVMe drive, got %s",
                   m->exercises ? "a trace of bare accesses"
                   : run->rdma  ? "RDMA work"
+                  : remote     ? "nvmf.remote"
                                : "replay.devices with several");
+    else if (run->rdma && config->nvmf.remote)
+        error_set(error, "nvmf.remote: expected a block trace, got one of RDMA work");
     else if (backend_find(config->iommu.arch) != NULL)
-        outcome = run->rdma ? fabric_run(config, run, host, result, error)
-                            : build_and_run(m, host, error);
+        outcome = run->rdma || remote ? fabric_run(config, run, host, result, error)
+                                      : build_and_run(m, host, error);
     else
         error_set(error, "iommu.arch: a replay needs a driver, and there is none for %s",
                   config->iommu.arch);

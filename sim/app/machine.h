@@ -42,6 +42,9 @@ struct machine_run {
     const struct dma_watcher *calls; /* Of the DMA API, while the replay runs; likewise. */
     void (*finding)(void *self, const char *text); /* Of linux.dma_debug; may be NULL. */
     void *finding_self;
+    /* Told of each packet that an RDMA NIC sends; may be NULL. */
+    void (*packet)(void *self, const struct rdma_packet *packet);
+    void *packet_self;
 };
 
 /* Every counter of the machine; the same tables describe it everywhere (machine_stats). */
@@ -59,11 +62,12 @@ struct machine_counters {
     struct verbs_stats verbs;
     struct rdma_stats rdma;
     struct rdma_wire_stats wire;
+    struct nvmf_stats nvmf;
     struct attacker_stats attacker;
     struct exerciser_stats exerciser;
 };
 
-enum { MACHINE_DRIVES_MAX = 8 };
+enum { MACHINE_DRIVES_MAX = 8, MACHINE_ENDS = 2 };
 
 /* What one of several drives did; machine_counters has their sums. */
 struct machine_drive {
@@ -78,6 +82,7 @@ struct machine_result {
     const char *preset, *api, *policy;
     enum flush_promise promise;
     bool translates, negative, attacker, exerciser, rdma;
+    bool nvmf; /* Block requests over RDMA: the two ends are below. */
     unsigned cpus;
     uint64_t seed;
     uint64_t iommu_period_ps;
@@ -88,6 +93,7 @@ struct machine_result {
     uint64_t exposure_ps_max, exposed_pages_most, pool_pages_most;
     unsigned drives;
     struct machine_drive drive[MACHINE_DRIVES_MAX];
+    struct machine_counters end[MACHINE_ENDS]; /* nvmf: of the host and of the target. */
     struct error broken;  /* The first broken invariant of a negative control. */
     struct series series; /* Of the replay. */
     struct histogram io_latency_ns, dma_read_ps, dma_write_ps, exposure_ns, attack_ns;

@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Block requests over RDMA to another host's drive: all data compared, packets counted. */
+#include "sim/app/storage.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sim/app/fabric.h"
+#include "sim/app/metric.h"
+#include "sim/app/sources.h"
+#include "sim/host/direct.h"
+#include "sim/test/shim.h"
+
+#define SAMPLES TEST_SOURCE_DIR "/traces/samples/"
+
+static struct machine_result result;
+static struct error error;
+
+struct wish {
+    const char *preset, *trace, *policy;
+    const char *set[6];
+    enum blk_api api;
+    unsigned cpus;
+    uint64_t limit;
+    bool no_run_ahead, rdma;
+    void (*packet)(void *self, const struct rdma_packet *packet);
+    void *packet_self;
+};
+
+static enum machine_outcome play(const struct wish *w)
+{
+    char path[512];
+    struct config config;
+    struct replay_source source = { w->trace, NULL };
+    snprintf(path, sizeof path, "%s%s", generator_is(w->trace) ? "" : SAMPLES, w->trace);
+    CHECK(config_init(&config, w->preset != NULL ? w->preset : "vtd-server", &error));
+    CHECK(config_set(&config, "nvmf.remote=1", &error));
+    CHECK(config_set(&config, "fabric.check=1", &error));
+    for (unsigned i = 0; i < 6 && w->set[i] != NULL; i++)
+        CHECK(config_set(&config, w->set[i], &error));
+    CHECK(config_check(&config, &error));
+    CHECK(sources_open(&source.reader, path, NULL, &config, 0, &error));
+    const struct machine_run run = {
+        .api         = w->api,
+        .policy      = flush_find(w->policy != NULL ? w->policy : "strict"),
+        .cpus        = w->cpus != 0 ? w->cpus : 2,
+        .limit       = w->limit != 0 ? w->limit : 200,
+        .run_ahead   = !w->no_run_ahead,
+        .rdma        = w->rdma,
+        .source      = &source,
+        .sources     = 1,
+        .packet      = w->packet,
+        .packet_self = w->packet_self,
+    };
+    struct direct_host *host = direct_host_new();
+    error                    = (struct error){ "" };
+    const enum machine_outcome ending =
+        machine_run(&config, &run, direct_host_verbs(host), &result, &error);
+    direct_host_free(host);
+    trace_close(source.reader);
+    config_free(&config);
+    return ending;
+}
+
+/* All of it was replayed, compared, and taken apart again. */
+static void expect_all_stored(const struct wish *w)
+{
+    const struct machine_counters *c = &result.counters;
+    EXPECT_EQUAL(play(w), MACHINE_RAN);
+    EXPECT_TEXT(error.text, "");
+    EXPECT(c->replay.record > 0);
+    EXPECT_EQUAL(c->replay.record, result.source_records[0]);
+    EXPECT_EQUAL(c->replay.failed, 0);
+    EXPECT_EQUAL(c->nvmf.failed, 0);
+    EXPECT_EQUAL(c->nvmf.mismatched, 0);
+    EXPECT_EQUAL(c->nvmf.request, c->nvmf.command);
+    EXPECT_EQUAL(c->nvmf.request, c->nvmf.response);
+    EXPECT_EQUAL(c->nvmf.registered, c->nvmf.invalidated);
+    EXPECT_EQUAL(c->verbs.region, c->verbs.released);
+    EXPECT_EQUAL(c->driver.bytes, c->nvmf.bytes);
+    EXPECT_EQUAL(c->driver.failed, 0);
+    EXPECT_EQUAL(c->rdma.fault, 0);
+    EXPECT_EQUAL(c->dma.fault, 0);
+    EXPECT_EQUAL(c->audit.stale_access, 0);
+    EXPECT_EQUAL(c->rdma.not_ready, 0); /* A receive is posted whenever there is a send. */
+}
+
+TEST_CASE(storage, every_byte_goes_to_the_medium_and_back)
+{
+    static const char *const policy[] = { "strict", "lazy", "passthrough" };
+    for (unsigned p = 0; p < 3; p++)
+        for (unsigned a = 0; a < BLK_API_COUNT; a++) {
+            /* A small span, so that what is written is read again. */
+            expect_all_stored(
+                &(struct wish){ .trace  = "gen:randrw",
+                                .policy = policy[p],
+                                .api    = (enum blk_api)a,
+                                .limit  = 400,
+                                .set = { "gen.span_mib=1", "gen.block_kib=8", "gen.depth=4",
+                                         "nvme.blocks=1048576" } });
+            EXPECT(result.counters.nvmf.compared_bytes > 1000000);
+            EXPECT(result.counters.nvmf.medium_bytes > 100000);
+        }
+}
+
+TEST_CASE(storage, recorded_traces_with_their_own_memory_are_replayed_over_it)
+{
+    static const char *const trace[] = { "nvme-randrw-mixed.iovatrace",
+                                         "nvme-unaligned-4608.iovatrace",
+                                         "nvme-seqread-128k.iovatrace" };
+    for (unsigned t = 0; t < 3; t++)
+        for (unsigned a = 0; a < BLK_API_COUNT; a++)
+            expect_all_stored(&(struct wish){ .trace = trace[t], .api = (enum blk_api)a });
+    for (unsigned i = 0; flush_table[i] != NULL; i++)
+        if (!flush_table[i]->negative)
+            expect_all_stored(&(struct wish){ .trace  = trace[0],
+                                              .policy = flush_table[i]->name,
+                                              .api    = BLK_iova,
+                                              .limit  = 100 });
+}
+
+TEST_CASE(storage, on_every_preset_and_any_number_of_cpus)
+{
+    static const char *const preset[] = { "vtd-ats", "vtd-scalable", "vtd-tiny",
+                                          "riscv-perf", "riscv-zdl" };
+    for (unsigned i = 0; i < 5; i++)
+        expect_all_stored(&(struct wish){ .preset = preset[i],
+                                          .trace  = "nvme-randrw-mixed.iovatrace",
+                                          .cpus   = i + 1,
+                                          .limit  = 100 });
+}
+
+/* ---- Sizes and queues ------------------------------------------------------------------
+ */
+
+TEST_CASE(storage, small_writes_go_with_the_command_as_far_as_there_is_room)
+{
+    struct wish w = { .trace = "gen:seqwrite", .set = { "gen.block_kib=8", NULL } };
+    w.set[1]      = "nvmf.inline_kib=4";
+    expect_all_stored(&w);
+    EXPECT_EQUAL(result.counters.nvmf.inlined, 0);
+    EXPECT_EQUAL(result.counters.nvmf.data_read, 200);
+    w.set[1] = "nvmf.inline_kib=8";
+    expect_all_stored(&w);
+    EXPECT_EQUAL(result.counters.nvmf.inlined, 200);
+    EXPECT_EQUAL(result.counters.nvmf.registered, 0);
+    EXPECT_EQUAL(result.counters.nvmf.medium_bytes, 200 * 8192);
+    w.set[1] = "nvmf.inline_kib=0";
+    expect_all_stored(&w);
+    EXPECT_EQUAL(result.counters.nvmf.registered, 200);
+}
+
+/* Without translation the pages stay apart: a request has more pieces than a work request
+ * has room for, and all of them more than the queue. */
+TEST_CASE(storage, large_requests_wait_for_room_and_are_split_for_the_drive)
+{
+    struct wish w = { .trace  = "gen:randrw",
+                      .policy = "passthrough",
+                      .api    = BLK_iova,
+                      .limit  = 40,
+                      .cpus   = 1,
+                      .set    = { "gen.block_kib=1024", "gen.depth=64",
+                                  "nvmf.queue_entries=64", "nvme.transfer_pages_lg2=5" } };
+    expect_all_stored(&w);
+    EXPECT(result.counters.nvmf.waited > 0);
+    EXPECT(result.counters.nvmf.piece >= 8 * result.counters.nvmf.request);
+    EXPECT(result.counters.nvmf.data_read + result.counters.nvmf.data_written
+           > result.counters.nvmf.request);
+    w.policy = "strict";
+    expect_all_stored(&w); /* One range: one work request. */
+    EXPECT_EQUAL(result.counters.nvmf.data_read + result.counters.nvmf.data_written,
+                 result.counters.nvmf.request);
+}
+
+TEST_CASE(storage, a_short_queue_holds_requests_back)
+{
+    expect_all_stored(&(struct wish){ .trace = "gen:randread",
+                                      .set = { "gen.depth=32", "nvmf.queue_entries=2" } });
+}
+
+TEST_CASE(storage, flushes_have_no_data_and_discards_their_ranges)
+{
+    expect_all_stored(&(struct wish){ .trace = "gen:fsync", .limit = 100 });
+    EXPECT(result.counters.nvmf.request_other > 0);
+    for (unsigned i = 0; i < 2; i++) {
+        expect_all_stored(&(struct wish){
+            .trace = "gen:trim",
+            .limit = 100,
+            .set   = { i == 0 ? "nvmf.inline_kib=4" : "nvmf.inline_kib=0" } });
+        EXPECT(result.counters.nvme.command_dataset > 0);
+        EXPECT_EQUAL(result.counters.nvme.command_dataset
+                         + result.counters.nvme.command_flush,
+                     result.counters.nvmf.request_other);
+        EXPECT_EQUAL(result.counters.nvmf.inlined > 0, i == 0);
+        EXPECT(result.counters.nvmf.data_read >= i * result.counters.nvme.command_dataset);
+    }
+}
+
+/* Larger blocks, metadata of the drive's own, and buffers that are used again. */
+TEST_CASE(storage, other_formats_of_the_drive_hold_the_same_bytes)
+{
+    for (unsigned a = 0; a < BLK_API_COUNT; a++) {
+        expect_all_stored(&(struct wish){
+            .trace = "gen:randrw",
+            .api   = (enum blk_api)a,
+            .limit = 300,
+            .set   = { "gen.span_mib=1", "gen.block_kib=8", "nvme.block_bytes=4096",
+                       "nvme.metadata_bytes=8", "replay.buffers=registered",
+                       "replay.buffer_kib=64" } });
+        EXPECT(result.counters.nvmf.compared_bytes > 500000);
+        EXPECT(result.counters.nvmf.medium_bytes > 100000);
+        EXPECT_EQUAL(result.counters.driver.metadata, result.counters.driver.request);
+    }
+    expect_all_stored(&(struct wish){
+        .trace = "gen:trim", .limit = 100, .set = { "nvme.block_bytes=4096" } });
+    EXPECT(result.counters.nvme.command_dataset > 0);
+}
+
+/* ---- Packets ---------------------------------------------------------------------------
+ */
+
+enum { SHAPES_MAX = 32 };
+
+struct shape {
+    char end[16], opcode[32];
+    unsigned bytes, packets;
+};
+
+struct shapes {
+    struct shape seen[SHAPES_MAX];
+    unsigned count;
+};
+
+/* What the header of the packet says; NULL: an acknowledgement. */
+static bool opcode_of(const struct rdma_packet *p, char *name, size_t room)
+{
+    static const char *const verb[] = { [RDMA_PACKET_SEND]  = "send",
+                                        [RDMA_PACKET_WRITE] = "write",
+                                        [RDMA_PACKET_DATA]  = "read_response" };
+    const char *part                = p->first && p->last ? "only"
+                                      : p->first          ? "first"
+                                      : p->last           ? "last"
+                                                          : "middle";
+    if (p->kind >= RDMA_PACKET_VALUE)
+        return false;
+    if (p->kind == RDMA_PACKET_READ)
+        snprintf(name, room, "read_request");
+    else
+        snprintf(name, room, "%s_%s%s", verb[p->kind], part,
+                 p->kind == RDMA_PACKET_SEND && p->last && p->opcode == RDMA_SEND_INV
+                     ? "_inv"
+                     : "");
+    return true;
+}
+
+static void count_packet(void *self, const struct rdma_packet *p)
+{
+    struct shapes *s  = self;
+    struct shape this = { .packets = 1 };
+    if (!opcode_of(p, this.opcode, sizeof this.opcode))
+        return;
+    snprintf(this.end, sizeof this.end, "%s",
+             p->from == STORAGE_CLIENT ? "host" : "target");
+    this.bytes = (unsigned)(p->kind == RDMA_PACKET_DATA ? p->payload : p->length);
+    for (unsigned i = 0; i < s->count; i++) {
+        struct shape *t = &s->seen[i];
+        if (strcmp(t->end, this.end) == 0 && strcmp(t->opcode, this.opcode) == 0
+            && t->bytes == this.bytes) {
+            t->packets++;
+            return;
+        }
+    }
+    CHECK(s->count < SHAPES_MAX);
+    s->seen[s->count++] = this;
+}
+
+static unsigned packets_of(const struct shapes *s, const char *end, const char *opcode,
+                           unsigned bytes)
+{
+    for (unsigned i = 0; i < s->count; i++)
+        if (strcmp(s->seen[i].end, end) == 0 && strcmp(s->seen[i].opcode, opcode) == 0
+            && s->seen[i].bytes == bytes)
+            return s->seen[i].packets;
+    return 0;
+}
+
+/* Per request as many of each kind as the recording has, and nothing else. */
+static void expect_shape(const char *op, unsigned bytes, unsigned lines, const char *more)
+{
+    enum { REQUESTS = 60 };
+    char line[256], name[16], end[16], opcode[32], block[32];
+    struct shapes s = { .count = 0 };
+    unsigned size, requests, message, packets, found = 0;
+    snprintf(block, sizeof block, "gen.block_kib=%u", bytes / 1024);
+    const struct wish w = { .trace =
+                                strcmp(op, "read") == 0 ? "gen:randread" : "gen:randwrite",
+                            .limit       = REQUESTS,
+                            .set         = { block, "verbs.mtu=4096" },
+                            .packet      = count_packet,
+                            .packet_self = &s };
+    expect_all_stored(&w);
+    FILE *in = fopen(SAMPLES "nvmeof-shapes.txt", "r");
+    REQUIRE(in != NULL);
+    while (fgets(line, sizeof line, in) != NULL) {
+        if (sscanf(line, "%15s %u %u %15s %31s %u %u", name, &size, &requests, end, opcode,
+                   &message, &packets)
+                != 7
+            || strcmp(name, op) != 0 || size != bytes)
+            continue;
+        EXPECT_EQUAL(packets % requests, 0);
+        EXPECT_EQUAL(packets_of(&s, end, opcode, message), packets / requests * REQUESTS);
+        found++;
+    }
+    EXPECT_EQUAL(fclose(in), 0);
+    EXPECT_EQUAL(found, lines);
+    EXPECT_EQUAL(s.count, lines + (more != NULL ? 2 : 0));
+    if (more != NULL) {
+        EXPECT_EQUAL(packets_of(&s, "host", "send_only", NVMF_COMMAND_BYTES), REQUESTS);
+        EXPECT_EQUAL(packets_of(&s, "target", more, NVMF_RESPONSE_BYTES), REQUESTS);
+    }
+}
+
+TEST_CASE(storage, a_request_takes_the_packets_that_linux_sends_for_it)
+{
+    expect_shape("read", 4096, 3, NULL);
+    expect_shape("write", 4096, 3, NULL);
+    expect_shape("read", 65536, 5, NULL);
+    expect_shape("write", 16384, 4, "send_only_inv");
+}
+
+/* ---- Both ends -------------------------------------------------------------------------
+ */
+
+TEST_CASE(storage, the_two_ends_make_up_the_whole)
+{
+    const struct wish w = { .trace = "gen:randrw", .api = BLK_iova };
+    expect_all_stored(&w);
+    for (unsigned p = 0; p < PHASES; p++)
+        for (unsigned o = 0; o < OWNERS; o++)
+            EXPECT_EQUAL(result.end[0].cycles[p][o] + result.end[1].cycles[p][o],
+                         result.counters.cycles[p][o]);
+    EXPECT_EQUAL(result.end[0].dma.translation + result.end[1].dma.translation,
+                 result.counters.dma.translation);
+    EXPECT_EQUAL(result.end[STORAGE_CLIENT].nvme.command, 0);
+    EXPECT_EQUAL(result.end[STORAGE_SERVER].replay.record, 0);
+    EXPECT_EQUAL(result.end[STORAGE_SERVER].nvme.command, result.counters.nvmf.piece);
+    /* Each maps its own: a command and its data there; the NIC's and the drive's here. */
+    EXPECT(result.end[STORAGE_CLIENT].kernel.map >= 2 * 200);
+    EXPECT(result.end[STORAGE_SERVER].kernel.map >= 2 * 100);
+}
+
+TEST_CASE(storage, running_ahead_changes_nothing)
+{
+    static struct machine_counters ahead;
+    struct wish w = { .trace = "nvme-randrw-mixed.iovatrace", .policy = "lazy" };
+    EXPECT_EQUAL(play(&w), MACHINE_RAN);
+    ahead          = result.counters;
+    w.no_run_ahead = true;
+    EXPECT_EQUAL(play(&w), MACHINE_RAN);
+    EXPECT(memcmp(&ahead, &result.counters, sizeof ahead) == 0);
+}
+
+/* Contents cost host time, and no simulated time. */
+TEST_CASE(storage, checking_changes_no_time)
+{
+    struct wish w = { .trace = "gen:randrw", .set = { "fabric.check=1" } };
+    expect_all_stored(&w);
+    const sim_time_t with = result.time_ps;
+    w.set[0]              = "fabric.check=0";
+    expect_all_stored(&w);
+    EXPECT_EQUAL(result.time_ps, with);
+    EXPECT_EQUAL(result.counters.nvmf.compared_bytes, 0);
+}
+
+TEST_CASE(storage, what_it_cannot_do_is_refused_in_one_line)
+{
+    EXPECT_EQUAL(
+        play(&(struct wish){ .trace = "gen:randread", .set = { "fabric.hosts=3" } }),
+        MACHINE_REFUSED);
+    EXPECT_HAS(error.text, "fabric.hosts: expected 2 with nvmf.remote, got 3");
+    EXPECT_EQUAL(
+        play(&(struct wish){ .trace = "gen:randread", .set = { "replay.devices=own" } }),
+        MACHINE_REFUSED);
+    EXPECT_HAS(error.text, "replay.devices: expected one");
+    EXPECT_EQUAL(
+        play(&(struct wish){ .trace = "gen:randread",
+                             .set   = { "driver.poll_queues=2", "replay.polled=reads" } }),
+        MACHINE_REFUSED);
+    EXPECT_HAS(error.text, "replay.polled: expected none with nvmf.remote, got reads");
+    EXPECT_EQUAL(play(&(struct wish){ .trace = "gen:randread",
+                                      .set   = { "replay.buffers=premapped" } }),
+                 MACHINE_REFUSED);
+    EXPECT_HAS(error.text, "replay.buffers: expected any or registered");
+    EXPECT_EQUAL(play(&(struct wish){ .trace = "gen:rdma_write_bw", .rdma = true }),
+                 MACHINE_REFUSED);
+    EXPECT_HAS(error.text, "nvmf.remote: expected a block trace");
+    EXPECT_EQUAL(
+        play(&(struct wish){ .trace = "gen:randread", .set = { "verbs.keys_lg2=6" } }),
+        MACHINE_REFUSED);
+    EXPECT_HAS(error.text, "room for 128 regions on each CPU (verbs.keys_lg2");
+    EXPECT_EQUAL(play(&(struct wish){ .trace = "gen:churn" }), MACHINE_TRACE);
+    EXPECT_HAS(error.text, "expected a request for a block device with nvmf.remote");
+}
