@@ -190,6 +190,7 @@ TEST_CASE(storage, flushes_have_no_data_and_discards_their_ranges)
             .set   = { i == 0 ? "nvmf.inline_kib=4" : "nvmf.inline_kib=0" } });
         EXPECT(result.counters.nvme.command_dataset > 0);
         EXPECT_EQUAL(result.counters.nvme.command_dataset
+                         + result.counters.nvme.command_zeroes
                          + result.counters.nvme.command_flush,
                      result.counters.nvmf.request_other);
         EXPECT_EQUAL(result.counters.nvmf.inlined > 0, i == 0);
