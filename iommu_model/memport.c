@@ -177,6 +177,7 @@ unsigned memport_arbitrate(struct memport *p, cycle_t now, cycle_t *arrives)
     const unsigned place   = choose(p);
     struct memport_read *r = &p->read[place];
     count(p, place, now - r->presented);
+    r->accepted = now;
     p->ready &= ~(UINT64_C(1) << place);
     p->accepted     = now;
     p->any_accepted = true;

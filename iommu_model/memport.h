@@ -75,7 +75,7 @@ struct memport_remote {
 
 struct memport_read {
     uint64_t pa;
-    cycle_t presented;
+    cycle_t presented, accepted;
     uint32_t words;
     bool failed; /* Only of a remote memory: there is nothing at pa. */
     uint64_t data[MEMPORT_WORDS_MAX];

@@ -195,6 +195,29 @@ TEST_CASE(walker, a_walk_can_be_joined_until_its_leaf_is_there)
     }
 }
 
+/* Without caching mode nobody tells the hardware of a page that is new: who asks when it is
+ * there must get it, though another one's walk, which found it absent, is under way. */
+TEST_CASE(walker, who_joined_a_walk_that_found_nothing_walks_himself)
+{
+    unsigned joined = 0;
+    for (unsigned after = 1; after < 10u * L; after++) {
+        prepare();
+        start(4);
+        map(base + 0x1000, 0x20000, 12, RW); /* Its neighbour: the tables are there. */
+        const cycle_t began = now();
+        rig_submit(&rig, DEVICE, base, PT_READ, 0);
+        rig_run(&rig, (began + after) * RIG_PERIOD_PS);
+        map(base, 0x10000, 12, RW);
+        rig_submit(&rig, DEVICE, base, PT_READ, 1);
+        EXPECT_EQUAL(collect(), 2);
+        EXPECT(got[1].outcome != XLATE_faulted);
+        EXPECT_EQUAL(got[1].pa, 0x10000);
+        joined += got[0].outcome == XLATE_faulted && got[1].part[XLATE_PART_join] > 0;
+        rig_stop(&rig);
+    }
+    EXPECT(joined > L / 2); /* Else the test says nothing. */
+}
+
 /* Nobody knows the page's size before the walk ends: each of its 4 KiB has a walk. */
 TEST_CASE(walker, other_addresses_of_the_same_large_page_walk_themselves)
 {

@@ -1029,6 +1029,9 @@ static void sync_range(struct actors *a, struct actor_object *ob, const struct e
     const int error = dma_iova_sync(device(a), &ob->state, offset_of(ob, e), e->bytes);
     if (error != 0)
         complain(a, "dma_iova_sync gave %d", error);
+    for (unsigned i = 0; i < pages_of(e->dma, e->bytes); i++)
+        if (ob->page[e->first + i].mapped)
+            oracle_synced(&a->oracle, ob->page[e->first + i].iova, ob->owner);
 }
 
 /* Only the granules at the ends bounce, where they are partly used. */
@@ -1055,6 +1058,7 @@ static void link_piece(struct actors *a, struct actor_object *ob, struct extent 
         uint32_t from;
         const bool part = part_in(e, p, &from) < PAGE;
         map_page(a, ob, p, align_down(e->phys, 12) + (uint64_t)i * PAGE, bounced && part);
+        oracle_awaits_sync(&a->oracle, p->iova, ob->owner);
         if (bounced && part) {
             make_view(e, p);
             expect_view(a, e, p);
@@ -1419,6 +1423,7 @@ static void refused_links(struct actors *a)
     oracle_take(&a->oracle, s.addr, 4, owner);
     refused_link(a, &s, phys, 0, PAGE, DMA_TO_DEVICE, 0);
     oracle_map(&a->oracle, s.addr, owner, phys, may_of(a, DMA_TO_DEVICE));
+    oracle_awaits_sync(&a->oracle, s.addr, owner); /* It never is. */
     refused_link(a, &s, phys + PAGE, 0, PAGE, DMA_TO_DEVICE, -EADDRINUSE);
     refused_link(a, &s, phys + 64, PAGE, 64, DMA_TO_DEVICE, -EIO);
     refused_link(a, &s, phys, PAGE, 0, DMA_TO_DEVICE, -EINVAL);

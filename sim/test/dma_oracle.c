@@ -178,10 +178,29 @@ void oracle_map(struct dma_oracle *o, uint64_t iova, uint64_t owner, uint64_t pa
     CHECK(p->owner == owner);
     CHECK(p->may == 0);
     CHECK(may != 0);
-    p->pa      = pa;
-    p->may     = (uint8_t)may;
-    p->changed = ++o->clock;
+    p->pa       = pa;
+    p->may      = (uint8_t)may;
+    p->unsynced = false;
+    p->changed  = ++o->clock;
     o->live++;
+}
+
+void oracle_awaits_sync(struct dma_oracle *o, uint64_t iova, uint64_t owner)
+{
+    struct oracle_page *p = page_at(o, iova);
+    CHECK(p->owner == owner);
+    CHECK(p->may != 0);
+    p->unsynced = true;
+}
+
+void oracle_synced(struct dma_oracle *o, uint64_t iova, uint64_t owner)
+{
+    struct oracle_page *p = page_at(o, iova);
+    CHECK(p->owner == owner);
+    if (!p->unsynced)
+        return;
+    p->unsynced = false;
+    p->changed  = ++o->clock;
 }
 
 void oracle_unmapping(struct dma_oracle *o, uint64_t iova, uint64_t owner, bool defers)
@@ -206,6 +225,11 @@ bool oracle_unmapped(struct dma_oracle *o, uint64_t iova, uint64_t owner)
 
 void oracle_flushed(struct dma_oracle *o, uint64_t began)
 {
+    const unsigned at = o->flush_count++ % ORACLE_FLUSHES;
+    if (o->flush[at].began > o->flushed_before)
+        o->flushed_before = o->flush[at].began;
+    o->flush[at].began = began;
+    o->flush[at].ended = ++o->clock;
     if (began > o->flushed)
         o->flushed = began;
 }
@@ -343,13 +367,23 @@ void oracle_audit(struct dma_oracle *o)
 
 /* ---- Accesses ------------------------------------------------------------------------ */
 
+/* The latest begin of a flush of everything that had ended by then. */
+static uint64_t flushed_by(const struct dma_oracle *o, uint64_t then)
+{
+    uint64_t latest = o->flushed_before;
+    for (unsigned i = 0; i < ORACLE_FLUSHES; i++)
+        if (o->flush[i].ended <= then && o->flush[i].began > latest)
+            latest = o->flush[i].began;
+    return latest;
+}
+
 /* Whether the page may still be cached from before its unmap, for an access from then. */
 static bool may_be_stale(const struct dma_oracle *o, const struct oracle_page *p,
                          uint64_t began)
 {
     if (p->unmap_ended > began) /* It was mapped, or being unmapped, when that began. */
         return true;
-    return p->stale && o->flushed <= p->unmap_ended;
+    return p->stale && flushed_by(o, began) <= p->unmap_ended;
 }
 
 static bool explained(const struct dma_oracle *o, const struct oracle_page *p,
@@ -367,7 +401,7 @@ bool oracle_access(struct dma_oracle *o, uint64_t iova, unsigned access, uint64_
     pa &= ~((UINT64_C(1) << PAGE_LG2) - 1);
     if (!reached) {
         o->checked++;
-        if (p->may & access && !p->moving && p->changed < began)
+        if (p->may & access && !p->moving && !p->unsynced && p->changed < began)
             oracle_complain(o, "an access to 0x%" PRIx64 " was refused, which is mapped",
                             iova);
         return true;

@@ -19,7 +19,8 @@
 #include "sim/base/memory.h"
 
 enum oracle_format { ORACLE_VTD, ORACLE_X86, ORACLE_RISCV };
-enum { ORACLE_READ = 1, ORACLE_WRITE = 2, ORACLE_COMPLAINTS = 20, ORACLE_UNDONE = 64 };
+enum { ORACLE_READ = 1, ORACLE_WRITE = 2, ORACLE_COMPLAINTS = 20 };
+enum { ORACLE_UNDONE = 64, ORACLE_FLUSHES = 64 };
 
 /* One page of I/O virtual addresses. */
 struct oracle_page {
@@ -30,6 +31,7 @@ struct oracle_page {
     bool stale; /* Unmapped, perhaps still cached: until a flush that began after it. */
     bool moving, defers; /* A call that unmaps it is under way; a flush comes later. */
     bool leaving;        /* A call that gives it back is under way. */
+    bool unsynced;       /* Mapped, and the device may not see it yet. */
     uint64_t owner, old_pa, unmap_began, unmap_ended;
     uint64_t changed;
 };
@@ -43,8 +45,13 @@ struct dma_oracle {
     uint64_t room, used;
     uint64_t live; /* Pages that are mapped. */
     uint64_t clock;
-    uint64_t flushed;       /* The latest begin of a flush of everything that has ended. */
-    uint64_t in_flight[64]; /* Begins of calls that may map, 0: none. */
+    uint64_t flushed; /* The latest begin of a flush of everything that has ended. */
+    struct {
+        uint64_t began, ended;
+    } flush[ORACLE_FLUSHES]; /* The last of them; */
+    unsigned flush_count;
+    uint64_t flushed_before; /* the latest begin of those before. */
+    uint64_t in_flight[64];  /* Begins of calls that may map, 0: none. */
     struct {
         uint64_t began, ended; /* 0: it is still under way. */
     } undone[ORACLE_UNDONE];   /* The last calls that failed. */
@@ -80,6 +87,10 @@ void oracle_map(struct dma_oracle *o, uint64_t iova, uint64_t owner, uint64_t pa
                 unsigned may);
 void oracle_unmapping(struct dma_oracle *o, uint64_t iova, uint64_t owner, bool defers);
 bool oracle_unmapped(struct dma_oracle *o, uint64_t iova, uint64_t owner);
+
+/* A mapped page that the device sees for sure only when a call that syncs it has ended. */
+void oracle_awaits_sync(struct dma_oracle *o, uint64_t iova, uint64_t owner);
+void oracle_synced(struct dma_oracle *o, uint64_t iova, uint64_t owner);
 
 /* A flush of everything, begun at that tick, has ended. */
 void oracle_flushed(struct dma_oracle *o, uint64_t began);
