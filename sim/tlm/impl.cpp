@@ -264,6 +264,7 @@ Job &Iommu::Impl::take_job()
 void Iommu::Impl::give_back(Job &job)
 {
     job.trans = nullptr;
+    job.done.cancel(); // What nobody waited for would swallow the next one's.
     free_jobs_.push_back(&job);
 }
 
