@@ -291,7 +291,9 @@ static void fill(struct atc *t, const struct atc_request *r,
 
 static_assert(ATS_READ == PT_READ && ATS_WRITE == PT_WRITE, "permission bits are shared");
 
-/* Everyone who waited goes on, or gives up. */
+/* Everyone who waited goes on, or gives up; or asks himself, who came when the request was
+ * on its way already: what it did not find may be there by now, and nobody tells the
+ * device. */
 static void settle(struct atc *t, uint16_t request, const struct port_response *answer)
 {
     const unsigned lg2 = ats_entry_lg2(answer->entry);
@@ -306,6 +308,12 @@ static void settle(struct atc *t, uint16_t request, const struct port_response *
         if (answer->entry & right_of(s)) {
             make_ready(t, s, ats_entry_pa(answer->entry), lg2, answer->space,
                        answer->stale);
+            continue;
+        }
+        if (s->submitted >= t->request[request].since) {
+            s->asked = ATC_NONE;
+            s->state = ATC_LOOKUP;
+            s->due   = t->now;
             continue;
         }
         t->stats.transaction_refused++;

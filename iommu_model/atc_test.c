@@ -38,7 +38,7 @@ struct page_state {
     unsigned generation;         /* Now. */
     uint8_t rights[GENERATIONS]; /* Of each. */
     int dead;                    /* The last that the device has said it forgot. */
-    bool denied[2];              /* Since the last look: an answer without the right. */
+    sim_time_t denied[2];        /* The last answer without the right. */
 };
 
 struct message {
@@ -78,6 +78,8 @@ static struct submitted {
     struct port_request request;
     unsigned space;
     bool passed, over;
+    bool lacked; /* There was no right when it came. */
+    sim_time_t at;
 } work[1 << 16];
 static unsigned submissions, responses, faults;
 
@@ -155,9 +157,11 @@ static uint64_t translate(const struct port_request *q)
     struct page_state *s = &root.page[space][page];
     const uint8_t has    = s->rights[s->generation];
     root.translations++;
-    s->denied[PORT_READ]  = s->denied[PORT_READ] || !(has & ATS_READ);
-    s->denied[PORT_WRITE] = s->denied[PORT_WRITE] || !(has & ATS_WRITE);
-    const uint8_t rights  = q->no_write ? has & ATS_READ : has;
+    if (!(has & ATS_READ))
+        s->denied[PORT_READ] = root.now;
+    if (!(has & ATS_WRITE))
+        s->denied[PORT_WRITE] = root.now;
+    const uint8_t rights = q->no_write ? has & ATS_READ : has;
     return ats_entry(pa_of(space, page, s->generation), 12, rights);
 }
 
@@ -279,11 +283,13 @@ static void submit(unsigned space, enum port_kind kind, unsigned page)
                                     .has_pasid  = space_is[space].has_pasid,
                                     .privileged = space_is[space].privileged,
                                     .pasid      = space_is[space].pasid };
-    work[submissions]           = (struct submitted){ .request = q, .space = space };
+    const struct page_state *p  = &root.page[space][page];
+    const uint8_t right         = kind == PORT_READ ? ATS_READ : ATS_WRITE;
+    work[submissions]           = (struct submitted){ .request = q,
+                                                      .space   = space,
+                                                      .at      = root.now,
+                                                      .lacked = !(p->rights[p->generation] & right) };
     submissions++;
-    root.page[space][page].denied[kind] =
-        !(root.page[space][page].rights[root.page[space][page].generation]
-          & (kind == PORT_READ ? ATS_READ : ATS_WRITE));
     port_submit(atc_port(&atc), &q, root.now);
 }
 
@@ -295,8 +301,8 @@ static void take_responses(void)
         const unsigned page = (unsigned)(w->request.iova >> 12);
         root.wrong += w->over || r.kind != w->request.kind;
         root.wrong += (r.status == PORT_OK) != w->passed;
-        root.wrong +=
-            r.status == PORT_FAULT && !root.page[w->space][page].denied[w->request.kind];
+        root.wrong += r.status == PORT_FAULT && !w->lacked
+                      && root.page[w->space][page].denied[w->request.kind] < w->at;
         faults += r.status == PORT_FAULT;
         w->over = true;
         responses++;
@@ -419,6 +425,32 @@ TEST_CASE(atc, what_a_privileged_request_brought_serves_no_other)
     stop();
 }
 
+/* Nobody tells the device of a page that is new. */
+TEST_CASE(atc, who_came_after_a_request_that_brings_nothing_asks_himself)
+{
+    const struct atc_config config = defaults();
+    start(&config, 1);
+    root.page[0][3].rights[0] = 0;
+    submit(0, PORT_READ, 3);
+    run_to(LOOKUP_PS);
+    EXPECT_EQUAL(root.translations, 1);
+    root.page[0][3].rights[0] = ATS_READ | ATS_WRITE;
+    run_to(LOOKUP_PS + 1);
+    submit(0, PORT_READ, 3);
+    run_to(50000);
+    EXPECT_EQUAL(root.translations, 1); /* It has joined. */
+    answer_message();
+    EXPECT_EQUAL(faults, 1);
+    EXPECT_EQUAL(root.translations, 2);
+    answer_message();
+    answer_message();
+    EXPECT_EQUAL(responses, 2);
+    EXPECT_EQUAL(faults, 1);
+    EXPECT_EQUAL(root.wrong, 0);
+    EXPECT(atc_idle(&atc));
+    stop();
+}
+
 /* ---- Everything random
  * ------------------------------------------------------------------------ */
 
@@ -446,6 +478,13 @@ static void keep_order(void)
             root.message[i].arrives = first;
 }
 
+/* A page gets rights without a word to the device. */
+static void random_grant(struct rng *rng)
+{
+    struct page_state *p = &root.page[rng_below(rng, SPACES)][rng_below(rng, PAGES)];
+    p->rights[p->generation] |= (uint8_t)(1u + rng_below(rng, 3));
+}
+
 static void random_tick(struct rng *rng, unsigned most)
 {
     const sim_time_t now = root.now + (1 + rng_below(rng, 6)) * TIME_NS / 2;
@@ -466,6 +505,8 @@ static void random_tick(struct rng *rng, unsigned most)
         random_invalidation(rng);
         keep_order();
     }
+    if (rng_below(rng, 5) == 0)
+        random_grant(rng);
 }
 
 static void random_run(const struct atc_config *config, uint64_t seed, unsigned most)
