@@ -2,6 +2,7 @@
 #include "sim/base/stat.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "sim/base/check.h"
@@ -52,4 +53,34 @@ bool stat_check(const struct stat_table *table, const void *stats, struct error 
                              table->prefix, whole->name, stat_value(whole, stats), sum);
     }
     return true;
+}
+
+bool stats_get(stats_fn *tables, const void *of, const char *name, uint64_t *value)
+{
+    const struct stat_table *table;
+    const void *stats;
+    for (unsigned i = 0; (table = tables(of, i, &stats)) != NULL; i++) {
+        const size_t prefix = strlen(table->prefix);
+        if (strncmp(name, table->prefix, prefix) != 0 || name[prefix] != '.')
+            continue;
+        for (const struct stat_def *def = table->def; def->name != NULL; def++)
+            if (strcmp(def->name, name + prefix + 1) == 0) {
+                *value = stat_value(def, stats);
+                return true;
+            }
+    }
+    return false;
+}
+
+bool stats_name(stats_fn *tables, const void *of, unsigned index, char *out, size_t bytes)
+{
+    const struct stat_table *table;
+    const void *stats;
+    for (unsigned i = 0; (table = tables(of, i, &stats)) != NULL; i++)
+        for (const struct stat_def *def = table->def; def->name != NULL; def++)
+            if (index-- == 0) {
+                snprintf(out, bytes, "%s.%s", table->prefix, def->name);
+                return true;
+            }
+    return false;
 }

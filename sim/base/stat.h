@@ -51,6 +51,19 @@ void stat_subtract(const struct stat_table *table, void *later, const void *earl
 /* Whether the exclusive outcomes of every whole sum to it. */
 bool stat_check(const struct stat_table *table, const void *stats, struct error *error);
 
+/* ---- Counters of several modules by their names: "iotlb.lookup" ---- */
+
+/* The index-th table of a set and what it describes in of (NULL: *stats is NULL); NULL
+ * behind the last. */
+typedef const struct stat_table *stats_fn(const void *of, unsigned index,
+                                          const void **stats);
+
+/* False: there is no such counter. */
+bool stats_get(stats_fn *tables, const void *of, const char *name, uint64_t *value);
+
+/* The name of the index-th counter of all; false behind the last. */
+bool stats_name(stats_fn *tables, const void *of, unsigned index, char *out, size_t bytes);
+
 #ifdef __cplusplus
 }
 #endif

@@ -26,34 +26,20 @@ uint64_t iovasim_cycles(const struct iovasim_machine *m, enum cpu_owner owner)
     return sum;
 }
 
+static const struct stat_table *stats_at(const void *counters, unsigned index,
+                                         const void **stats)
+{
+    return system_stats(counters, index, stats);
+}
+
 bool iovasim_statistic(const struct iovasim_machine *m, const char *name, uint64_t *value)
 {
-    const struct stat_table *table;
-    const void *stats;
-    for (unsigned i = 0; (table = system_stats(&m->result, i, &stats)) != NULL; i++) {
-        const size_t prefix = strlen(table->prefix);
-        if (strncmp(name, table->prefix, prefix) != 0 || name[prefix] != '.')
-            continue;
-        for (const struct stat_def *def = table->def; def->name != NULL; def++)
-            if (strcmp(def->name, name + prefix + 1) == 0) {
-                *value = stat_value(def, stats);
-                return true;
-            }
-    }
-    return false;
+    return stats_get(stats_at, &m->result, name, value);
 }
 
 bool iovasim_statistic_name(unsigned index, char *out, size_t bytes)
 {
-    const struct stat_table *table;
-    const void *stats;
-    for (unsigned i = 0; (table = system_stats(NULL, i, &stats)) != NULL; i++)
-        for (const struct stat_def *def = table->def; def->name != NULL; def++)
-            if (index-- == 0) {
-                snprintf(out, bytes, "%s.%s", table->prefix, def->name);
-                return true;
-            }
-    return false;
+    return stats_name(stats_at, NULL, index, out, bytes);
 }
 
 static void put(FILE *out, const char *group, const char *name, uint64_t value,

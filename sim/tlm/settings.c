@@ -7,6 +7,7 @@
 
 #include "iommu_model/arch.h"
 #include "sim/app/preset.h"
+#include "sim/base/keys.h"
 
 #define PARAM_OWNER struct tlm_config
 static const struct param_def tlm_params[] = { TLM_PARAMS(PARAM_ROW) PARAM_END };
@@ -27,11 +28,12 @@ static const struct {
 enum { MODULES = sizeof modules / sizeof modules[0] };
 
 /* The tables in order, and the struct that each describes; NULL behind the last. */
-static const struct param_table *table_at(const struct settings *s, unsigned index,
-                                          void **values)
+static const struct param_table *table_at(const void *of, unsigned index,
+                                          const void **values)
 {
+    const struct settings *s = of;
     if (index < MODULES) {
-        *values = (char *)s + modules[index].offset;
+        *values = (const char *)s + modules[index].offset;
         return modules[index].table;
     }
     const struct iommu_arch *arch = arch_table[index - MODULES];
@@ -43,16 +45,13 @@ static const struct param_table *table_at(const struct settings *s, unsigned ind
 
 void settings_init(struct settings *s)
 {
-    const struct param_table *table;
-    void *values;
     memset(s, 0, sizeof *s);
     for (unsigned i = 0; arch_table[i] != NULL; i++) {
         CHECK(i < SETTINGS_ARCHS_MAX);
         s->arch[i] = calloc(1, arch_table[i]->params->bytes);
         CHECK(s->arch[i] != NULL);
     }
-    for (unsigned i = 0; (table = table_at(s, i, &values)) != NULL; i++)
-        param_reset(table, values);
+    keys_reset(table_at, s);
 }
 
 void settings_free(struct settings *s)
@@ -61,36 +60,22 @@ void settings_free(struct settings *s)
         free(s->arch[i]);
 }
 
-static const struct param_def *find(const struct settings *s, const char *key,
-                                    const struct param_table **table, void **values)
-{
-    for (unsigned i = 0; (*table = table_at(s, i, values)) != NULL; i++) {
-        const size_t prefix = strlen((*table)->prefix);
-        if (strncmp(key, (*table)->prefix, prefix) != 0 || key[prefix] != '.')
-            continue;
-        const struct param_def *def = param_find(*table, key + prefix + 1);
-        if (def != NULL)
-            return def;
-    }
-    return NULL;
-}
-
 /* False: there is no such key, and nothing was said about it. */
 static bool assign(struct settings *s, const char *assignment, bool *good,
                    struct error *error)
 {
-    char key[96];
-    void *values;
+    char key[KEYS_BYTES_MAX];
+    const void *values;
     const struct param_table *table;
     const size_t n = strcspn(assignment, "=");
     if (n >= sizeof key || assignment[n] == '\0')
         return false;
     memcpy(key, assignment, n);
     key[n]                      = '\0';
-    const struct param_def *def = find(s, key, &table, &values);
+    const struct param_def *def = keys_find(table_at, s, key, &table, &values);
     if (def == NULL)
         return false;
-    *good = param_set(table, def, values, assignment + n + 1, error);
+    *good = param_set(table, def, (void *)values, assignment + n + 1, error);
     return true;
 }
 
@@ -119,19 +104,14 @@ bool settings_preset(struct settings *s, const char *name, struct error *error)
 
 bool settings_check(const struct settings *s, struct error *error)
 {
-    const struct param_table *table;
-    void *values;
-    for (unsigned i = 0; (table = table_at(s, i, &values)) != NULL; i++)
-        if (table->check != NULL && !table->check(values, error))
-            return false;
-    return true;
+    return keys_check(table_at, s, error);
 }
 
 bool settings_get(const struct settings *s, const char *key, char *out, size_t out_bytes)
 {
     const struct param_table *table;
-    void *values;
-    const struct param_def *def = find(s, key, &table, &values);
+    const void *values;
+    const struct param_def *def = keys_find(table_at, s, key, &table, &values);
     if (def == NULL)
         return false;
     if (def->type == PARAM_name)
@@ -144,7 +124,7 @@ bool settings_get(const struct settings *s, const char *key, char *out, size_t o
 bool settings_key(const struct settings *s, unsigned index, char *out, size_t out_bytes)
 {
     const struct param_table *table;
-    void *values;
+    const void *values;
     for (unsigned i = 0; (table = table_at(s, i, &values)) != NULL; i++)
         for (const struct param_def *def = table->def; def->name != NULL; def++)
             if (index-- == 0) {
@@ -175,9 +155,9 @@ struct iommu_settings settings_iommu(const struct settings *s)
 /* ---- Statistics
  * -------------------------------------------------------------------------- */
 
-static const struct stat_table *stats_at(const struct iommu *m, unsigned index,
-                                         const void **stats)
+static const struct stat_table *stats_at(const void *of, unsigned index, const void **stats)
 {
+    const struct iommu *m                         = of;
     static const struct stat_table *const table[] = {
         &iommu_stat_table,   &iotlb_stat_table,   &walkcache_stat_table,
         &context_stat_table, &memport_stat_table, NULL
@@ -190,31 +170,11 @@ static const struct stat_table *stats_at(const struct iommu *m, unsigned index,
 
 bool settings_statistic(const struct iommu *m, const char *name, uint64_t *value)
 {
-    const void *stats;
-    const struct stat_table *table;
-    for (unsigned i = 0; (table = stats_at(m, i, &stats)) != NULL; i++) {
-        const size_t prefix = strlen(table->prefix);
-        if (strncmp(name, table->prefix, prefix) != 0 || name[prefix] != '.')
-            continue;
-        for (const struct stat_def *def = table->def; def->name != NULL; def++)
-            if (strcmp(def->name, name + prefix + 1) == 0) {
-                *value = stat_value(def, stats);
-                return true;
-            }
-    }
-    return false;
+    return stats_get(stats_at, m, name, value);
 }
 
 bool settings_statistic_name(unsigned index, char *out, size_t out_bytes)
 {
     static const struct iommu none;
-    const void *stats;
-    const struct stat_table *table;
-    for (unsigned i = 0; (table = stats_at(&none, i, &stats)) != NULL; i++)
-        for (const struct stat_def *def = table->def; def->name != NULL; def++)
-            if (index-- == 0) {
-                snprintf(out, out_bytes, "%s.%s", table->prefix, def->name);
-                return true;
-            }
-    return false;
+    return stats_name(stats_at, &none, index, out, out_bytes);
 }
