@@ -164,14 +164,14 @@ static void print_rows(const struct check_result *r)
 
 static void print_result(const char *path, const struct check_result *r)
 {
-    terminal_wrapf(stdout, 0, 0, "%s (%s)", path, r->settings);
+    printf("%s (%s)\n", path, r->settings); /* What names a file is one line. */
     print_aspects(r);
     print_rows(r);
     for (unsigned i = 0; i < r->shown; i++)
-        terminal_wrapf(stdout, 0, 2, "%s, line %" PRIu64 ": %s, %s: recorded %s; ours %s",
-                       path, r->difference[i].line, row_kind_name(r->difference[i].kind),
-                       check_aspect_name(r->difference[i].aspect),
-                       r->difference[i].recorded, r->difference[i].ours);
+        printf("  %s, line %" PRIu64 ": %s, %s: recorded %s; ours %s\n", path,
+               r->difference[i].line, row_kind_name(r->difference[i].kind),
+               check_aspect_name(r->difference[i].aspect), r->difference[i].recorded,
+               r->difference[i].ours);
 }
 
 static json_t *number(uint64_t value)
