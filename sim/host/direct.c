@@ -4,6 +4,7 @@
 #include "sim/host/direct.h"
 
 #include <setjmp.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <ucontext.h>
@@ -14,7 +15,13 @@
 #include <sanitizer/common_interface_defs.h>
 #endif
 
-enum { STACK_BYTES = 256 * 1024 };
+enum { STACK_BYTES = 256 * 1024, SPARE_STACKS = 16 };
+
+/*
+ * Stacks that hosts have given back, for the next ones: a sweep starts hosts by the hundred
+ * a second, and with each stack that is unmapped the kernel interrupts the other cores.
+ */
+static _Atomic(char *) spare[SPARE_STACKS];
 
 /*
  * Where something stands. A context brings a coroutine onto its stack; from then on jumps
@@ -105,6 +112,32 @@ static char *stack_bottom(const struct coroutine *c)
     return c->stack + sysconf(_SC_PAGESIZE);
 }
 
+static char *stack_take(void)
+{
+    const size_t guard = (size_t)sysconf(_SC_PAGESIZE);
+    char *stack        = NULL;
+    for (unsigned i = 0; stack == NULL && i < SPARE_STACKS; i++)
+        stack = atomic_exchange(&spare[i], NULL);
+    if (stack == NULL) {
+        stack = mmap(NULL, guard + STACK_BYTES, PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        CHECK(stack != MAP_FAILED);
+        CHECK(mprotect(stack, guard, PROT_NONE) == 0);
+    }
+    forget_frames(stack + guard);
+    return stack;
+}
+
+static void stack_put(char *stack)
+{
+    for (unsigned i = 0; i < SPARE_STACKS; i++) {
+        char *none = NULL;
+        if (atomic_compare_exchange_strong(&spare[i], &none, stack))
+            return;
+    }
+    munmap(stack, (size_t)sysconf(_SC_PAGESIZE) + STACK_BYTES);
+}
+
 /* makecontext hands over ints only, so the pointer travels in two halves. */
 static void first_step(unsigned high, unsigned low)
 {
@@ -119,15 +152,10 @@ static void *direct_spawn(void *self, const char *name, void (*entry)(void *arg)
 {
     struct direct_host *h = self;
     struct coroutine *c   = calloc(1, sizeof *c);
-    const size_t guard    = (size_t)sysconf(_SC_PAGESIZE);
     (void)name;
 
     CHECK(c != NULL);
-    c->stack = mmap(NULL, guard + STACK_BYTES, PROT_READ | PROT_WRITE,
-                    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    CHECK(c->stack != MAP_FAILED);
-    CHECK(mprotect(c->stack, guard, PROT_NONE) == 0);
-    forget_frames(c->stack + guard);
+    c->stack = stack_take();
     c->entry = entry;
     c->arg   = arg;
     c->next  = h->first;
@@ -188,7 +216,7 @@ void direct_host_free(struct direct_host *h)
     while (h->first != NULL) {
         struct coroutine *c = h->first;
         h->first            = c->next;
-        munmap(c->stack, (size_t)sysconf(_SC_PAGESIZE) + STACK_BYTES);
+        stack_put(c->stack);
         free(c);
     }
     free(h);
