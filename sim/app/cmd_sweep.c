@@ -51,6 +51,16 @@ static void describe_trace(json_t *answer, const struct comparison *c)
     json_object_set_new(answer, "records", json_integer((json_int_t)records));
 }
 
+/* As text already: the caller, who has one answer after another to put away, need not take
+ * it apart and write it anew. */
+static void add_text(json_t *answer, const char *key, const json_t *value)
+{
+    char *text = json_dumps(value, JSON_COMPACT);
+    CHECK(text != NULL);
+    json_object_set_new(answer, key, json_string(text));
+    free(text);
+}
+
 static json_t *answer_of(const struct experiment *e)
 {
     static const char *const part[]    = { "preset", "policy", "api", "seed", "metrics" };
@@ -64,8 +74,9 @@ static json_t *answer_of(const struct experiment *e)
         json_object_set(counters, counter[i], json_object_get(run, counter[i]));
     json_object_set_new(answer, "cpus", json_integer((json_int_t)e->cpus)); /* As asked. */
     describe_trace(answer, &e->comparison);
-    json_object_set(answer, "config", json_object_get(document, "config"));
-    json_object_set_new(answer, "counters", counters);
+    add_text(answer, "config", json_object_get(document, "config"));
+    add_text(answer, "counters", counters);
+    json_decref(counters);
     json_decref(document);
     return answer;
 }

@@ -45,6 +45,14 @@ unsigned pool_cores(void)
     return (unsigned)CPU_COUNT(&set);
 }
 
+/* What a piece has freed, the next one takes: getting fresh pages of the kernel for each
+ * took a quarter of a short simulation's time. Workers inherit it. */
+static void keep_memory(void)
+{
+    mallopt(M_MMAP_THRESHOLD, 32 << 20);
+    mallopt(M_TRIM_THRESHOLD, 1 << 30);
+}
+
 /* ---- In the worker ---- */
 
 static bool read_all(int fd, void *to, size_t bytes)
@@ -75,14 +83,6 @@ static bool write_all(int fd, const void *from, size_t bytes)
     return true;
 }
 
-/* What a piece has freed, the next one takes: getting fresh pages of the kernel for each
- * took a quarter of a short simulation's time. */
-static void keep_memory(void)
-{
-    mallopt(M_MMAP_THRESHOLD, 32 << 20);
-    mallopt(M_TRIM_THRESHOLD, 1 << 30);
-}
-
 __attribute__((noreturn)) static void serve(const struct pool *pool, int in, int out,
                                             pid_t parent)
 {
@@ -92,7 +92,6 @@ __attribute__((noreturn)) static void serve(const struct pool *pool, int in, int
         _exit(1);
     signal(SIGINT, SIG_IGN); /* The caller decides. */
     signal(SIGTERM, SIG_DFL);
-    keep_memory();
     if (pool->begin != NULL)
         pool->begin(pool->self);
     while (read_all(in, &piece, sizeof piece)) {
@@ -217,14 +216,16 @@ static bool take(struct crew *crew, struct worker *w)
     w->answer[w->bytes] = '\0';
     if (!whole(w))
         return true;
-    w->busy         = false;
-    const bool fine = crew->pool->done(crew->pool->self, w->piece,
-                                       w->answer + sizeof(uint64_t), crew->error);
-    free(w->answer);
-    w->answer = NULL;
-    w->bytes  = 0;
-    if (fine)
-        hand_next(crew, w);
+    /* It works on its next one while this one is put away. */
+    const unsigned piece = w->piece;
+    char *const answer   = w->answer;
+    w->answer            = NULL;
+    w->bytes             = 0;
+    w->busy              = false;
+    hand_next(crew, w);
+    const bool fine =
+        crew->pool->done(crew->pool->self, piece, answer + sizeof(uint64_t), crew->error);
+    free(answer);
     return fine;
 }
 
@@ -268,6 +269,7 @@ enum pool_outcome pool_run(const struct pool *pool, struct error *error)
     const unsigned want = pool->workers == 0 ? pool_cores() : pool->workers;
     bool failed         = false;
     CHECK(crew != NULL);
+    keep_memory();
     *crew                     = (struct crew){ .pool = pool, .error = error };
     void (*const before)(int) = signal(SIGPIPE, SIG_IGN);
     while (!failed && crew->workers < want && crew->workers < WORKERS_MAX) {
