@@ -33,11 +33,13 @@ bool bench_convert(const char *program, uint64_t records, uint64_t limit,
 
 bool bench_memory(const char *program, uint64_t records, struct memory_bench *result);
 
-/* Points of a second in a sweep of runs of 1000 I/Os, with one process and with two; by the
- * clock, so the machine should have nothing else to do. points: a multiple of 100. */
+/* Points of a second in a sweep of runs of 1000 I/Os, confined to each of two cores and on
+ * both, in the turn that made most of the second one; by the clock, so the machine should
+ * have nothing else to do. points: a multiple of 100. */
 struct sweep_bench {
-    double one, two;
-    unsigned cores; /* That this process may use. */
+    double one[2], both;
+    double ratio;   /* Of both to the mean of one. */
+    unsigned cores; /* That this process may use; with one core nothing is measured. */
 };
 bool bench_sweep(const char *program, unsigned points, struct sweep_bench *b);
 

@@ -90,11 +90,15 @@ static void print_sweep(const char *program)
         puts("  the sweep failed");
         exit(1);
     }
-    printf("  %-14s %10s\n", "processes", "runs/s");
-    printf("  %-14d %10.1f\n", 1, b.one);
-    printf("  %-14d %10.1f\n", 2, b.two);
-    printf("  ratio %.2f%s\n", b.two / b.one,
-           b.cores < 2 ? " (there is one core only)" : "");
+    if (b.cores < 2) {
+        puts("  there is one core only");
+        return;
+    }
+    printf("  %-14s %10s\n", "cores", "runs/s");
+    printf("  %-14s %10.1f\n", "one", b.one[0]);
+    printf("  %-14s %10.1f\n", "another one", b.one[1]);
+    printf("  %-14s %10.1f\n", "both", b.both);
+    printf("  ratio %.2f\n", b.ratio);
 }
 
 static void run(void *arg, const struct sim_host *host)
