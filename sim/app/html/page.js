@@ -283,7 +283,10 @@ const pareto = runs => {
   const decades = powers(most, Math.ceil(Math.log10(least) - 1e-9));
   const options = (width, labels) => {
     const step = Math.ceil(decades.length / Math.max(1, Math.floor((width - 200) / 65)));
-    const shown = [0, ...decades.filter((_, i) => (decades.length - 1 - i) % step === 0)];
+    /* Symlog: about a decade more than there are between least and everything. */
+    const decade = (width - 92) / (Math.log10(everything / least) + 1);
+    const shown = [0, ...decades.filter((d, i) => (decades.length - 1 - i) % step === 0
+      && (!any || Math.log10(everything / d) * decade > 60))];
     return {
       width, height: Math.min(420, Math.max(300, width * 0.5)), marginLeft: 54, marginBottom: 42, marginTop: 24, marginRight: 24,
       x: { type: "symlog", constant: least, domain: [0, any ? everything : most * 1.1],
@@ -502,9 +505,12 @@ const overTime = ([title, unit, value, text, domain], runs) => {
 const detailed = runs => {
   const have = runs.filter(r => r.s || (r.h && Object.keys(r.h).length));
   if (!have.length) return null;
-  /* At first, one of each preset and policy: the others can be added. */
+  /* At first, one of each preset and policy, those that Linux has before all: the others can
+   * be added. */
   const kinds = new Map(have.map(r => [`${r.preset} ${r.policy}`, r]).reverse());
-  chosen = new Set(kinds.size > 1 ? have.filter(r => kinds.get(`${r.preset} ${r.policy}`) === r).slice(0, 6) : have.slice(0, 6));
+  const known = ["strict", "lazy", "passthrough"];
+  const first = kinds.size > 1 ? have.filter(r => kinds.get(`${r.preset} ${r.policy}`) === r) : have;
+  chosen = new Set([...first.filter(r => known.includes(r.policy)), ...first.filter(r => !known.includes(r.policy))].slice(0, 6));
   const body = h("div", {});
   const fill = () => {
     const shown = have.filter(r => chosen.has(r));
