@@ -284,11 +284,11 @@ const pareto = runs => {
   const options = (width, labels) => {
     const step = Math.ceil(decades.length / Math.max(1, Math.floor((width - 200) / 65)));
     /* Symlog: about a decade more than there are between least and everything. */
-    const decade = (width - 92) / (Math.log10(everything / least) + 1);
+    const decade = (width - 106) / (Math.log10(everything / least) + 1);
     const shown = [0, ...decades.filter((d, i) => (decades.length - 1 - i) % step === 0
       && (!any || Math.log10(everything / d) * decade > 60))];
     return {
-      width, height: Math.min(420, Math.max(300, width * 0.5)), marginLeft: 54, marginBottom: 42, marginTop: 24, marginRight: 24,
+      width, height: Math.min(420, Math.max(300, width * 0.5)), marginLeft: 54, marginBottom: 42, marginTop: 24, marginRight: 38,
       x: { type: "symlog", constant: least, domain: [0, any ? everything : most * 1.1],
         ticks: any ? [...shown, everything] : shown, label: "reachable for the device, page \u00b5s a request",
         labelAnchor: "center", labelArrow: "none",
