@@ -5,61 +5,24 @@
  */
 #include <stdlib.h>
 
+#include "sim/fuzz/fuzz_mutate.h"
 #include "sim/fuzz/fuzz_reading.h"
 #include "sim/test/shim.h"
 #include "sim/test/trace_fixture.h"
 
 enum { KEPT_BYTES = 6000, ROUNDS = 60 };
 
-static struct fixture_bytes unpacked(const char *sample)
-{
-    struct trace_source *source;
-    struct error error;
-    struct fixture_bytes plain = { malloc(KEPT_BYTES), 0 };
-    CHECK(plain.data != NULL);
-    CHECK(trace_source_open(&source, fixture_sample(sample), &error));
-    const long got = trace_source_read(source, plain.data, KEPT_BYTES, &error);
-    CHECK(got > 0);
-    plain.bytes = (size_t)got;
-    trace_source_close(source);
-    return plain;
-}
-
-static void mutate(struct rng *rng, struct fixture_bytes *input)
-{
-    const size_t at   = rng_below(rng, (uint32_t)input->bytes);
-    const size_t left = input->bytes - at;
-    const size_t span = 1 + rng_below(rng, left < 24 ? (uint32_t)left : 24);
-    switch (rng_below(rng, 5)) {
-    case 0:
-        input->data[at] = (uint8_t)rng_next(rng);
-        break;
-    case 1:
-        input->data[at] = (uint8_t)(input->data[at] ^ 1u << rng_below(rng, 8));
-        break;
-    case 2:
-        memmove(input->data + at, input->data + at + span, left - span);
-        input->bytes -= span;
-        break;
-    case 3:
-        memset(input->data + at, rng_below(rng, 2) ? '9' : 0xff, span);
-        break;
-    default:
-        input->bytes = at + 1;
-    }
-}
-
 static void run(const char *sample, const char *format)
 {
     struct rng rng             = rng_make(1, format);
-    struct fixture_bytes plain = unpacked(sample);
+    struct fixture_bytes plain = mutate_sample(sample, KEPT_BYTES);
     struct fixture_bytes input = { malloc(KEPT_BYTES), 0 };
     CHECK(input.data != NULL);
     for (unsigned i = 0; i < ROUNDS; i++) {
         input.bytes = plain.bytes;
         memcpy(input.data, plain.data, plain.bytes);
         for (uint32_t n = rng_below(&rng, 4); n > 0 && input.bytes > 2; n--)
-            mutate(&rng, &input);
+            mutate(&rng, &input, 0);
         read_twice(input.data, input.bytes, format);
         read_twice(input.data, input.bytes, NULL);
     }

@@ -5,38 +5,9 @@
 #define LLVMFuzzerTestOneInput fuzz_trace_one_input /* There is one for each target. */
 #include "sim/fuzz/fuzz_trace.c"
 
+#include "sim/fuzz/fuzz_mutate.h"
 #include "sim/test/shim.h"
 #include "sim/test/trace_fixture.h"
-
-/* One change of a few bytes, of the kinds that parsers dislike. */
-static void mutate(struct rng *rng, struct fixture_bytes *input)
-{
-    const size_t at   = 1 + rng_below(rng, (uint32_t)input->bytes - 1);
-    const size_t left = input->bytes - at;
-    const size_t span = 1 + rng_below(rng, left < 40 ? (uint32_t)left : 40);
-
-    switch (rng_below(rng, 6)) {
-    case 0:
-        input->data[at] = (uint8_t)rng_next(rng);
-        break;
-    case 1:
-        input->data[at] = (uint8_t)(input->data[at] ^ 1u << rng_below(rng, 8));
-        break;
-    case 2: /* Cut out. */
-        memmove(input->data + at, input->data + at + span, left - span);
-        input->bytes -= span;
-        break;
-    case 3: /* Copied from elsewhere. */
-        memmove(input->data + at,
-                input->data + rng_below(rng, (uint32_t)(input->bytes - span)), span);
-        break;
-    case 4: /* The largest number, in text and in varints. */
-        memset(input->data + at, rng_below(rng, 2) ? '9' : 0xff, span);
-        break;
-    default:
-        input->bytes = at;
-    }
-}
 
 static void run_mutants(struct fixture_bytes sample, enum door door, unsigned rounds)
 {
@@ -48,7 +19,7 @@ static void run_mutants(struct fixture_bytes sample, enum door door, unsigned ro
         input.data[0] = (uint8_t)door;
         memcpy(input.data + 1, sample.data, sample.bytes);
         for (uint32_t n = rng_below(&rng, 4); n > 0 && input.bytes > 2; n--)
-            mutate(&rng, &input);
+            mutate(&rng, &input, 1);
         EXPECT_EQUAL(fuzz_trace_one_input(input.data, input.bytes), 0);
     }
     fixture_free(input);
@@ -74,14 +45,10 @@ TEST_CASE(fuzz_trace, mutated_packed_files_are_read_or_refused)
 /* The first lines of a sample: enough for all kinds of events, and quick to repeat. */
 static void run_text(const char *name, size_t bytes)
 {
-    struct fixture_bytes packed = fixture_load(fixture_sample(name));
-    struct fixture_bytes text   = fixture_gunzip(packed);
-    CHECK(text.bytes > bytes);
-    text.bytes = bytes;
+    struct fixture_bytes text = mutate_sample(name, bytes);
     run_mutants(text, DOOR_FTRACE, 500);
     run_mutants(text, DOOR_ANY, 100);
     fixture_free(text);
-    fixture_free(packed);
 }
 
 TEST_CASE(fuzz_trace, mutated_texts_are_read_or_refused)
