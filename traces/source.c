@@ -15,8 +15,15 @@
 #include "sim/base/check.h"
 #include "traces/unpack.h"
 
+/* A fuzzer's inputs are small: they reach the end of a chunk, and are read the quicker. */
+#ifdef IOVASIM_FUZZ
+enum { CHUNK_BYTES = 1 << 12 };
+#else
+enum { CHUNK_BYTES = 1 << 16 };
+#endif
+
 /* A line of the greatest length still leaves room for a chunk and the terminator. */
-enum { CHUNK_BYTES = 1 << 16, BUFFER_BYTES = TRACE_LINE_MAX + CHUNK_BYTES + 1 };
+enum { BUFFER_BYTES = TRACE_LINE_MAX + CHUNK_BYTES + 1 };
 
 struct trace_source {
     int fd;   /* -1: memory. */
