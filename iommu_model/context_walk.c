@@ -66,7 +66,8 @@ static void fail(struct iommu *m, bool guest_fault)
 
 static void count_read(struct iommu *m)
 {
-    const struct context_walk *w = &m->context_walk;
+    struct context_walk *w = &m->context_walk;
+    w->has_read            = true;
     m->context_stats.read++;
     for (uint16_t i = w->waiting.first; i != XLATE_NONE; i = m->xlate[i].next)
         if (wants(m, w, &m->xlate[i])) {
@@ -128,11 +129,11 @@ static void start(struct iommu *m, cycle_t now)
     const struct iommu_request *q = &first->request;
     const struct wanted x         = wanted(m, first);
     w->active                     = true;
-    w->flushed = w->filling = w->guest = w->guest_fault = false;
-    w->process                                          = x.process;
-    w->requester                                        = q->requester;
-    w->pasid                                            = x.pasid;
-    w->step                                             = 0;
+    w->flushed = w->filling = w->has_read = w->guest = w->guest_fault = false;
+    w->process                                                        = x.process;
+    w->requester                                                      = q->requester;
+    w->pasid                                                          = x.pasid;
+    w->step                                                           = 0;
     w->result = x.process ? *device_of(m, first) : (struct xlate_context){ 0 };
     m->arch->context_first(m, w);
     if (m->counts_events)
@@ -243,18 +244,44 @@ static void put(struct iommu *m, const struct xlate_context *context)
         context_cache_fill(&m->device_contexts, context_key(w->requester, 0), context);
 }
 
-/* Some implementations cache that there is no context: under domain 0, whatever it would
- * have said. */
+/* Some implementations cache that there is no context. */
+static bool keeps_refusal(const struct iommu *m)
+{
+    const struct context_walk *w = &m->context_walk;
+    return m->caches_absent && !w->guest_fault && !w->flushed;
+}
+
+/* Under domain 0, whatever it would have said. */
 static void put_refusal(struct iommu *m)
 {
     const struct context_walk *w       = &m->context_walk;
     const struct xlate_context refusal = { .refused = w->cause, .quiet = w->result.quiet };
-    if (m->caches_absent && !w->guest_fault && !w->flushed)
-        put(m, &refusal);
+    put(m, &refusal);
+}
+
+/* Whether what the walk found says nothing of the request, which came when its last entry
+ * had been read, and nobody tells the hardware of one that is new; or after an invalidation
+ * of the entries before that. */
+static bool came_later(const struct iommu *m, const struct xlate *x)
+{
+    const struct context_walk *w = &m->context_walk;
+    const cycle_t came           = xlate_submitted(x);
+    return (w->has_read && came >= m->memport.read[MEMPORT_CONTEXT].accepted)
+           || (w->flushed && came >= w->flushed_at);
+}
+
+/* Whether the walk that ends is not what it waits for. */
+static bool waits_on(struct iommu *m, const struct xlate *x, bool fault)
+{
+    const struct context_walk *w = &m->context_walk;
+    if (fault)
+        return !wants(m, w, x) || (!keeps_refusal(m) && came_later(m, x));
+    return x->request.requester != w->requester
+           || (x->walking && context_walk_missing(m, x));
 }
 
 /* Everyone who waited for this context goes on; the engine turns to the next one. A walk
- * whose process context is missing, too, waits on. */
+ * whose process context is missing, too, waits on, and who came too late to be refused. */
 static void conclude(struct iommu *m, bool fault, cycle_t due, cycle_t now)
 {
     struct context_walk *w = &m->context_walk;
@@ -267,16 +294,14 @@ static void conclude(struct iommu *m, bool fault, cycle_t due, cycle_t now)
         struct xlate *x      = &m->xlate[index];
         if (valid)
             hold(m, x);
-        if (fault ? !wants(m, w, x)
-                  : x->request.requester != w->requester
-                        || (x->walking && context_walk_missing(m, x)))
+        if (waits_on(m, x, fault))
             xlate_list_push(m, &w->waiting, index);
         else if (fault)
             refuse(m, index, due, now);
         else
             resume(m, index, due);
     }
-    if (fault)
+    if (fault && keeps_refusal(m))
         put_refusal(m);
     if (w->waiting.first == XLATE_NONE)
         return;
@@ -389,7 +414,9 @@ void context_walk_run(struct iommu *m, cycle_t now)
 
 void context_walk_flush(struct iommu *m)
 {
-    m->context_walk.flushed = m->context_walk.active;
+    struct context_walk *w = &m->context_walk;
+    w->flushed             = w->active;
+    w->flushed_at          = m->asked_cycle;
     for (uint32_t i = 0; m->late_count > 0 && i < m->config.iommu.inflight; i++)
         m->xlate[i].holds = false;
 }

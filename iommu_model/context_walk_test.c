@@ -339,3 +339,121 @@ TEST_CASE(context_walk, fault_processing_disable_holds_for_page_faults_too)
     EXPECT_EQUAL(reg(VTD_FSTS), 0);
     rig_stop(&rig);
 }
+
+/* ---- Who comes late
+ * ------------------------------------------------------------------------------------- */
+
+/* What the tables lack for the requester; mended when the walk that found it is under way.
+ */
+enum lack { NO_ROOT, NO_CONTEXT, BAD_CONTEXT, LACKS };
+
+static void set_lack(enum lack what, bool lacks)
+{
+    const uint64_t at  = what == NO_ROOT ? root_entry(DEVICE) : context_entry(DEVICE);
+    const uint64_t bit = what == BAD_CONTEXT ? UINT64_C(1) << 4 : VTD_PRESENT;
+    const uint64_t was = memory_read64(&rig.memory, at);
+    const bool set     = lacks == (what == BAD_CONTEXT);
+    memory_write64(&rig.memory, at, set ? was | bit : was & ~bit);
+}
+
+/* Without caching mode nobody tells the hardware of an entry that is new: who asks when it
+ * is there must get it, though another one's walk, which found none, is under way. */
+TEST_CASE(context_walk, who_joined_a_walk_that_found_nothing_has_his_own)
+{
+    for (unsigned what = 0; what < LACKS; what++) {
+        unsigned joined = 0;
+        for (unsigned after = 1; after < 3 * L; after++) {
+            rig_defaults(&rig);
+            start();
+            set_lack(what, true);
+            const cycle_t began = now();
+            rig_submit(&rig, DEVICE, 0x1000, PT_READ, 0);
+            rig_run(&rig, (began + after) * RIG_PERIOD_PS);
+            set_lack(what, false);
+            rig_submit(&rig, DEVICE, 0x1000, PT_READ, 1);
+            EXPECT_EQUAL(collect(), 2);
+            EXPECT(got[1].outcome != XLATE_faulted);
+            EXPECT_EQUAL(got[1].pa, 0x10000);
+            joined += got[0].outcome == XLATE_faulted
+                      && got[1].part[XLATE_PART_context] > context_walk();
+            rig_stop(&rig);
+        }
+        EXPECT(joined > L / 2); /* Else the test says nothing. */
+    }
+}
+
+/* It was there when he came, and nobody has told that it no longer is: nothing is read
+ * twice for those who came before. */
+TEST_CASE(context_walk, who_came_before_the_last_entry_was_read_is_refused_with_it)
+{
+    rig_defaults(&rig);
+    start();
+    set_lack(NO_CONTEXT, true);
+    const cycle_t began = now();
+    rig_submit(&rig, DEVICE, 0x1000, PT_READ, 0);
+    rig_run(&rig, (began + L / 2) * RIG_PERIOD_PS); /* The root entry is on its way. */
+    rig_submit(&rig, DEVICE, 0x1000, PT_READ, 1);
+    EXPECT_EQUAL(collect(), 2);
+    EXPECT_EQUAL(got[1].cause, VTD_FAULT_CONTEXT_ABSENT);
+    EXPECT_EQUAL(got[0].due, got[1].due);
+    EXPECT_EQUAL(rig.iommu.context_stats.read, 2);
+    rig_stop(&rig);
+}
+
+/* The table that the walk is in has been replaced, as an invalidation told that is over. */
+TEST_CASE(context_walk, who_came_after_an_invalidation_is_not_refused_by_what_was_before)
+{
+    rig_defaults(&rig);
+    rig.settings.invq.start_cycles = rig.settings.invq.execute_cycles = 1;
+    rig.settings.context.step_cycles                                  = 4 * L;
+    start();
+    const uint64_t good = memory_read64(&rig.memory, root_entry(DEVICE));
+    memory_write64(&rig.memory, root_entry(DEVICE), rig_page(&rig) | VTD_PRESENT);
+    const cycle_t began = now();
+    rig_submit(&rig, DEVICE, 0x1000, PT_READ, 0);
+    rig_run(&rig, (began + L) * RIG_PERIOD_PS); /* The root entry has been read. */
+    memory_write64(&rig.memory, root_entry(DEVICE), good);
+    rig_queue(&rig, vtd_inv_context(VTD_GLOBAL, 0, 0));
+    CHECK(rig_wait(&rig) != TIME_NEVER);
+    EXPECT(now() < began + 4 * L);
+    rig_submit(&rig, DEVICE, 0x1000, PT_READ, 1);
+    EXPECT_EQUAL(collect(), 2);
+    EXPECT_EQUAL(got[0].cause, VTD_FAULT_CONTEXT_ABSENT); /* He came before. */
+    EXPECT_EQUAL(got[1].pa, 0x10000);
+    rig_stop(&rig);
+}
+
+/* Caching mode: software tells of what is new, and until then what is absent may be kept.
+ */
+TEST_CASE(context_walk, a_refusal_that_is_cached_is_everyones)
+{
+    for (unsigned after = 1; after < 3 * L; after++) {
+        rig_defaults(&rig);
+        rig.vtd.caching_mode = true;
+        start();
+        set_lack(NO_CONTEXT, true);
+        const cycle_t began = now();
+        rig_submit(&rig, DEVICE, 0x1000, PT_READ, 0);
+        rig_run(&rig, (began + after) * RIG_PERIOD_PS);
+        rig_submit(&rig, DEVICE, 0x1000, PT_READ, 1);
+        EXPECT_EQUAL(collect(), 2);
+        EXPECT_EQUAL(got[1].outcome, XLATE_faulted);
+        EXPECT_EQUAL(rig.iommu.context_stats.read, 2);
+        rig_stop(&rig);
+    }
+}
+
+/* There is no memory where the root table should be: nothing is read, and nobody waits. */
+TEST_CASE(context_walk, who_joins_a_walk_that_reads_nothing_is_refused)
+{
+    rig_defaults(&rig);
+    start();
+    rig.iommu.pa_last = 0xfff;
+    for (unsigned i = 0; i < 3; i++)
+        rig_submit(&rig, DEVICE, 0x1000, PT_READ, i);
+    EXPECT_EQUAL(collect(), 3);
+    for (unsigned i = 0; i < 3; i++)
+        EXPECT_EQUAL(got[i].outcome, XLATE_faulted);
+    EXPECT_EQUAL(rig.iommu.context_stats.read, 0);
+    rig_stop(&rig);
+}

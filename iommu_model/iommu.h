@@ -225,7 +225,9 @@ struct walk {
 struct context_walk {
     bool active, process; /* Reading the device's or the process's context. */
     bool filling;         /* The last beat is there; the cache is being written. */
-    bool flushed;         /* An invalidation has overtaken it. */
+    bool flushed;         /* An invalidation has overtaken it, last in flushed_at. */
+    bool has_read;        /* Its last read is the memory port's last for a context. */
+    cycle_t flushed_at;
     uint32_t requester, pasid;
     bool guest;  /* pa is guest-physical: result.stage2 translates it first. */
     bool nested; /* That is under way: at this level, in this table. */

@@ -374,15 +374,13 @@ static void fill_denied(struct iommu *m, const struct walk *w, unsigned stage,
         iotlb_fill(&m->iotlb, &e);
 }
 
-/* Whether the request came when the walk's last entry had been read: what was absent then
- * may be there by now, and where absence is not cached nobody tells the hardware. */
+/* Whether the request came when the walk's last entry had been read: what was absent or
+ * wrong then may be there by now, and where that is not cached nobody tells the hardware.
+ */
 static bool came_later(const struct iommu *m, const struct walk *w, uint16_t index)
 {
-    const struct xlate *x = &m->xlate[index];
-    cycle_t submitted     = x->since;
-    for (unsigned part = 0; part < XLATE_PART_COUNT; part++)
-        submitted -= x->response.part[part];
-    return submitted >= m->memport.read[MEMPORT_WALKER + w->walker].accepted;
+    return xlate_submitted(&m->xlate[index])
+           >= m->memport.read[MEMPORT_WALKER + w->walker].accepted;
 }
 
 /* The walk has no result. Everyone who waits is refused, or, where that is the owner's
@@ -415,7 +413,7 @@ static void fail_as(struct iommu *m, struct walk *w, struct iommu_fault what,
             what.cause = m->arch->cause(m, q, stage, denial, prot);
         if (!what.implicit)
             what.guest = (what.guest & ~mask_lg2(12)) | (q->iova & mask_lg2(12));
-        if (alone || (denial == DENIED_ABSENT && came_later(m, w, index)))
+        if (alone || came_later(m, w, index))
             look_again(m, index, now + m->config.walker.fill_cycles);
         else
             deny(m, index, &what, now);

@@ -129,4 +129,13 @@ static inline void xlate_account(struct xlate *x, enum xlate_part part, cycle_t 
     x->since = now;
 }
 
+/* The cycle in which it was submitted. */
+static inline cycle_t xlate_submitted(const struct xlate *x)
+{
+    cycle_t submitted = x->since;
+    for (unsigned part = 0; part < XLATE_PART_COUNT; part++)
+        submitted -= x->response.part[part];
+    return submitted;
+}
+
 #endif
