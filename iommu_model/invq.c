@@ -28,7 +28,7 @@ static void fetch(struct iommu *m, cycle_t presented)
     q->state       = INVQ_FETCHING;
     q->fetched     = commands_to_fetch(m);
     q->next        = 0;
-    q->late        = false;
+    q->late = q->void_fetch = false;
     iommu_read(m, MEMPORT_INVQ, q->base + (uint64_t)q->head * q->entry_bytes,
                q->fetched * q->entry_bytes / 8, presented);
 }
@@ -67,7 +67,7 @@ static void go_on(struct iommu *m, cycle_t now)
     struct invq *q = &m->invq;
     q->state       = INVQ_EXECUTING;
     q->ready_at    = now + m->config.invq.next_cycles;
-    if (q->next < q->fetched && !q->timed_out)
+    if (q->next < q->fetched)
         iommu_schedule(m, ITEM_INVQ, now + m->config.invq.execute_cycles);
     else if (q->head != q->tail && q->enabled && !q->timed_out)
         fetch(m, q->ready_at);
@@ -343,17 +343,26 @@ void invq_answered(struct iommu *m, uint16_t requester, uint32_t itags,
     try_again(m, now);
 }
 
+/* What has not come to its turn stays in the queue, and is fetched again when software has
+ * cleared the error. */
+static void forget_fetched(struct invq *q)
+{
+    q->void_fetch = q->state == INVQ_FETCHING;
+    if (q->next < q->fetched)
+        q->fetched = q->next + 1;
+}
+
 /* A wait under way is given up: at once where it stands for the devices, else when it is
- * carried out, or tried again. A write that is waited for is of one that is over. */
+ * carried out, or tried again. A status is written when no device has to answer. */
 static void abort_wait(struct iommu *m, cycle_t now)
 {
-    struct invq *q     = &m->invq;
-    const bool retries = q->state == INVQ_WRITING && !m->config.invq.write_waits;
+    struct invq *q = &m->invq;
+    CHECK(q->state != INVQ_WRITING);
     if (q->state == INVQ_DEVICES) {
         m->stats.device_wait_cycles += now - q->drain_since;
         give_wait_up(m, now);
     } else {
-        q->late = q->state == INVQ_EXECUTING || q->state == INVQ_DRAINING || retries;
+        q->late = q->state == INVQ_EXECUTING || q->state == INVQ_DRAINING;
     }
 }
 
@@ -361,9 +370,11 @@ void invq_devices_run(struct iommu *m, cycle_t now)
 {
     struct invq *q = &m->invq;
     cycle_t next   = CYCLE_NEVER;
+    bool late      = false;
     for (unsigned i = 0; i < ATS_ITAGS; i++) {
         struct invq_sent *s = &q->sent[i];
         if (s->in_use && s->deadline <= now) {
+            late = true;
             settle_sent(m, s);
             m->stats.device_late++;
             q->timed_out = true;
@@ -372,8 +383,10 @@ void invq_devices_run(struct iommu *m, cycle_t now)
             next = s->deadline;
         }
     }
-    if (q->timed_out)
+    if (late) {
+        forget_fetched(q);
         abort_wait(m, now);
+    }
     try_again(m, now);
     if (next != CYCLE_NEVER)
         iommu_schedule(m, ITEM_DEVICES, next);
@@ -436,9 +449,10 @@ void invq_run(struct iommu *m, cycle_t now)
             return;
         }
         q->current = q->head;
-        if (q->timed_out) { /* It stays in the queue. */
+        if (q->void_fetch) {
             q->state    = INVQ_IDLE;
             q->ready_at = now + m->config.invq.next_cycles;
+            invq_kick(m, now);
             return;
         }
         if (m->config.invq.early_head)

@@ -290,6 +290,7 @@ struct invq {
     struct write_ring writes;
     bool timed_out; /* A device has not answered: nothing is fetched until it is cleared. */
     bool late; /* ... since the command at hand came to its turn; a wait is given up. */
+    bool void_fetch; /* ... since the fetch that is under way began; it is made again. */
     struct invq_sent sent[ATS_ITAGS];
     uint32_t sent_count;
     /* Watched only: nothing is decided by it. */
