@@ -111,7 +111,9 @@ enum rnic_found rnic_receive_take(struct rdma_nic *n, struct rnic_rq *rq,
                                   struct rnic_receive *receive);
 /* Room for completions that something which is begun now may end with. */
 bool rnic_completions_room(const struct rdma_nic *n);
-void rnic_complete(struct rdma_nic *n, uint32_t cq, const struct rdma_cqe *entry);
+/* flow: of what is completed. */
+void rnic_complete(struct rdma_nic *n, uint32_t cq, uint64_t flow,
+                   const struct rdma_cqe *entry);
 void rnic_event(struct rdma_nic *n, uint32_t eq, const struct rdma_eqe *entry);
 
 /* ---- rdma_send.c: the requester, and making packets

@@ -61,8 +61,15 @@ struct rnic_io *rnic_io_take(struct rdma_nic *n, enum rnic_io_kind kind)
     struct rnic_io *io = rnic_io_fifo_pop(&n->io_free);
     CHECK(!io->busy);
     io->kind = (uint8_t)kind;
+    io->flow = 0;
     io->busy = true;
     return io;
+}
+
+static bool is_data(uint8_t kind)
+{
+    return kind == RNIC_IO_GATHER || kind == RNIC_IO_SCATTER || kind == RNIC_IO_ATOMIC_READ
+           || kind == RNIC_IO_ATOMIC_WRITE;
 }
 
 static void count(struct rdma_stats *s, uint8_t kind)
@@ -98,9 +105,12 @@ void rnic_io_submit(struct rdma_nic *n, struct rnic_io *io, uint64_t iova, uint3
         .tag       = (uint32_t)(io - n->io),
         .requester = n->requester,
         .kind      = read ? PORT_READ : PORT_WRITE,
-        .data      = data,
+        .flow = n->watcher != NULL ? n->watcher->submitting(n->watcher->self, io, now) : 0,
+        .data = data,
     };
     CHECK(io->busy);
+    if (n->data_moved != NULL && is_data(io->kind))
+        n->data_moved(n->data_moved_self, iova, bytes);
     io->bytes  = bytes;
     io->serial = ++n->serial;
     n->reads_out += read;

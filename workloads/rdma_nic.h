@@ -136,6 +136,29 @@ struct rdma_stats {
 extern const struct param_table rdma_param_table;
 extern const struct stat_table rdma_stat_table;
 
+/* For who draws a timeline: what becomes of each work request, by its queue pair and its
+ * index of all that were ever posted there. It must not change anything. */
+struct rdma_watcher {
+    /* A doorbell has brought those from first up to end. */
+    void (*rung)(void *self, const struct rnic_qp *q, uint32_t first, uint32_t end,
+                 sim_time_t now);
+    /* One is here. */
+    void (*arrived)(void *self, const struct rnic_qp *q, uint32_t index,
+                    const struct rnic_wqe *w, sim_time_t now);
+    /* A packet of it begins to be made, or it is carried out on the NIC: returns its flow.
+     */
+    uint64_t (*begun)(void *self, const struct rnic_qp *q, uint32_t index, sim_time_t now);
+    /* Its last packet is on the wire; when it is sent again, once more. */
+    void (*sent)(void *self, const struct rnic_qp *q, uint32_t index, sim_time_t now);
+    /* It is over, and all before it are; told says whether software will hear of it by a
+     * completion. Returns its flow. */
+    uint64_t (*finished)(void *self, const struct rnic_qp *q, uint32_t index,
+                         uint8_t status, bool told, sim_time_t now);
+    /* A transaction is about to be submitted: what its request's flow shall be. */
+    uint32_t (*submitting)(void *self, const struct rnic_io *io, sim_time_t now);
+    void *self;
+};
+
 struct rdma_nic {
     struct rdma_config config;
     struct rdma_stats stats;
@@ -184,6 +207,11 @@ struct rdma_nic {
     struct rnic_eq_fifo interrupts;
     struct rnic_table_ring tables; /* Protection entries to write. */
     struct rnic_fault_list faults; /* Pages that were asked for. */
+
+    /* Told where the data lies that the NIC moves, as DMA addresses; NULL: nobody cares. */
+    void (*data_moved)(void *self, uint64_t iova, uint32_t bytes);
+    void *data_moved_self;
+    const struct rdma_watcher *watcher; /* NULL: nobody watches. */
 };
 
 /*

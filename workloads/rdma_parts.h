@@ -40,6 +40,7 @@ struct rnic_line {
 
 struct rnic_cache {
     uint32_t sets, ways;
+    uint32_t held; /* Lines that are valid. */
     uint64_t clock;
     struct rnic_line *line;
 };
@@ -83,7 +84,8 @@ struct rnic_io {
         struct rnic_qp *qp;
         struct rnic_rq *rq;
     } of;
-    uint32_t first, count; /* Fetches: entries. */
+    uint32_t first, count; /* Fetches: entries; a completion's: its queue, place in it. */
+    uint64_t flow;         /* For who draws a timeline: as the packet's; 0: none. */
     union {
         struct rdma_cqe cqe;
         struct rdma_eqe eqe;
@@ -129,6 +131,7 @@ struct rnic_answer {
     uint8_t status;
     uint32_t psn, key;
     uint64_t address, bytes, sent, value;
+    uint64_t flow; /* As the packet's that is answered. */
 };
 #define RING_NAME rnic_answer_ring
 #define RING_ITEM struct rnic_answer
@@ -261,6 +264,7 @@ struct rnic_eq {
 
 struct rnic_cqe {
     uint32_t cq;
+    uint64_t flow; /* Of what is completed, for who draws a timeline. */
     struct rdma_cqe entry;
 };
 #define RING_NAME rnic_cqe_ring

@@ -32,6 +32,8 @@ void rnic_doorbell(struct rdma_nic *n, uint32_t qp, uint32_t rung)
     struct rnic_qp *q = &n->qp[qp];
     if (q->state < RNIC_QP_READY || rung - q->done > q->sq_entries)
         return; /* No queue, or more than it can hold. */
+    if (n->watcher != NULL)
+        n->watcher->rung(n->watcher->self, q, q->rung, rung, n->now);
     q->rung = rung;
     if (q->state == RNIC_QP_FAILED)
         rnic_qp_fail(n, q);
@@ -102,6 +104,8 @@ static void take_entry(struct rdma_nic *n, struct rnic_qp *q, const uint8_t *ent
         w->bytes = message_bytes(&w->raw);
     if (atomic && w->status == RDMA_SUCCESS && w->bytes != RDMA_ATOMIC_BYTES)
         w->status = RDMA_LOCAL_LENGTH;
+    if (n->watcher != NULL)
+        n->watcher->arrived(n->watcher->self, q, index, w, now);
 }
 
 void rnic_fetch_respond(struct rdma_nic *n, struct rnic_io *io, bool fault, sim_time_t now)
@@ -268,11 +272,12 @@ bool rnic_completions_room(const struct rdma_nic *n)
     return rnic_cqe_ring_count(&n->cqes) <= n->cqes.mask / 2;
 }
 
-void rnic_complete(struct rdma_nic *n, uint32_t cq, const struct rdma_cqe *entry)
+void rnic_complete(struct rdma_nic *n, uint32_t cq, uint64_t flow,
+                   const struct rdma_cqe *entry)
 {
     CHECK(cq < n->config.cqs);
     CHECK(n->cq[cq].valid);
-    *rnic_cqe_ring_push(&n->cqes) = (struct rnic_cqe){ cq, *entry };
+    *rnic_cqe_ring_push(&n->cqes) = (struct rnic_cqe){ cq, flow, *entry };
 }
 
 void rnic_event(struct rdma_nic *n, uint32_t eq, const struct rdma_eqe *entry)
@@ -356,6 +361,9 @@ static void cqe_send(struct rdma_nic *n, sim_time_t now)
     const uint64_t at  = cq->produced & (cq->entries - 1);
     io->own.cqe        = c->entry;
     io->own.cqe.owner  = (cq->produced & cq->entries) == 0;
+    io->flow           = c->flow;
+    io->first          = id;
+    io->count          = cq->produced;
     cq->produced++;
     rnic_cqe_ring_pop(&n->cqes);
     rnic_io_submit(n, io, cq->base + at * RDMA_CQE_BYTES, RDMA_CQE_BYTES, &io->own.cqe,

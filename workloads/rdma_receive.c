@@ -32,15 +32,16 @@ static void answer(struct rdma_nic *n, struct rnic_qp *q, const struct rnic_answ
 }
 
 /* One acknowledgement may stand for several. */
-static void acknowledge(struct rdma_nic *n, struct rnic_qp *q, uint32_t psn)
+static void acknowledge(struct rdma_nic *n, struct rnic_qp *q, uint32_t psn, uint64_t flow)
 {
     const uint32_t tail = q->answers.tail;
     struct rnic_answer *last =
         q->made == tail ? NULL : &q->answers.item[(tail - 1) & q->answers.mask];
-    const struct rnic_answer ack = { .kind = RDMA_PACKET_ACK, .psn = psn };
-    if (last != NULL && last->kind == RDMA_PACKET_ACK)
-        last->psn = psn;
-    else if (!answers_full(q))
+    const struct rnic_answer ack = { .kind = RDMA_PACKET_ACK, .psn = psn, .flow = flow };
+    if (last != NULL && last->kind == RDMA_PACKET_ACK) {
+        last->psn  = psn;
+        last->flow = flow;
+    } else if (!answers_full(q))
         answer(n, q, &ack);
 }
 
@@ -52,22 +53,26 @@ static void drop(struct rdma_nic *n, struct rnic_rx *rx)
 
 static void ask_to_wait(struct rdma_nic *n, struct rnic_rx *rx)
 {
-    const struct rnic_answer a = { .kind = RDMA_PACKET_RNR, .psn = packet_of(n, rx)->psn };
+    const struct rdma_packet *p = packet_of(n, rx);
+    const struct rnic_answer a  = { .kind = RDMA_PACKET_RNR,
+                                    .psn  = p->psn,
+                                    .flow = p->flow };
     if (!answers_full(rx->qp))
         answer(n, rx->qp, &a);
     rx->step = RNIC_RX_DONE;
 }
 
-/* A receive entry ends with an error of its own. */
-static void receive_failed(struct rdma_nic *n, struct rnic_qp *q, uint8_t status)
+/* A receive entry ends with an error of its own, because of this packet. */
+static void receive_failed(struct rdma_nic *n, struct rnic_rx *rx, uint8_t status)
 {
+    struct rnic_qp *q           = rx->qp;
     const struct rdma_cqe entry = {
         .qp = q->id, .index = q->receive.index, .opcode = RDMA_RECEIVE, .status = status
     };
     q->has_receive = false;
     n->stats.received++;
     n->stats.failed++;
-    rnic_complete(n, q->receive_cq, &entry);
+    rnic_complete(n, q->receive_cq, packet_of(n, rx)->flow, &entry);
 }
 
 /* The request is refused, and the queue pair of no more use. */
@@ -75,7 +80,8 @@ static void refuse(struct rdma_nic *n, struct rnic_rx *rx, uint8_t status)
 {
     const struct rnic_answer a = { .kind   = RDMA_PACKET_NAK,
                                    .status = status,
-                                   .psn    = packet_of(n, rx)->psn };
+                                   .psn    = packet_of(n, rx)->psn,
+                                   .flow   = packet_of(n, rx)->flow };
     if (!answers_full(rx->qp))
         answer(n, rx->qp, &a);
     rx->step = RNIC_RX_DONE;
@@ -136,7 +142,7 @@ static bool begin_send(struct rdma_nic *n, struct rnic_rx *rx, const struct rdma
     if (p->first)
         q->receive.filled = skip;
     if (q->receive.filled + p->payload > q->receive.room) {
-        receive_failed(n, q, RDMA_LOCAL_LENGTH);
+        receive_failed(n, rx, RDMA_LOCAL_LENGTH);
         if (p->datagram)
             drop(n, rx);
         else
@@ -186,14 +192,15 @@ static bool begin_again(struct rdma_nic *n, struct rnic_rx *rx, const struct rdm
     rx->step = RNIC_RX_DONE;
     if (p->kind != RDMA_PACKET_ATOMIC) {
         if (p->last)
-            acknowledge(n, q, rnic_psn(q->expected, RNIC_PSN_MASK));
+            acknowledge(n, q, rnic_psn(q->expected, RNIC_PSN_MASK), p->flow);
         return true;
     }
     for (uint32_t i = 0; i < RNIC_ATOMICS && i < q->atomics; i++)
         if (q->atomic[i].psn == p->psn && !answers_full(q)) {
             const struct rnic_answer a = { .kind  = RDMA_PACKET_VALUE,
                                            .psn   = p->psn,
-                                           .value = q->atomic[i].value };
+                                           .value = q->atomic[i].value,
+                                           .flow  = p->flow };
             answer(n, q, &a);
         }
     return true;
@@ -329,7 +336,7 @@ static void look_failed(struct rdma_nic *n, struct rnic_rx *rx, enum rnic_found 
         rx->step = RNIC_RX_DONE;
         rnic_work_failed(n, q, rx->index, RDMA_LOCAL_PROTECTION, now);
     } else if (rx->to_local) {
-        receive_failed(n, q, RDMA_LOCAL_PROTECTION);
+        receive_failed(n, rx, RDMA_LOCAL_PROTECTION);
         refuse(n, rx, RDMA_REMOTE_OPERATION);
     } else {
         refuse(n, rx, RDMA_REMOTE_ACCESS);
@@ -399,6 +406,7 @@ static bool scatter_piece(struct rdma_nic *n, struct rnic_rx *rx, sim_time_t now
     if (p->kind == RDMA_PACKET_VALUE)
         data = (char *)&rx->old + rx->submitted;
     io->of.rx = rx;
+    io->flow  = p->flow;
     n->stats.scattered_bytes += bytes;
     rnic_io_submit(n, io, iova, bytes, data, now);
     rx->submitted += bytes;
@@ -415,6 +423,7 @@ static bool read_operand(struct rdma_nic *n, struct rnic_rx *rx, sim_time_t now)
         return true; /* It has gone since it was looked up. */
     struct rnic_io *io = rnic_io_take(n, RNIC_IO_ATOMIC_READ);
     io->of.rx          = rx;
+    io->flow           = packet_of(n, rx)->flow;
     n->atomic          = rx;
     rx->step           = RNIC_RX_VALUE;
     rnic_io_submit(n, io, rx->iova, RDMA_ATOMIC_BYTES, &rx->old, now);
@@ -462,6 +471,7 @@ static bool change_operand(struct rdma_nic *n, struct rnic_rx *rx, sim_time_t no
     rx->value          = add ? rx->old + p->swap_add : p->swap_add;
     struct rnic_io *io = rnic_io_take(n, RNIC_IO_ATOMIC_WRITE);
     io->of.rx          = rx;
+    io->flow           = p->flow;
     rx->writes_out++;
     rnic_io_submit(n, io, rx->iova, RDMA_ATOMIC_BYTES, &rx->value, now);
     return true;
@@ -494,7 +504,7 @@ static void complete_receive(struct rdma_nic *n, struct rnic_qp *q,
     };
     q->has_receive = false;
     n->stats.received++;
-    rnic_complete(n, q->receive_cq, &entry);
+    rnic_complete(n, q->receive_cq, p->flow, &entry);
 }
 
 /* False: it has to wait. */
@@ -506,7 +516,7 @@ static bool finish_data(struct rdma_nic *n, struct rnic_rx *rx, const struct rdm
         if (found == RNIC_WAITS)
             return false;
         if (found != RNIC_FOUND) {
-            receive_failed(n, q, RDMA_LOCAL_QP_OPERATION);
+            receive_failed(n, rx, RDMA_LOCAL_QP_OPERATION);
             refuse(n, rx, RDMA_REMOTE_ACCESS);
             return true;
         }
@@ -523,7 +533,7 @@ static bool finish_data(struct rdma_nic *n, struct rnic_rx *rx, const struct rdm
         return true;
     q->expected = rnic_psn(q->expected, 1);
     if (p->last)
-        acknowledge(n, q, p->psn);
+        acknowledge(n, q, p->psn, p->flow);
     return true;
 }
 
@@ -536,7 +546,8 @@ static void finish_read(struct rdma_nic *n, struct rnic_rx *rx, const struct rdm
                                    .psn     = p->psn,
                                    .key     = p->key,
                                    .address = p->address,
-                                   .bytes   = p->length };
+                                   .bytes   = p->length,
+                                   .flow    = p->flow };
     rx->step                   = RNIC_RX_DONE;
     if (!rx->again)
         q->expected = rnic_psn(p->psn, packets);
@@ -547,14 +558,14 @@ static void finish_atomic(struct rdma_nic *n, struct rnic_rx *rx,
                           const struct rdma_packet *p)
 {
     struct rnic_qp *q          = rx->qp;
-    const struct rnic_answer a = { .kind  = RDMA_PACKET_VALUE,
-                                   .psn   = p->psn,
-                                   .value = rx->old };
-    const uint32_t at          = q->atomics++ % RNIC_ATOMICS;
-    q->atomic[at].psn          = p->psn;
-    q->atomic[at].value        = rx->old;
-    q->expected                = rnic_psn(q->expected, 1);
-    rx->step                   = RNIC_RX_DONE;
+    const struct rnic_answer a = {
+        .kind = RDMA_PACKET_VALUE, .psn = p->psn, .value = rx->old, .flow = p->flow
+    };
+    const uint32_t at   = q->atomics++ % RNIC_ATOMICS;
+    q->atomic[at].psn   = p->psn;
+    q->atomic[at].value = rx->old;
+    q->expected         = rnic_psn(q->expected, 1);
+    rx->step            = RNIC_RX_DONE;
     answer(n, q, &a);
 }
 

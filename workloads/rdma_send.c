@@ -176,6 +176,8 @@ static void make_request(struct rdma_nic *n, struct rnic_qp *q, struct rnic_wqe 
     struct rnic_tx *tx     = tx_take(n, q, payload);
     struct rdma_packet *p  = &tx->packet;
     fill_request(p, q, w);
+    if (n->watcher != NULL)
+        p->flow = n->watcher->begun(n->watcher->self, q, q->next, n->now);
     tx->index = q->next;
     tx->ends  = asks || payload == left;
     p->last   = tx->ends;
@@ -231,6 +233,8 @@ static bool may_begin(struct rdma_nic *n, struct rnic_qp *q, struct rnic_wqe *w,
         return false;
     }
     if (rnic_is_local(w->raw.opcode)) {
+        if (n->watcher != NULL)
+            n->watcher->begun(n->watcher->self, q, q->next, now);
         rnic_want_local(n, q);
         return false;
     }
@@ -290,6 +294,7 @@ static void make_answer(struct rdma_nic *n, struct rnic_qp *q, struct rnic_answe
     p->kind               = a->kind;
     p->status             = a->status;
     p->compare            = a->value;
+    p->flow               = a->flow;
     p->first              = a->sent == 0;
     p->psn                = rnic_psn(a->psn, (uint32_t)(a->sent / q->mtu));
     a->sent += payload;
@@ -367,7 +372,9 @@ static void answer_refused(struct rdma_nic *n, struct rnic_tx *tx, uint8_t statu
     answer_again(n, tx);
     struct rnic_answer *a = answer_at(q, tx->index);
     const uint32_t psn    = rnic_psn(a->psn, (uint32_t)(a->sent / q->mtu));
-    *a = (struct rnic_answer){ .kind = RDMA_PACKET_NAK, .status = status, .psn = psn };
+    *a                    = (struct rnic_answer){
+                           .kind = RDMA_PACKET_NAK, .status = status, .psn = psn, .flow = a->flow
+    };
     q->answers.tail = tx->index + 1;
     rnic_want_answer(n, q);
     rnic_qp_fail(n, q);
@@ -419,6 +426,7 @@ static bool gather_piece(struct rdma_nic *n, struct rnic_tx *tx, sim_time_t now)
         rnic_piece(iova, rnic_min64(left, run), n->config.max_read_bytes);
     struct rnic_io *io = rnic_io_take(n, RNIC_IO_GATHER);
     io->of.tx          = tx;
+    io->flow           = tx->packet.flow;
     n->stats.gathered_bytes += bytes;
     rnic_io_submit(n, io, iova, bytes, n->carries ? tx->packet.data + tx->asked : NULL,
                    now);
@@ -469,6 +477,8 @@ static void count_packet(struct rdma_nic *n, const struct rdma_packet *p)
 static void sent(struct rdma_nic *n, struct rnic_tx *tx, sim_time_t now)
 {
     struct rnic_qp *q = tx->qp;
+    if (!tx->is_answer && tx->ends && n->watcher != NULL)
+        n->watcher->sent(n->watcher->self, q, tx->index, now);
     if (tx->is_answer) {
         if (tx->ends) {
             CHECK(tx->index == q->answers.head);
@@ -574,17 +584,29 @@ static void count_work(struct rdma_nic *n, const struct rnic_wqe *w)
         s->work_send++;
 }
 
-static void complete_one(struct rdma_nic *n, struct rnic_qp *q, const struct rnic_wqe *w)
+/* The one at q->done ends like this; returns its flow. */
+static uint64_t tell_finished(struct rdma_nic *n, const struct rnic_qp *q, uint8_t status,
+                              bool told, sim_time_t now)
 {
+    return n->watcher == NULL
+               ? 0
+               : n->watcher->finished(n->watcher->self, q, q->done, status, told, now);
+}
+
+static void complete_one(struct rdma_nic *n, struct rnic_qp *q, const struct rnic_wqe *w,
+                         sim_time_t now)
+{
+    const bool told = (w->raw.flags & RDMA_FLAG_SIGNALED) != 0 || w->status != RDMA_SUCCESS;
+    const uint64_t flow = tell_finished(n, q, w->status, told, now);
     count_work(n, w);
-    if (!(w->raw.flags & RDMA_FLAG_SIGNALED) && w->status == RDMA_SUCCESS)
+    if (!told)
         return;
     const struct rdma_cqe entry = { .qp     = q->id,
                                     .index  = q->done,
                                     .opcode = w->raw.opcode,
                                     .status = w->status,
                                     .bytes  = (uint32_t)w->bytes };
-    rnic_complete(n, q->send_cq, &entry);
+    rnic_complete(n, q->send_cq, flow, &entry);
 }
 
 void rnic_settle(struct rdma_nic *n, struct rnic_qp *q, sim_time_t now)
@@ -594,7 +616,7 @@ void rnic_settle(struct rdma_nic *n, struct rnic_qp *q, sim_time_t now)
         const struct rnic_wqe *w = rnic_wqe_at(n, q, q->done);
         if (!w->finished)
             break;
-        complete_one(n, q, w);
+        complete_one(n, q, w, now);
         q->done++;
         if (w->status != RDMA_SUCCESS)
             rnic_qp_fail(n, q);
@@ -757,14 +779,15 @@ void rnic_qp_fail(struct rdma_nic *n, struct rnic_qp *q)
     }
 }
 
-static void flush_sends(struct rdma_nic *n, struct rnic_qp *q)
+static void flush_sends(struct rdma_nic *n, struct rnic_qp *q, sim_time_t now)
 {
     while (q->done != q->rung && rnic_completions_room(n)) {
+        const uint64_t flow         = tell_finished(n, q, RDMA_FLUSHED, true, now);
         const struct rdma_cqe entry = { .qp     = q->id,
                                         .index  = q->done++,
                                         .status = RDMA_FLUSHED };
         n->stats.flushed++;
-        rnic_complete(n, q->send_cq, &entry);
+        rnic_complete(n, q->send_cq, flow, &entry);
     }
     q->next = q->arrived = q->asked = q->done;
     q->offset                       = 0;
@@ -778,7 +801,7 @@ static void flush_receive(struct rdma_nic *n, struct rnic_qp *q, uint32_t index)
         .qp = q->id, .index = index, .opcode = RDMA_RECEIVE, .status = RDMA_FLUSHED
     };
     n->stats.flushed++;
-    rnic_complete(n, q->receive_cq, &entry);
+    rnic_complete(n, q->receive_cq, 0, &entry);
 }
 
 /* True: all that has been posted is flushed. */
@@ -804,13 +827,12 @@ bool rnic_flush_work(struct rdma_nic *n, sim_time_t now)
 {
     bool progress       = false;
     const uint32_t most = n->config.qps;
-    (void)now;
     for (uint32_t i = 0; i < most && !rnic_flush_fifo_empty(&n->flush_turn); i++) {
         struct rnic_qp *q     = rnic_flush_fifo_pop(&n->flush_turn);
         const uint32_t before = q->done;
         bool over             = false;
         if (q->tx_out + q->rx_out == 0 && q->asked == q->arrived) {
-            flush_sends(n, q);
+            flush_sends(n, q, now);
             progress |= q->done != before;
             over = q->done == q->rung && flush_receives(n, q);
         }

@@ -60,6 +60,7 @@ static struct rnic_line *look_up(struct rdma_nic *n, struct rnic_cache *c, uint6
         return NULL;
     (*lookup)++;
     (*missed)++;
+    c->held -= line->state == RNIC_LINE_VALID;
     line->tag    = tag;
     line->state  = RNIC_LINE_FILLING;
     line->doomed = false;
@@ -100,13 +101,15 @@ void rnic_fill_respond(struct rdma_nic *n, struct rnic_io *io, bool fault)
     CHECK(line->state == RNIC_LINE_FILLING);
     if (fault)
         memset(line->data.bytes, 0, sizeof line->data.bytes);
-    line->state     = line->doomed ? RNIC_LINE_EMPTY : RNIC_LINE_VALID;
+    line->state = line->doomed ? RNIC_LINE_EMPTY : RNIC_LINE_VALID;
+    c->held += line->state == RNIC_LINE_VALID;
     line->used      = ++c->clock;
     line->filled_at = n->now;
 }
 
-static void forget(struct rnic_line *line)
+static void forget(struct rnic_cache *c, struct rnic_line *line)
 {
+    c->held -= line->state == RNIC_LINE_VALID;
     if (line->state == RNIC_LINE_FILLING)
         line->doomed = true;
     else
@@ -123,7 +126,7 @@ void rnic_forget_key(struct rdma_nic *n, uint32_t key)
 {
     struct rnic_line *line = find(&n->mpt, mpt_tag(n, key));
     if (line != NULL)
-        forget(line);
+        forget(&n->mpt, line);
 }
 
 void rnic_forget_pages(struct rdma_nic *n, uint64_t iova, uint64_t bytes)
@@ -136,13 +139,13 @@ void rnic_forget_pages(struct rdma_nic *n, uint64_t iova, uint64_t bytes)
         for (uint32_t i = 0; i < c->sets * c->ways; i++)
             if (c->line[i].state != RNIC_LINE_EMPTY && c->line[i].tag >= first
                 && c->line[i].tag < last)
-                forget(&c->line[i]);
+                forget(c, &c->line[i]);
         return;
     }
     for (uint64_t tag = first; tag < last; tag += RNIC_LINE_BYTES) {
         struct rnic_line *line = find(c, tag);
         if (line != NULL)
-            forget(line);
+            forget(c, line);
     }
 }
 

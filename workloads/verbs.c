@@ -254,8 +254,11 @@ void verbs_destroy_cq(struct verbs_cq *cq)
 
 static bool take_cqe(struct verbs_cq *cq, struct rdma_cqe *e)
 {
+    const struct verbs_watcher *w = cq->device->watcher;
     if (!take_entry(&cq->ring, &cq->taken, cq->entries, e, sizeof *e))
         return false;
+    if (w != NULL)
+        w->found(w->self, cq->id, cq->taken - 1, cpu_this()->id, cpu_this()->time);
     if ((cq->taken - cq->told) * 8 < cq->entries)
         return true;
     cq->told = cq->taken;
@@ -520,6 +523,14 @@ static void post_one(struct verbs_qp *qp, const struct verbs_wr *wr, struct rdma
     d->stats.posted++;
 }
 
+static void tell_posted(const struct verbs_qp *qp, uint32_t count, const struct cpu *cpu)
+{
+    const struct verbs_watcher *w = qp->device->watcher;
+    for (uint32_t i = 0; w != NULL && i < count; i++)
+        w->posted(w->self, qp->id, qp->ring.posted - count + i, qp->ring.entries, cpu->id,
+                  cpu->time);
+}
+
 int verbs_post_sends(struct verbs_qp *qp, const struct verbs_wr *wr, uint32_t count)
 {
     struct verbs_ring *r = &qp->ring;
@@ -536,6 +547,7 @@ int verbs_post_sends(struct verbs_qp *qp, const struct verbs_wr *wr, uint32_t co
     for (uint32_t i = 0; i < count; i++)
         post_one(qp, &wr[i], &w, build_any(qp, &wr[i], &w));
     mmio_write64(qp->device->registers, RDMA_REG_SEND, (uint64_t)qp->id << 32 | r->posted);
+    tell_posted(qp, count, cpu);
     lock_release(cpu, &r->lock);
     return 0;
 }

@@ -183,6 +183,17 @@ struct verbs_event_queue {
     unsigned cpu;
 };
 
+/* For who draws a timeline. It must not change anything. */
+struct verbs_watcher {
+    /* The doorbell of a work request is on its way to the NIC: the one with this index of
+     * all that were posted to the queue pair, whose ring has so many entries; */
+    void (*posted)(void *self, uint32_t qp, uint32_t index, uint32_t entries, unsigned cpu,
+                   sim_time_t now);
+    /* a program has found the completion at this place of all that a queue ever had. */
+    void (*found)(void *self, uint32_t cq, uint32_t place, unsigned cpu, sim_time_t now);
+    void *self;
+};
+
 struct verbs_device {
     struct device *dev;
     struct kernel *kernel;
@@ -212,6 +223,7 @@ struct verbs_device {
     } fault[RDMA_FAULTS_MAX]; /* To be served: the NIC keeps to the bound. */
     uint32_t fault_head, fault_tail;
     struct verbs_stats stats;
+    const struct verbs_watcher *watcher; /* NULL: nobody watches. */
 };
 
 /* Brings the NIC up; on CPU 0. False with one line. */

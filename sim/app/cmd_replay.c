@@ -113,7 +113,7 @@ static int replay_run_command(int argc, const char **argv)
         { "timeline", 0, POPT_ARG_STRING, &c.drawing.timeline, 0,
           "Draw the runs there, for ui.perfetto.dev", "FILE" },
         { "vcd", 0, POPT_ARG_STRING, &c.drawing.vcd, 0,
-          "Write the IOMMU's signals of one run there, for GTKWave", "FILE" },
+          "Write the IOMMUs' signals of one run there, for GTKWave", "FILE" },
         { "timeline-window", 0, POPT_ARG_STRING, &c.drawing.window_text, 0,
           "What of the replay both show (default 200us)", "[FROM+]LENGTH|all" },
         { "seed", 0, POPT_ARG_STRING, &w->seed, 0, "Seed of everything random (default 0)",

@@ -12,6 +12,7 @@
 
 #include "sim/app/experiment.h"
 #include "sim/app/output.h"
+#include "sim/scope/timeline.h"
 #include "sim/scope/waves.h"
 
 struct drawing {

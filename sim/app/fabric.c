@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sim/app/onlooker.h"
 #include "sim/app/sampler.h"
 #include "sim/app/storage.h"
 
@@ -26,6 +27,7 @@ struct fabric_host {
     struct fabric_cpu program[ENGINE_CPUS_MAX];
     struct verbs_device verbs;
     struct machine_counters before;
+    char name[16];
 };
 
 struct fabric {
@@ -44,6 +46,7 @@ struct fabric {
     unsigned taken_down;
     sim_time_t began;
     struct sampler sampler;
+    struct onlooker onlooker;
     struct error error;
 };
 
@@ -138,17 +141,58 @@ static void look(void *self, uint64_t *value)
         storage_look(f->storage, value);
 }
 
+/* ---- Who looks on ---------------------------------------------------------------------
+ */
+
+static struct scope scope_of(struct fabric_host *h)
+{
+    static const char *const end[] = {
+        [STORAGE_CLIENT] = "host", [STORAGE_SERVER] = "target"
+    };
+    const struct fabric *f = h->fabric;
+    struct scope scope     = { .engine  = h->system.engine,
+                               .cpu     = h->system.cpu,
+                               .cpus    = f->run->cpus,
+                               .iommu   = &h->system.iommu,
+                               .audit   = &h->system.audit,
+                               .devices = 1 };
+    snprintf(h->name, sizeof h->name, "host %u", h->id);
+    if (f->hosts > 1)
+        scope.name = f->storage != NULL ? end[h->id] : h->name;
+    scope.device[0] = (struct scope_device){
+        .name = "rdma0", .port = &h->slot.port, .nic = &h->nic, .verbs = &h->verbs
+    };
+    if (has_drive(h))
+        scope.device[scope.devices++] =
+            (struct scope_device){ .name   = "nvme0",
+                                   .port   = &f->storage->slot.port,
+                                   .nvme   = &f->storage->nvme,
+                                   .driver = &f->storage->driver };
+    return scope;
+}
+
+static void begin_looking(struct fabric *f)
+{
+    struct scope scope[RDMA_HOSTS_MAX];
+    static_assert((int)RDMA_HOSTS_MAX <= (int)SCOPE_HOSTS_MAX, "room for all hosts");
+    for (unsigned i = 0; i < f->hosts; i++)
+        scope[i] = scope_of(&f->host[i]);
+    onlooker_begin(&f->onlooker, f->run, f->config->preset, scope, f->hosts, f->engine.now);
+}
+
 static void begin_measuring(struct fabric *f)
 {
     f->began = f->engine.now;
     for (unsigned i = 0; i < f->hosts; i++)
         begin_host(&f->host[i]);
     sampler_begin(&f->sampler);
+    begin_looking(f);
 }
 
 static void end_measuring(struct fabric *f)
 {
     struct machine_result *r = f->result;
+    onlooker_end(&f->onlooker, f->engine.now);
     sampler_end(&f->sampler);
     if (f->storage != NULL)
         storage_end(f->storage);
@@ -336,6 +380,7 @@ static void destroy_host(struct fabric_host *h)
 
 static void destroy(struct fabric *f)
 {
+    onlooker_leave(&f->onlooker, f->engine.now);
     if (f->replaying)
         rdma_replay_free(&f->replay);
     if (f->storage != NULL)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "sim/app/fabric.h"
+#include "sim/app/onlooker.h"
 #include "sim/app/sampler.h"
 
 enum {
@@ -40,7 +41,7 @@ struct machine {
     unsigned drives;
     struct machine_counters before;
     struct machine_drive drive_before[MACHINE_DRIVES_MAX];
-    struct iommu_watcher watcher; /* For timeline and waves. */
+    struct onlooker onlooker;
     bool failed, finished;
     struct error error;
 };
@@ -221,58 +222,26 @@ static struct machine_drive drive_so_far(const struct machine *m, unsigned i)
  * ---------------------------------------------------------------------------------------
  */
 
-static void answered(void *self, const struct xlate *x)
-{
-    const struct machine *m = self;
-    if (m->run->timeline != NULL)
-        timeline_answered(m->run->timeline, x);
-}
-
-static void stepped(void *self, sim_time_t now)
-{
-    const struct machine *m = self;
-    if (m->run->timeline != NULL)
-        timeline_stepped(m->run->timeline, now);
-    if (m->run->waves != NULL)
-        waves_stepped(m->run->waves, now);
-}
-
 static void begin_looking(struct machine *m)
 {
-    struct drive *d          = &m->drive[0];
-    const struct scope scope = { &m->engine,       m->system.cpu,   m->run->cpus,
-                                 &m->system.iommu, &d->slot.port,   &d->nvme,
-                                 &d->driver,       &m->system.audit };
-    char name[128];
-    if (m->run->timeline == NULL && m->run->waves == NULL)
-        return;
-    snprintf(name, sizeof name, "%s, %s, %s", m->config->preset, m->run->policy->name,
-             blk_api_name[m->run->api]);
-    m->watcher =
-        (struct iommu_watcher){ .answered = answered, .stepped = stepped, .self = m };
-    m->system.iommu.watcher = &m->watcher;
-    if (m->run->timeline != NULL)
-        timeline_begin(m->run->timeline, name, &scope, m->engine.now);
-    if (m->run->waves != NULL)
-        waves_begin(m->run->waves, &scope, m->engine.now);
-}
-
-static void end_looking(struct machine *m)
-{
-    if (m->run->timeline != NULL)
-        timeline_end(m->run->timeline, m->engine.now);
-    if (m->run->waves != NULL)
-        waves_end(m->run->waves, m->engine.now);
-}
-
-/* Whatever became of the run. */
-static void leave_looking(struct machine *m)
-{
-    if (m->system.iommu.watcher != &m->watcher)
-        return;
-    end_looking(m);
-    if (m->run->timeline != NULL)
-        timeline_leave(m->run->timeline);
+    struct scope scope = { .engine  = &m->engine,
+                           .cpu     = m->system.cpu,
+                           .cpus    = m->run->cpus,
+                           .iommu   = &m->system.iommu,
+                           .audit   = &m->system.audit,
+                           .devices = m->drives };
+    static_assert((int)MACHINE_DRIVES_MAX < (int)SCOPE_DEVICES_MAX,
+                  "room for all drives, and one");
+    for (unsigned i = 0; i < m->drives; i++) {
+        struct drive *d = &m->drive[i];
+        scope.device[i] = (struct scope_device){
+            .name = d->name, .port = &d->slot.port, .nvme = &d->nvme, .driver = &d->driver
+        };
+    }
+    if (m->exercises)
+        scope.device[scope.devices++] =
+            (struct scope_device){ .name = "exerciser", .port = &m->exerciser_slot.port };
+    onlooker_begin(&m->onlooker, m->run, m->config->preset, &scope, 1, m->engine.now);
 }
 
 static void begin_measuring(struct machine *m)
@@ -314,7 +283,7 @@ static void measure_drive(struct machine *m, unsigned i)
 static void end_measuring(struct machine *m)
 {
     struct machine_result *r = m->result;
-    end_looking(m);
+    onlooker_end(&m->onlooker, m->engine.now);
     m->system.kernel.watcher = NULL;
     attacker_stop(&m->attacker);
     sampler_end(&m->sampler);
@@ -467,7 +436,7 @@ static void build_software(struct machine *m)
 
 static void destroy(struct machine *m)
 {
-    leave_looking(m);
+    onlooker_leave(&m->onlooker, m->engine.now);
     for (unsigned i = 0; i < m->drives; i++)
         if (m->replay[i].cpu != NULL)
             replay_free(&m->replay[i]);
@@ -643,13 +612,6 @@ enum machine_outcome machine_run(const struct config *config, const struct machi
             run->policy->name);
     else if (!look_for_accesses(m, error))
         outcome = MACHINE_TRACE;
-    else if ((run->timeline != NULL || run->waves != NULL)
-             && (m->drives > 1 || m->exercises || run->rdma || remote))
-        error_set(error, "--timeline, --vcd: expected one NVMe drive, got %s",
-                  m->exercises ? "a trace of bare accesses"
-                  : run->rdma  ? "RDMA work"
-                  : remote     ? "nvmf.remote"
-                               : "replay.devices with several");
     else if (run->rdma && config->nvmf.remote)
         error_set(error, "nvmf.remote: expected a block trace, got one of RDMA work");
     else if (backend_find(config->iommu.arch) != NULL)

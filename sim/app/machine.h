@@ -16,6 +16,7 @@
 #include "sim/app/config.h"
 #include "sim/app/series.h"
 #include "sim/base/barrier.h"
+#include "sim/scope/timeline.h"
 #include "sim/scope/waves.h"
 #include "sim/system/system.h"
 

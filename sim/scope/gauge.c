@@ -181,6 +181,48 @@ static uint64_t commands(const struct gauge_source *s, unsigned index)
     return s->nvme->config.commands - s->nvme->commands_free;
 }
 
+static uint64_t requests(const struct gauge_source *s, unsigned index)
+{
+    (void)index;
+    return *s->requests;
+}
+
+static uint64_t packets_made(const struct gauge_source *s, unsigned index)
+{
+    uint64_t sum = 0;
+    (void)index;
+    for (const struct rnic_tx *tx = s->nic->tx_order.first; tx != NULL; tx = tx->next)
+        sum++;
+    return sum;
+}
+
+static uint64_t packets_received(const struct gauge_source *s, unsigned index)
+{
+    uint64_t sum = 0;
+    (void)index;
+    for (const struct rnic_rx *rx = s->nic->rx_order.first; rx != NULL; rx = rx->next)
+        sum++;
+    return sum;
+}
+
+static uint64_t completions_waiting(const struct gauge_source *s, unsigned index)
+{
+    (void)index;
+    return rnic_cqe_ring_count(&s->nic->cqes);
+}
+
+static uint64_t protection_lines(const struct gauge_source *s, unsigned index)
+{
+    (void)index;
+    return s->nic->mpt.held;
+}
+
+static uint64_t translation_lines(const struct gauge_source *s, unsigned index)
+{
+    (void)index;
+    return s->nic->mtt.held;
+}
+
 static uint64_t exposed(const struct gauge_source *s, unsigned index)
 {
     (void)index;
@@ -190,11 +232,29 @@ static uint64_t exposed(const struct gauge_source *s, unsigned index)
 /* ---- The list --------------------------------------------------------------------------
  */
 
-static const struct gauge fixed[] = {
+static const struct gauge of_drive[] = {
     { "nvme.commands", "NVMe commands under way", 16, GAUGE_COUNTER, commands, 0 },
+};
+
+static const struct gauge of_nic[] = {
+    { "rdma.requests", "RDMA work requests under way", 32, GAUGE_COUNTER, requests, 0 },
+    { "rdma.made", "RDMA packets being made", 16, GAUGE_COUNTER, packets_made, 0 },
+    { "rdma.received", "RDMA packets being received", 16, GAUGE_COUNTER, packets_received,
+      0 },
+    { "rdma.completions", "RDMA completions that wait", 16, GAUGE_COUNTER,
+      completions_waiting, 0 },
+    { "rdma.mpt", "Protection entries on the NIC", 32, GAUGE_COUNTER, protection_lines, 0 },
+    { "rdma.mtt", "Lines of translation entries on the NIC", 32, GAUGE_COUNTER,
+      translation_lines, 0 },
+};
+
+static const struct gauge of_device[] = {
     { "link.reads", "DMA reads under way", 16, GAUGE_COUNTER, reads_out, 0 },
     { "link.posted", "DMA writes under way", 32, GAUGE_COUNTER | GAUGE_BYTES, posted_out,
       0 },
+};
+
+static const struct gauge of_host[] = {
     { "iommu.queue", "IOMMU: requests that wait", 17, GAUGE_COUNTER | GAUGE_SIGNAL, waiting,
       0 },
     { "iommu.inflight", "IOMMU: translations under way", 16, GAUGE_COUNTER | GAUGE_SIGNAL,
@@ -233,17 +293,31 @@ static const struct gauge walker[WALKERS_SHOWN * 3] = {
     WALKER(0), WALKER(1), WALKER(2), WALKER(3), WALKER(4), WALKER(5), WALKER(6), WALKER(7),
 };
 
-enum { FIXED = sizeof fixed / sizeof fixed[0] };
-static_assert(FIXED + 3 * WALKERS_SHOWN <= GAUGES_MAX, "room for all gauges");
+#define COUNT(list) (sizeof(list) / sizeof(list)[0])
+static_assert(COUNT(of_host) + COUNT(walker) <= GAUGES_MAX, "room for all gauges");
 
-unsigned gauge_list(const struct gauge_source *from, struct gauge gauge[GAUGES_MAX])
+static unsigned add(struct gauge gauge[GAUGES_MAX], unsigned n, const struct gauge *more,
+                    size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        gauge[n++] = more[i];
+    return n;
+}
+
+unsigned gauge_list_host(const struct gauge_source *from, struct gauge gauge[GAUGES_MAX])
 {
     const uint32_t walkers = from->iommu->config.walker.walkers;
     const unsigned shown   = walkers < WALKERS_SHOWN ? walkers : WALKERS_SHOWN;
-    unsigned n             = 0;
-    for (unsigned i = 0; i < FIXED; i++)
-        gauge[n++] = fixed[i];
-    for (unsigned i = 0; i < 3 * shown; i++)
-        gauge[n++] = walker[i];
-    return n;
+    const unsigned n       = add(gauge, 0, of_host, COUNT(of_host));
+    return add(gauge, n, walker, (size_t)3 * shown);
+}
+
+unsigned gauge_list_device(const struct gauge_source *from, struct gauge gauge[GAUGES_MAX])
+{
+    unsigned n = 0;
+    if (from->nvme != NULL)
+        n = add(gauge, n, of_drive, COUNT(of_drive));
+    if (from->nic != NULL)
+        n = add(gauge, n, of_nic, COUNT(of_nic));
+    return add(gauge, n, of_device, COUNT(of_device));
 }

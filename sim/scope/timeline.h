@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * timeline - draws runs as a Perfetto trace (docs/timeline.md): whose each CPU's time was,
- * what became of each NVMe command and of each DMA, step by step, and how full queues and
- * caches were.
+ * what became of each NVMe command, of each RDMA work request and of each DMA, step by
+ * step, and how full queues and caches were.
  *
  *     struct timeline *t = timeline_new(file, &window);
- *     for each machine:
- *         timeline_begin(t, "strict, iova", &scope, now);     the replay begins
- *         timeline_end(t, now);                               ... and ends
- *         timeline_leave(t);                                  the machine goes away
+ *     for each run:
+ *         timeline_begin(t, "strict, iova", scope, hosts, now);     the replay begins
+ *         timeline_end(t, now);                                     ... and ends
+ *         timeline_leave(t);                                        the machine goes away
  *     timeline_free(t);
  *
  * It watches and changes nothing: a run takes the same cycles with it. What began in the
@@ -21,38 +21,21 @@
 
 #include <stdio.h>
 
-#include "sim/scope/gauge.h"
-#include "workloads/nvme_driver.h"
-
-/* Times since the replay began: from <= t < to. */
-struct scope_window {
-    sim_time_t from, to;
-};
-
-/* What is watched. */
-struct scope {
-    struct engine *engine;
-    struct cpu *cpu;
-    unsigned cpus;
-    struct iommu *iommu;
-    struct rootport *port;
-    struct nvme_ctrl *nvme;
-    struct nvme_driver *driver;
-    const struct audit *audit;
-};
+#include "sim/scope/scope.h"
 
 struct timeline;
 
 struct timeline *timeline_new(FILE *out, const struct scope_window *window);
 void timeline_free(struct timeline *t);
 
+/* scope: of each of so many hosts, SCOPE_HOSTS_MAX at most, on one engine. */
 void timeline_begin(struct timeline *t, const char *name, const struct scope *scope,
-                    sim_time_t now);
+                    unsigned hosts, sim_time_t now);
 void timeline_end(struct timeline *t, sim_time_t now);
 void timeline_leave(struct timeline *t);
 
-/* The two verbs of the IOMMU's watcher that it wants to hear. */
-void timeline_answered(struct timeline *t, const struct xlate *x);
-void timeline_stepped(struct timeline *t, sim_time_t now);
+/* The two verbs of each host's IOMMU's watcher that it wants to hear. */
+void timeline_answered(struct timeline *t, unsigned host, const struct xlate *x);
+void timeline_stepped(struct timeline *t, unsigned host, sim_time_t now);
 
 #endif

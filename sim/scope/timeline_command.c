@@ -7,10 +7,16 @@
 
 #include "sim/scope/timeline_parts.h"
 
-static struct timeline_queue *queue_of(struct timeline *t, uint32_t id)
+static const char *const kind_name[] = {
+    [NVME_TX_FETCH] = "fetch",           [NVME_TX_LIST] = "list",
+    [NVME_TX_DATA_READ] = "data read",   [NVME_TX_DATA_WRITTEN] = "data write",
+    [NVME_TX_COMPLETION] = "completion", [NVME_TX_INTERRUPT] = "interrupt",
+};
+
+static struct timeline_queue *queue_of(struct timeline_device *d, uint32_t id)
 {
-    CHECK(id < t->queues);
-    struct timeline_queue *q = &t->queue[id];
+    CHECK(id < d->queues);
+    struct timeline_queue *q = &d->queue[id];
     if (q->ring == NULL) {
         q->ring = calloc(TIMELINE_RING, sizeof *q->ring);
         CHECK(q->ring != NULL);
@@ -18,7 +24,7 @@ static struct timeline_queue *queue_of(struct timeline *t, uint32_t id)
     return q;
 }
 
-static struct timeline_command *nth(struct timeline_queue *q, uint64_t n)
+static struct timeline_command *nth(const struct timeline_queue *q, uint64_t n)
 {
     return &q->ring[n % TIMELINE_RING];
 }
@@ -33,36 +39,6 @@ static struct timeline_command **place_of_cid(struct timeline_queue *q, uint16_t
             q->of_cid[q->cids] = NULL;
     }
     return &q->of_cid[cid];
-}
-
-/* ---- Lanes: commands that overlap are drawn side by side -------------------------------
- */
-
-static unsigned lane_take(struct timeline *t)
-{
-    unsigned lane = 0;
-    while (lane < t->lanes && t->lane_busy[lane])
-        lane++;
-    if (lane == t->lanes) {
-        t->lanes++;
-        t->lane_busy  = realloc(t->lane_busy, t->lanes * sizeof *t->lane_busy);
-        t->lane_known = realloc(t->lane_known, t->lanes * sizeof *t->lane_known);
-        CHECK(t->lane_busy != NULL);
-        CHECK(t->lane_known != NULL);
-        t->lane_known[lane] = false;
-    }
-    t->lane_busy[lane] = true;
-    return lane;
-}
-
-static uint64_t lane_track(struct timeline *t, unsigned lane)
-{
-    const uint64_t track = timeline_track(t, TRACK_COMMAND, lane);
-    if (!t->lane_known[lane])
-        perfetto_track(&t->out, track, timeline_track(t, TRACK_PROCESS_ITSELF, 0),
-                       "NVMe commands", 1000);
-    t->lane_known[lane] = true;
-    return track;
 }
 
 /* ---- Drawing ---------------------------------------------------------------------------
@@ -106,15 +82,16 @@ static void draw_steps(struct timeline *t, uint64_t track, const struct timeline
     }
 }
 
-static void draw(struct timeline *t, const struct timeline_command *c)
+static void draw(struct timeline_device *d, const struct timeline_command *c)
 {
-    const uint64_t track              = lane_track(t, c->lane);
-    const uint64_t flow               = timeline_flow(t, c->queue, c->n);
+    struct timeline *t = d->host->timeline;
+    const uint64_t track =
+        timeline_lane(d, TRACK_WORK, c->lane, "NVMe commands", &d->lanes.known[c->lane]);
     const struct perfetto_event event = {
         .track   = track,
         .time_ns = timeline_ns(t, c->submitted),
         .name    = name_of(c),
-        .flow    = &flow,
+        .flow    = &c->flow,
         .flows   = 1,
         .note    = { { "ps", c->found - c->submitted, NULL },
                      { "queue", c->queue, NULL },
@@ -126,39 +103,33 @@ static void draw(struct timeline *t, const struct timeline_command *c)
     perfetto_slice_end(&t->out, track, timeline_ns(t, c->found));
 }
 
-static void drop(struct timeline *t, struct timeline_command *c)
+static void drop(struct timeline_device *d, struct timeline_command *c)
 {
     if (c->shown) {
-        t->shown_live--;
-        t->lane_busy[c->lane] = false;
+        d->host->timeline->shown_live--;
+        timeline_lane_release(d, c->lane);
     }
     c->live = c->shown = false;
 }
 
 /* The completion is in memory, and the driver has found it: which is heard first is open.
  */
-static void settle(struct timeline *t, struct timeline_command *c)
+static void settle(struct timeline_device *d, struct timeline_command *c)
 {
     if (c->written == 0 || c->found == 0)
         return;
     if (c->shown)
-        draw(t, c);
-    drop(t, c);
+        draw(d, c);
+    drop(d, c);
 }
 
-static void mark(struct timeline *t, unsigned cpu, const struct timeline_command *c,
+static void mark(struct timeline_device *d, unsigned cpu, const struct timeline_command *c,
                  const char *name, sim_time_t now)
 {
-    const uint64_t flow               = timeline_flow(t, c->queue, c->n);
-    const struct perfetto_event event = { .track   = timeline_track(t, TRACK_CPU, cpu),
-                                          .time_ns = timeline_ns(t, now),
-                                          .name    = name,
-                                          .flow    = &flow,
-                                          .flows   = 1,
-                                          .note    = { { "queue", c->queue, NULL },
-                                                       { "cid", c->cid, NULL } } };
     if (c->shown)
-        perfetto_instant(&t->out, &event);
+        timeline_mark(d->host, cpu, name, c->flow, now,
+                      (struct perfetto_note){ "queue", c->queue, NULL },
+                      (struct perfetto_note){ "cid", c->cid, NULL });
 }
 
 /* ---- What the driver does --------------------------------------------------------------
@@ -167,34 +138,36 @@ static void mark(struct timeline *t, unsigned cpu, const struct timeline_command
 static void submitted(void *self, uint32_t queue, uint16_t cid, unsigned cpu,
                       sim_time_t now)
 {
-    struct timeline *t         = self;
-    struct timeline_queue *q   = queue_of(t, queue);
+    struct timeline_device *d  = self;
+    struct timeline *t         = d->host->timeline;
+    struct timeline_queue *q   = queue_of(d, queue);
     struct timeline_command *c = nth(q, q->submitted);
     if (c->live)
-        drop(t, c); /* A ring behind: it has been forgotten. */
+        drop(d, c); /* A ring behind: it has been forgotten. */
     *c      = (struct timeline_command){ .n         = q->submitted++,
+                                         .flow      = timeline_new_flow(t),
                                          .queue     = (uint16_t)queue,
                                          .cid       = cid,
                                          .live      = true,
                                          .shown     = timeline_shows(t, now),
                                          .submitted = now };
-    c->lane = c->shown ? lane_take(t) : 0;
+    c->lane = c->shown ? timeline_lane_take(d) : 0;
     t->shown_live += c->shown;
     *place_of_cid(q, cid) = c;
-    mark(t, cpu, c, "doorbell", now);
+    mark(d, cpu, c, "doorbell", now);
 }
 
 static void found(void *self, uint32_t queue, uint16_t cid, unsigned cpu, sim_time_t now)
 {
-    struct timeline *t              = self;
-    struct timeline_command **place = place_of_cid(queue_of(t, queue), cid);
+    struct timeline_device *d       = self;
+    struct timeline_command **place = place_of_cid(queue_of(d, queue), cid);
     struct timeline_command *c      = *place;
     *place                          = NULL;
     if (c == NULL || !c->live)
         return;
     c->found = now;
-    mark(t, cpu, c, "completion found", now);
-    settle(t, c);
+    mark(d, cpu, c, "completion found", now);
+    settle(d, c);
 }
 
 /* ---- What the controller does ----------------------------------------------------------
@@ -209,24 +182,28 @@ static void rung(void *self, uint16_t queue, uint32_t entries, sim_time_t now)
 
 static void fetching(void *self, uint16_t queue, uint32_t entries, sim_time_t now)
 {
-    struct timeline *t       = self;
-    struct timeline_queue *q = queue_of(t, queue);
-    t->fetch = (struct timeline_link){ NVME_TX_FETCH, queue, q->asked, entries };
+    struct timeline_device *d = self;
+    struct timeline_queue *q  = queue_of(d, queue);
+    d->fetch                  = (struct timeline_link){ .name  = kind_name[NVME_TX_FETCH],
+                                                        .queue = queue,
+                                                        .first = q->asked,
+                                                        .count = entries };
     for (; entries > 0 && q->asked < q->rung; entries--)
         nth(q, q->asked++)->asked = now;
 }
 
-static struct timeline_command **place_of(struct timeline *t, const struct nvme_command *c)
+static struct timeline_command **place_of(struct timeline_device *d,
+                                          const struct nvme_command *c)
 {
-    return &t->of_command[c - t->scope.nvme->command];
+    return &d->of_command[c - d->scope.nvme->command];
 }
 
 static void arrived(void *self, const struct nvme_command *command, sim_time_t now)
 {
-    struct timeline *t         = self;
-    struct timeline_queue *q   = queue_of(t, command->sq->id);
+    struct timeline_device *d  = self;
+    struct timeline_queue *q   = queue_of(d, command->sq->id);
     struct timeline_command *c = q->arrived < q->asked ? nth(q, q->arrived++) : NULL;
-    *place_of(t, command)      = c;
+    *place_of(d, command)      = c;
     if (c == NULL)
         return;
     c->arrived = now;
@@ -242,11 +219,11 @@ static void begun(void *self, const struct nvme_command *command, sim_time_t now
 
 static void done(void *self, const struct nvme_command *command)
 {
-    struct timeline *t         = self;
-    struct timeline_command *c = *place_of(t, command);
+    struct timeline_device *d  = self;
+    struct timeline_command *c = *place_of(d, command);
     if (c == NULL)
         return;
-    c->done  = t->scope.engine->now;
+    c->done  = d->host->scope.engine->now;
     c->bytes = command->data.bytes;
 }
 
@@ -260,73 +237,67 @@ static void completing(void *self, const struct nvme_command *command, sim_time_
 /* ---- Which DMA is part of what ---------------------------------------------------------
  */
 
-static uint32_t link_new(struct timeline *t, const struct timeline_link *link)
-{
-    t->link[t->links % TIMELINE_LINKS] = *link;
-    return t->links++ % TIMELINE_LINKS + 1;
-}
-
 static uint32_t submitting(void *self, const struct nvme_tx *tx)
 {
-    struct timeline *t = self;
+    struct timeline_device *d = self;
     if (tx->kind == NVME_TX_FETCH)
-        return link_new(t, &t->fetch);
+        return timeline_link_new(d, &d->fetch);
     if (tx->kind == NVME_TX_INTERRUPT || tx->command == NULL)
         return 0;
-    const struct timeline_command *c = *place_of(t, tx->command);
+    const struct timeline_command *c = *place_of(d, tx->command);
     if (c == NULL)
         return 0;
-    const struct timeline_link link = { tx->kind, c->queue, c->n, 1 };
-    return link_new(t, &link);
+    const struct timeline_link link = { .name       = kind_name[tx->kind],
+                                        .completion = tx->kind == NVME_TX_COMPLETION,
+                                        .queue      = c->queue,
+                                        .first      = c->n,
+                                        .flow       = c->flow };
+    return timeline_link_new(d, &link);
 }
 
-const struct timeline_link *timeline_link_of(const struct timeline *t, uint32_t flow)
+uint64_t timeline_command_flow(const struct timeline_device *d, uint32_t queue, uint64_t n)
 {
-    return flow == 0 ? NULL : &t->link[flow - 1];
+    const struct timeline_command *c = nth(&d->queue[queue], n);
+    return c->n == n ? c->flow : 0;
 }
 
-void timeline_written(struct timeline *t, const struct timeline_link *link, sim_time_t when)
+void timeline_command_written(struct timeline_device *d, const struct timeline_link *link,
+                              sim_time_t when)
 {
-    struct timeline_command *c = nth(queue_of(t, link->queue), link->first);
+    struct timeline_command *c = nth(queue_of(d, link->queue), link->first);
     if (!c->live || c->n != link->first)
         return;
     c->written = when;
-    settle(t, c);
+    settle(d, c);
 }
 
 /* ---- The run ---------------------------------------------------------------------------
  */
 
-void timeline_commands_begin(struct timeline *t)
+void timeline_commands_begin(struct timeline_device *d)
 {
-    t->queues     = t->scope.nvme->config.queues + 1;
-    t->queue      = calloc(t->queues, sizeof *t->queue);
-    t->of_command = calloc(t->scope.nvme->config.commands, sizeof *t->of_command);
-    CHECK(t->queue != NULL);
-    CHECK(t->of_command != NULL);
-    t->nvme_watcher   = (struct nvme_watcher){ .rung       = rung,
+    d->queues     = d->scope.nvme->config.queues + 1;
+    d->queue      = calloc(d->queues, sizeof *d->queue);
+    d->of_command = calloc(d->scope.nvme->config.commands, sizeof *d->of_command);
+    CHECK(d->queue != NULL);
+    CHECK(d->of_command != NULL);
+    d->nvme_watcher   = (struct nvme_watcher){ .rung       = rung,
                                                .fetching   = fetching,
                                                .arrived    = arrived,
                                                .begun      = begun,
                                                .done       = done,
                                                .completing = completing,
                                                .submitting = submitting,
-                                               .self       = t };
-    t->driver_watcher = (struct driver_watcher){ submitted, found, t };
+                                               .self       = d };
+    d->driver_watcher = (struct driver_watcher){ submitted, found, d };
 }
 
-void timeline_commands_leave(struct timeline *t)
+void timeline_commands_leave(struct timeline_device *d)
 {
-    for (unsigned i = 0; i < t->queues; i++) {
-        free(t->queue[i].ring);
-        free(t->queue[i].of_cid);
+    for (unsigned i = 0; i < d->queues; i++) {
+        free(d->queue[i].ring);
+        free(d->queue[i].of_cid);
     }
-    free(t->queue);
-    free(t->of_command);
-    free(t->lane_busy);
-    free(t->lane_known);
-    t->queue      = NULL;
-    t->of_command = NULL;
-    t->lane_busy = t->lane_known = NULL;
-    t->lanes                     = 0;
+    free(d->queue);
+    free(d->of_command);
 }

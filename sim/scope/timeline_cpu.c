@@ -7,81 +7,83 @@
 
 #include "sim/scope/timeline_parts.h"
 
-static void close_phase(struct timeline *t, unsigned cpu, sim_time_t at)
+static void close_phase(struct timeline_host *h, unsigned cpu, sim_time_t at)
 {
-    struct timeline_cpu *c = &t->cpu[cpu];
+    struct timeline *t     = h->timeline;
+    struct timeline_cpu *c = &h->cpu[cpu];
     if (c->drawn_phase >= 0)
-        perfetto_slice_end(&t->out, timeline_track(t, TRACK_CPU, cpu), timeline_ns(t, at));
+        perfetto_slice_end(&t->out, timeline_track(h, TRACK_CPU, cpu), timeline_ns(t, at));
     c->drawn_phase = -1;
 }
 
-static void open_phase(struct timeline *t, unsigned cpu, enum cpu_phase phase,
+static void open_phase(struct timeline_host *h, unsigned cpu, enum cpu_phase phase,
                        sim_time_t at)
 {
-    if (t->cpu[cpu].drawn_phase == (int)phase)
+    if (h->cpu[cpu].drawn_phase == (int)phase)
         return;
-    close_phase(t, cpu, at);
+    close_phase(h, cpu, at);
     if (phase == PHASE_other)
         return;
-    const struct perfetto_event event = { .track   = timeline_track(t, TRACK_CPU, cpu),
-                                          .time_ns = timeline_ns(t, at),
+    const struct perfetto_event event = { .track   = timeline_track(h, TRACK_CPU, cpu),
+                                          .time_ns = timeline_ns(h->timeline, at),
                                           .name    = cpu_phase_name[phase] };
-    perfetto_slice(&t->out, &event);
-    t->cpu[cpu].drawn_phase = (int)phase;
+    perfetto_slice(&h->timeline->out, &event);
+    h->cpu[cpu].drawn_phase = (int)phase;
 }
 
 /* Draws the stretch that is complete, as far as it lies in the window. */
-static void draw(struct timeline *t, unsigned cpu)
+static void draw(struct timeline_host *h, unsigned cpu)
 {
-    struct timeline_cpu *c = &t->cpu[cpu];
+    struct timeline *t     = h->timeline;
+    struct timeline_cpu *c = &h->cpu[cpu];
     sim_time_t at          = time_max(c->from, t->from);
     const sim_time_t until = time_min(c->until, t->to);
     c->from                = c->until;
     if (at >= until)
         return;
-    open_phase(t, cpu, c->phase, at);
-    timeline_step(t, timeline_track(t, TRACK_CPU, cpu), cpu_owner_name[c->owner], &at,
+    open_phase(h, cpu, c->phase, at);
+    timeline_step(t, timeline_track(h, TRACK_CPU, cpu), cpu_owner_name[c->owner], &at,
                   until - at);
 }
 
 static void owned(void *self, unsigned cpu, sim_time_t until, enum cpu_owner owner,
                   enum cpu_phase phase)
 {
-    struct timeline *t     = self;
-    struct timeline_cpu *c = &t->cpu[cpu];
+    struct timeline_host *h = self;
+    struct timeline_cpu *c  = &h->cpu[cpu];
     if (until <= c->until)
         return;
     if (c->until > c->from && (owner != c->owner || phase != c->phase))
-        draw(t, cpu);
+        draw(h, cpu);
     c->owner = owner;
     c->phase = phase;
     c->until = until;
 }
 
 /* A CPU that waits has not been charged yet; one that has run ahead is cut. */
-static void end_one(struct timeline *t, const struct cpu *cpu, sim_time_t now)
+static void end_one(struct timeline_host *h, const struct cpu *cpu, sim_time_t now)
 {
-    owned(t, cpu->id, time_min(cpu->time, now), cpu->owner, cpu->phase);
-    owned(t, cpu->id, now, cpu->waiting ? OWNER_idle : cpu->owner, cpu->phase);
-    draw(t, cpu->id);
-    close_phase(t, cpu->id, time_min(t->cpu[cpu->id].until, now));
+    owned(h, cpu->id, time_min(cpu->time, now), cpu->owner, cpu->phase);
+    owned(h, cpu->id, now, cpu->waiting ? OWNER_idle : cpu->owner, cpu->phase);
+    draw(h, cpu->id);
+    close_phase(h, cpu->id, time_min(h->cpu[cpu->id].until, now));
 }
 
-void timeline_cpus_end(struct timeline *t, sim_time_t now)
+void timeline_cpus_end(struct timeline_host *h, sim_time_t now)
 {
-    for (unsigned i = 0; i < t->scope.cpus; i++)
-        end_one(t, &t->scope.cpu[i], now);
+    for (unsigned i = 0; i < h->scope.cpus; i++)
+        end_one(h, &h->scope.cpu[i], now);
 }
 
-void timeline_cpus_begin(struct timeline *t, sim_time_t now)
+void timeline_cpus_begin(struct timeline_host *h, sim_time_t now)
 {
-    for (unsigned i = 0; i < t->scope.cpus; i++) {
+    for (unsigned i = 0; i < h->scope.cpus; i++) {
         char name[16];
         snprintf(name, sizeof name, "cpu%u", i);
-        perfetto_thread(&t->out, timeline_track(t, TRACK_CPU, i),
-                        timeline_track(t, TRACK_PROCESS_ITSELF, 0), (int)t->run * 1000,
-                        (int)(t->run * 1000 + i + 1), name, (int)i);
-        t->cpu[i] = (struct timeline_cpu){ .from = now, .until = now, .drawn_phase = -1 };
+        perfetto_thread(&h->timeline->out, timeline_track(h, TRACK_CPU, i),
+                        timeline_track(h, TRACK_PROCESS_ITSELF, 0), (int)h->process * 1000,
+                        (int)(h->process * 1000 + i + 1), name, RANK_CPU + (int)i);
+        h->cpu[i] = (struct timeline_cpu){ .from = now, .until = now, .drawn_phase = -1 };
     }
-    t->cpu_watcher = (struct cpu_watcher){ .owned = owned, .self = t };
+    h->cpu_watcher = (struct cpu_watcher){ .owned = owned, .self = h };
 }

@@ -9,17 +9,26 @@
 
 #include "sim/host/vcd.h"
 
+enum { SIGNAL_NAME_BYTES = 48 };
+
+struct waves_host {
+    struct gauge_source source;
+    struct gauge gauge[GAUGES_MAX];
+    char name[GAUGES_MAX][SIGNAL_NAME_BYTES];
+    uint64_t value[GAUGES_MAX];
+    unsigned gauges;
+};
+
 struct waves {
     FILE *out;
     char *base;
     struct scope_window window;
-    struct gauge_source source;
-    const struct sim_host *host;
+    const struct sim_host *kernel;
     sim_time_t zero, from, to;
-    struct gauge gauge[GAUGES_MAX];
-    struct vcd_signal signal[GAUGES_MAX];
-    uint64_t value[GAUGES_MAX];
-    unsigned gauges;
+    struct waves_host host[SCOPE_HOSTS_MAX];
+    unsigned hosts;
+    struct vcd_signal signal[SCOPE_HOSTS_MAX * GAUGES_MAX];
+    unsigned signals;
     bool watching, written;
     struct vcd *vcd; /* NULL: not begun, or ended. */
 };
@@ -35,47 +44,67 @@ struct waves *waves_new(FILE *out, const char *base, const struct scope_window *
     return w;
 }
 
-static void choose_signals(struct waves *w)
+/* Of several hosts, a signal's name begins with which one it is. */
+static void choose_signals(struct waves *w, unsigned host)
 {
+    struct waves_host *h = &w->host[host];
     struct gauge all[GAUGES_MAX];
-    const unsigned count = gauge_list(&w->source, all);
-    w->gauges            = 0;
+    const unsigned count = gauge_list_host(&h->source, all);
+    h->gauges            = 0;
     for (unsigned i = 0; i < count; i++) {
         if ((all[i].use & GAUGE_SIGNAL) == 0)
             continue;
-        w->signal[w->gauges] =
-            (struct vcd_signal){ all[i].name, all[i].bits, &w->value[w->gauges] };
-        w->gauge[w->gauges++] = all[i];
+        char *name = h->name[h->gauges];
+        if (w->hosts == 1)
+            snprintf(name, SIGNAL_NAME_BYTES, "%s", all[i].name);
+        else
+            snprintf(name, SIGNAL_NAME_BYTES, "host%u.%s", host, all[i].name);
+        w->signal[w->signals++] =
+            (struct vcd_signal){ name, all[i].bits, &h->value[h->gauges] };
+        h->gauge[h->gauges++] = all[i];
     }
 }
 
-static void read_all(struct waves *w)
+static void read_all(struct waves_host *h)
 {
-    for (unsigned i = 0; i < w->gauges; i++)
-        w->value[i] = w->gauge[i].read(&w->source, w->gauge[i].index);
+    for (unsigned i = 0; i < h->gauges; i++)
+        h->value[i] = h->gauge[i].read(&h->source, h->gauge[i].index);
 }
 
-void waves_begin(struct waves *w, const struct scope *scope, sim_time_t now)
+void waves_begin(struct waves *w, const struct scope *scope, unsigned hosts, sim_time_t now)
 {
     CHECK(!w->written); /* One run to a file. */
-    w->source =
-        (struct gauge_source){ scope->iommu, scope->port, scope->nvme, scope->audit };
-    w->host     = scope->engine->host;
+    CHECK(hosts <= SCOPE_HOSTS_MAX);
+    w->kernel   = scope[0].engine->host;
     w->zero     = now;
     w->from     = now + time_min(w->window.from, TIME_NEVER - now);
     w->to       = now + time_min(w->window.to, TIME_NEVER - now);
     w->watching = true;
-    choose_signals(w);
-    read_all(w);
+    w->hosts    = hosts;
+    w->signals  = 0;
+    for (unsigned i = 0; i < hosts; i++) {
+        w->host[i].source =
+            (struct gauge_source){ .iommu = scope[i].iommu, .audit = scope[i].audit };
+        choose_signals(w, i);
+        read_all(&w->host[i]);
+    }
 }
 
 /* The values up to here have been those until now. */
 static void move_on(struct waves *w, sim_time_t now)
 {
-    w->host->advance_to(w->host->self, now);
+    w->kernel->advance_to(w->kernel->self, now);
 }
 
-void waves_stepped(struct waves *w, sim_time_t now)
+static void open_file(struct waves *w)
+{
+    for (unsigned i = 0; i < w->hosts; i++)
+        read_all(&w->host[i]);
+    w->vcd     = vcd_open(w->base, w->signal, w->signals);
+    w->written = true;
+}
+
+void waves_stepped(struct waves *w, unsigned host, sim_time_t now)
 {
     if (!w->watching || now < w->from)
         return;
@@ -85,9 +114,8 @@ void waves_stepped(struct waves *w, sim_time_t now)
     }
     move_on(w, now);
     if (w->vcd == NULL)
-        w->vcd = vcd_open(w->base, w->signal, w->gauges);
-    w->written = true;
-    read_all(w);
+        open_file(w);
+    read_all(&w->host[host]);
 }
 
 /* The last values are written when time leaves them. */

@@ -7,8 +7,9 @@
 The trace is decoded by protoc's Python from the published field numbers (perfetto.proto)
 and read as Perfetto reads it: slices nest by time, names are interned. Then it is held
 against the result: every owner's cycles and every part of DMA time must be in it, and each
-command must be followed from its doorbell to its completion, its steps summing to its
-latency. The VCD is read by vcd2fst and by the parser below.
+NVMe command and RDMA work request must be followed from its doorbell to its completion, its
+steps summing to its latency, its data leaving one host's memory and reaching another's. The
+VCD is read by vcd2fst and by the parser below.
 """
 import collections
 import json
@@ -126,7 +127,7 @@ class Trace:
         return [
             s
             for u, d in self.track.items()
-            if d.parent_uuid == process and d.name == name
+            if d.parent_uuid == process and (d.name == name or d.name.endswith(": " + name))
             for s in self.top.get(u, [])
         ]
 
@@ -147,12 +148,13 @@ def steps_sum(s):
     need(at == s.end, f"the steps of {s.name} end before it does")
 
 
+DEVICES = ("nvme", "rdma", "exerciser")
 MESSAGES = ("translation request", "invalidation done")  # Of a device with a TLB.
 PARTS = ("link_up", "port", "translate", "order", "memory", "link_down")
 
 
-def check_dmas(trace, process, result):
-    dmas = trace.slices(process, "DMA")
+def check_dmas(trace, processes, result):
+    dmas = [d for p in processes for d in trace.slices(p, "DMA")]
     sums, inside = collections.Counter(), collections.Counter()
     for d in dmas:
         need(d.children, "a DMA has no steps")
@@ -177,16 +179,30 @@ STEPS = ["doorbell", "arbitrate", "fetch", "decode", "execute", "queue completio
          "complete", "interrupt"]
 
 
-def follow(trace, process, commands, dmas, own_tlb):
-    """From doorbell to completion along the flow, DMA by DMA."""
+def flows_of(dmas):
     of_flow = collections.defaultdict(list)
     for d in dmas:
         for f in d.flows:
             of_flow[f].append(d)
+    return of_flow
+
+
+def marks_of(trace):
+    """Of each flow, what programs did to it: when, and in which process."""
     marks = collections.defaultdict(dict)
-    for time, _, name, flows, _ in trace.instants:
+    for time, track, name, flows, _ in trace.instants:
         for f in flows:
-            marks[f][name] = time
+            marks[f][name] = (time, trace.track[track].parent_uuid)
+    return marks
+
+
+def written_at(dma):
+    return dma.end - [s for s in dma.children if s.name == "link_down"][0].ps / 1000
+
+
+def follow(trace, process, commands, dmas, own_tlb):
+    """From doorbell to completion along the flow, DMA by DMA."""
+    of_flow, marks = flows_of(dmas), marks_of(trace)
     for c in commands:
         steps_sum(c)
         (flow,) = c.flows
@@ -197,13 +213,12 @@ def follow(trace, process, commands, dmas, own_tlb):
         need(kinds["fetch"] == 1 and kinds["completion"] == 1, f"flow of {c.name}: {kinds}")
         (fetch,) = [d for d in mine if d.name == "fetch"]
         (end,) = [d for d in mine if d.name == "completion"]
-        need(marks[flow]["doorbell"] == c.begin, "a command begins with its doorbell")
-        need(marks[flow]["completion found"] == c.end, "... and ends when it is found")
+        need(marks[flow]["doorbell"] == (c.begin, process), "it begins with its doorbell")
+        need(marks[flow]["completion found"] == (c.end, process), "... ends when found")
         for dma, of in ((fetch, step["fetch"]), (end, step["complete"])):
             # A device's TLB may hold it up before it is on the link.
             need(of.begin == dma.begin or own_tlb and of.begin < dma.begin < of.end, of.name)
-        written = end.end - [s for s in end.children if s.name == "link_down"][0].ps / 1000
-        need(abs(step["complete"].end - written) <= 1, "... up to memory")
+        need(abs(step["complete"].end - written_at(end)) <= 1, "... up to memory")
         if c.name in ("read", "write"):
             data = [d for d in mine if d.name.startswith("data")]
             need(sum(d.notes["bytes"] for d in data) == c.notes["bytes"], "all its data")
@@ -212,10 +227,80 @@ def follow(trace, process, commands, dmas, own_tlb):
                 need(own_tlb or d.begin <= step["execute"].end, "in its time")
 
 
-def check_cpus(trace, process, result, period):
+REQUEST_STEPS = ["doorbell", "arbitrate", "fetch", "start", "send", "answer", "carry out",
+                 "queue completion", "complete", "find"]
+TO_PEER = ("send", "send with immediate", "send with invalidate", "write",
+           "write with immediate")
+LOCAL = ("register", "invalidate", "bind")
+
+
+def bytes_of(dmas, name):
+    return sum(d.notes["bytes"] for d in dmas if d.name == name)
+
+
+def follow_data(r, step, own, peer, again):
+    """Every byte leaves one memory and reaches the other, while the request is under way."""
+    bytes_ = r.notes["bytes"]
+    if r.name in TO_PEER:
+        source, goal = bytes_of(own, "data read"), bytes_of(peer, "data write")
+        need(source in (0, bytes_) or again, f"{r.name}: {source} bytes gathered")
+    elif r.name == "read":
+        source, goal = bytes_of(peer, "data read"), bytes_of(own, "data write")
+        need(source == bytes_ or again, f"{r.name}: {source} bytes gathered")
+    elif r.name in LOCAL:
+        source = goal = bytes_
+        need(not peer and "send" not in step, "it stays on the NIC")
+    else:
+        source, goal = bytes_of(peer, "atomic read"), bytes_of(own, "data write")
+        need(source == bytes_ == 8 or again, f"{r.name}: {source} bytes read")
+    need(goal == bytes_ or again, f"{r.name}: {goal} bytes placed, not {bytes_}")
+    for d in own + peer:
+        if d.name != "fetch" and d.name != "completion":
+            need(r.begin <= d.begin <= r.end, f"{d.name} while the request is under way")
+
+
+def follow_requests(trace, process, peers, own_tlb, again):
+    """RDMA: from doorbell to completion along the flow, through both hosts."""
+    requests = trace.slices(process, "RDMA work requests")
+    own_flow = flows_of(trace.slices(process, "DMA"))
+    peer_flow = flows_of([d for p in peers for d in trace.slices(p, "DMA")])
+    marks, received = marks_of(trace), 0
+    for r in requests:
+        steps_sum(r)
+        (flow,) = r.flows
+        step = {s.name: s for s in r.children}
+        need([n for n in REQUEST_STEPS if n in step] == [s.name for s in r.children], "order")
+        need(r.notes["status"] == 0, f"{r.name} has failed")
+        own, peer = own_flow[flow], peer_flow[flow]
+        kinds = collections.Counter(d.name for d in own)
+        need(kinds["fetch"] == 1, f"flow of {r.name}: {kinds}")
+        (fetch,) = [d for d in own if d.name == "fetch"]
+        near = own_tlb and step["fetch"].begin < fetch.begin < step["fetch"].end
+        need(step["fetch"].begin == fetch.begin or near, "it is fetched")
+        need(marks[flow]["doorbell"] == (r.begin, process), "it begins with its doorbell")
+        if "complete" in step:
+            ends = [d for d in own if d.name == "completion"]
+            need(len(ends) == 1, f"{r.name} has one completion")
+            near = own_tlb and step["complete"].begin < ends[0].begin < step["complete"].end
+            need(step["complete"].begin == ends[0].begin or near, "its completion")
+            need(abs(step["complete"].end - written_at(ends[0])) <= 1, "... up to memory")
+            need(marks[flow]["completion found"] == (r.end, process), "... ends when found")
+        else:
+            need(kinds["completion"] == 0 and r.children[-1].name in ("answer", "carry out"),
+                 "it asked for no completion")
+        follow_data(r, step, own, peer, again)
+        if r.name.startswith("send") or r.name == "write with immediate":
+            (there,) = [d for d in peer if d.name == "completion"]
+            time, where = marks[flow]["message found"]
+            need(where in peers and time >= written_at(there) - 1, "the peer finds it")
+            received += 1
+    return len(requests), received
+
+
+def check_cpus(trace, processes, result, period):
     cycles, cpus = collections.Counter(), 0
     for u, d in trace.track.items():
-        if d.parent_uuid != process or not d.HasField("thread"):
+        if d.parent_uuid not in processes or not d.HasField("thread"):
             continue
         cpus += 1
         at = 0
@@ -230,7 +315,8 @@ def check_cpus(trace, process, result, period):
         need(abs(got - count) <= 2 * cpus, f"{owner}: {got} cycles, not {count}")
 
 
-def check_counters(trace, process, limits, least):
+def check_counters(trace, process, limits):
+    """Returns how many are ever more than zero."""
     seen = 0
     for u, d in trace.track.items():
         if d.parent_uuid != process or not d.HasField("counter"):
@@ -238,9 +324,10 @@ def check_counters(trace, process, limits, least):
         values = [v for _, v in trace.counts[u]]
         need(values, f"{d.name} has no value")
         need(all(a != b for a, b in zip(values, values[1:])), f"{d.name} repeats itself")
-        need(0 <= min(values) and max(values) <= limits.get(d.name, 1 << 40), d.name)
+        name = d.name.split(": ", 1)[-1] if d.name.startswith(DEVICES) else d.name
+        need(0 <= min(values) and max(values) <= limits.get(name, 1 << 40), d.name)
         seen += max(values) > 0
-    need(seen >= least, "counters stay at zero")
+    return seen
 
 
 def check_timeline(pb):
@@ -255,27 +342,57 @@ def check_timeline(pb):
     document = json.loads(text)
     with open(path("all.pftrace"), "rb") as f:
         trace = Trace(pb, f.read())
-    need(len(trace.processes()) == len(document["runs"]), "one process to a run")
-    commands = dmas = 0
-    p = document["config"]
-    for process, r in zip(trace.processes(), document["runs"]):
-        name = f"{r['preset']}, {r['policy']}, {r['api']}"
-        need(trace.track[process].name == name, "processes are named like runs")
-        limits = {
-            "IOTLB entries": p["iotlb"]["sets"] * p["iotlb"]["ways"],
-            "IOMMU: translations under way": p["iommu"]["inflight"],
-            "Walkers at work": p["walker"]["walkers"],
-            "DMA reads under way": p["link"]["read_tags"],
-        }
-        d = check_dmas(trace, process, r)
-        c = trace.slices(process, "NVMe commands")
-        need(len(c) == r["device"]["nvme"]["command"], "not every command is there")
-        follow(trace, process, c, d, p["atc"]["enabled"] != 0)
-        check_cpus(trace, process, r, p["cpu"]["period_ps"])
-        check_counters(trace, process, limits, 3 if r["policy"] == "passthrough" else 6)
-        commands += len(c)
-        dmas += len(d)
-    return f"{len(document['runs'])} runs, {commands} commands, {dmas} DMAs"
+    processes = trace.processes()
+    hosts = len(processes) // len(document["runs"])
+    need(len(processes) == hosts * len(document["runs"]), "as many processes as hosts")
+    totals = collections.Counter()
+    for i, r in enumerate(document["runs"]):
+        totals += check_run(trace, processes[i * hosts:][:hosts], r, document["config"])
+    return f"{len(document['runs'])} runs, " + ", ".join(f"{n} {k}" for k, n in totals.items())
+
+
+def names_of(r, hosts):
+    name = f"{r['preset']}, {r['policy']}, {r['api']}"
+    if hosts == 1:
+        return [name]
+    if "ends" in r:
+        return [name + ", host", name + ", target"]
+    return [f"{name}, host {h}" for h in range(hosts)]
+
+
+def check_run(trace, processes, r, p):
+    need([trace.track[u].name for u in processes] == names_of(r, len(processes)), "names")
+    limits = {
+        "IOTLB entries": p["iotlb"]["sets"] * p["iotlb"]["ways"],
+        "IOMMU: translations under way": p["iommu"]["inflight"],
+        "Walkers at work": p["walker"]["walkers"],
+        "DMA reads under way": p["link"]["read_tags"],
+        "RDMA packets being made": p["rdma"]["tx_slots"],
+        "RDMA packets being received": p["rdma"]["rx_slots"],
+        "Protection entries on the NIC": p["rdma"]["mpt_sets"] * p["rdma"]["mpt_ways"],
+        "Lines of translation entries on the NIC": p["rdma"]["mtt_sets"] * p["rdma"]["mtt_ways"],
+    }
+    own_tlb = p["atc"]["enabled"] != 0
+    dmas = check_dmas(trace, processes, r)
+    totals = collections.Counter(DMAs=len(dmas))
+    for u in processes:
+        c = trace.slices(u, "NVMe commands")
+        follow(trace, u, c, dmas, own_tlb)
+        totals["commands"] += len(c)
+    seen = [check_counters(trace, u, limits) for u in processes]
+    need(max(seen) >= (3 if r["policy"] == "passthrough" else 6), "counters stay at zero")
+    need(totals["commands"] == r["device"].get("nvme", {}).get("command", 0), "every command")
+    if "rdma" in r["device"]:
+        rdma = r["device"]["rdma"]
+        for u in processes:
+            peers = [x for x in processes if x != u] or [u]
+            n, m = follow_requests(trace, u, peers, own_tlb, rdma["repeated"] > 0)
+            totals["requests"] += n
+            totals["messages found"] += m
+        need(totals["requests"] == rdma["work"] > 0, "every work request")
+        need(totals["messages found"] == rdma["received"], "every message received")
+    check_cpus(trace, processes, r, p["cpu"]["period_ps"])
+    return totals
 
 
 def check_window(pb):
@@ -285,7 +402,8 @@ def check_window(pb):
     with open(path("part.pftrace"), "rb") as f:
         part = Trace(pb, f.read())
     for process in part.processes():
-        for s in part.slices(process, "DMA") + part.slices(process, "NVMe commands"):
+        for s in (part.slices(process, "DMA") + part.slices(process, "NVMe commands")
+                  + part.slices(process, "RDMA work requests")):
             need(5000 <= s.begin < 25000, "something begins outside of the window")
             steps_sum(s)
         for u, d in part.track.items():
@@ -343,12 +461,17 @@ def check_vcd():
     (result,) = json.loads(text)["runs"]
     with open(path("a.vcd"), encoding="ascii") as f:
         values = read_vcd(f)
+    scopes = sorted({n.split(".iommu.")[0] for n in values})
+    need(len(scopes) == 1 or scopes == [f"SystemC.host{h}" for h in range(len(scopes))], "scopes")
     for signal, stat in (("hits", "lookup_hit"), ("misses", "lookup_missed")):
-        v = values["SystemC.iommu.iotlb." + signal]
-        got, want = v[-1][1] - v[0][1], result["iommu"]["iotlb"][stat]
-        need(0 <= want - got <= 1, f"{signal}: {got}, not {want}")
-    need(len(values["SystemC.iommu.walker0.phase"]) > 10, "a walker walks")
-    need(max(v for _, v in values["SystemC.iommu.inflight"]) > 1, "translations overlap")
+        got, want = 0, result["iommu"]["iotlb"][stat]
+        for scope in scopes:
+            v = values[f"{scope}.iommu.iotlb.{signal}"]
+            got += v[-1][1] - v[0][1]
+        need(0 <= want - got <= len(scopes), f"{signal}: {got}, not {want}")
+    walks = [len(values[f"{scope}.iommu.walker0.phase"]) for scope in scopes]
+    need(max(walks) > 4, "a walker walks")
+    need(max(v for s in scopes for _, v in values[f"{s}.iommu.inflight"]) > 1, "overlap")
     end = max(v[-1][0] for v in values.values())
     need(end / 1000 <= result["metrics"]["sim_time_ns"]["value"], "within the replay")
     return f"{len(values)} signals, {sum(map(len, values.values()))} changes"
