@@ -120,7 +120,7 @@ void kernel_panic(struct kernel *k, const char *format, ...)
     k->panicked          = true;
     cpu->engine->stopped = true;
     for (;;) { /* Nobody will ever resume it. */
-        cpu->engine->due[cpu->place] = TIME_NEVER;
+        engine_set_cpu_due(cpu->engine, cpu->place, TIME_NEVER);
         cpu_yield(cpu);
     }
 }
