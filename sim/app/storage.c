@@ -34,18 +34,19 @@ bool storage_check_run(const struct config *config, const struct machine_run *ru
 /* As much address space as the namespace is large: pages come with the first write. */
 static bool alloc_medium(struct storage *s, struct error *error)
 {
-    const uint64_t bytes = s->config->nvme.blocks << NVME_SECTOR_LG2;
-    void *medium         = MAP_FAILED;
-    if (bytes <= SIZE_MAX / 2)
-        medium = mmap(NULL, (size_t)bytes, PROT_READ | PROT_WRITE,
+    const uint64_t blocks = s->config->nvme.blocks;
+    const size_t bytes    = (size_t)blocks << NVME_SECTOR_LG2;
+    void *medium          = MAP_FAILED;
+    if (blocks <= SIZE_MAX >> NVME_SECTOR_LG2)
+        medium = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (medium == MAP_FAILED)
         return error_set(error,
                          "nvme.blocks: the host has no address space for the contents of "
-                         "%" PRIu64 " bytes (fabric.check=1): expected fewer",
-                         bytes);
+                         "%" PRIu64 " blocks (fabric.check=1): expected fewer",
+                         blocks);
     s->medium       = medium;
-    s->medium_bytes = (size_t)bytes;
+    s->medium_bytes = bytes;
     return true;
 }
 

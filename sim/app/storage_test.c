@@ -403,3 +403,21 @@ TEST_CASE(storage, what_it_cannot_do_is_refused_in_one_line)
     EXPECT_EQUAL(play(&(struct wish){ .trace = "gen:churn" }), MACHINE_TRACE);
     EXPECT_HAS(error.text, "expected a request for a block device with nvmf.remote");
 }
+
+/* Its contents are address space of the host's: 512 TiB and more are not to be had, and
+ * 2^64 bytes are not none. */
+TEST_CASE(storage, a_drive_that_the_host_has_no_room_for_is_refused)
+{
+    static const char *const blocks[] = { "1099511627776", "36028797018963967",
+                                          "36028797018963968" };
+    for (unsigned i = 0; i < 3; i++) {
+        char set[64], expected[96];
+        snprintf(set, sizeof set, "nvme.blocks=%s", blocks[i]);
+        snprintf(expected, sizeof expected, "the contents of %s blocks (fabric.check=1)",
+                 blocks[i]);
+        EXPECT_EQUAL(play(&(struct wish){ .trace = "gen:randread", .set = { set } }),
+                     MACHINE_REFUSED);
+        EXPECT_HAS(error.text, "nvme.blocks: the host has no address space for");
+        EXPECT_HAS(error.text, expected);
+    }
+}
