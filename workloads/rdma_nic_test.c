@@ -772,6 +772,49 @@ TEST_CASE(rdma_nic, there_are_as_many_keys_as_the_driver_was_told_and_regions_as
     rdma_rig_free(r);
 }
 
+/* What wraps or is nothing: it is refused, and takes neither key nor memory. */
+static void no_region(struct rdma_rig *r, void *state)
+{
+    struct verbs_device *d     = &r->host[0].verbs;
+    const uint32_t keys        = d->free_keys;
+    const uint64_t pages       = r->host[0].kernel.pages.out;
+    const uint64_t most        = verbs_region_bytes_max(d) / PAGE_SIZE;
+    const uint64_t region[][2] = { { VA_A, 0 },
+                                   { VA_A, UINT64_MAX },
+                                   { UINT64_MAX, 1 },
+                                   { UINT64_MAX - 4095, 4096 },
+                                   { UINT64_MAX - 4095, 8192 } };
+    const uint64_t fast[]      = { 0, most + 1, UINT64_C(1) << 61, UINT64_MAX };
+    int error;
+    (void)state;
+    for (unsigned i = 0; i < sizeof region / sizeof region[0]; i++)
+        for (unsigned demand = 0; demand < 2; demand++) {
+            error = 0;
+            EXPECT(verbs_reg_mr(d, 1, &r->host[0].space, region[i][0], region[i][1],
+                                demand ? ALL | RDMA_ON_DEMAND : ALL, &error)
+                   == NULL);
+            EXPECT_EQUAL(error, -EINVAL);
+        }
+    for (unsigned i = 0; i < sizeof fast / sizeof fast[0]; i++) {
+        error = 0;
+        EXPECT(verbs_alloc_mr(d, 1, fast[i], &error) == NULL);
+        EXPECT_EQUAL(error, -EINVAL);
+    }
+    struct verbs_mr *mr = verbs_alloc_mr(d, 1, 8, &error);
+    REQUIRE(mr != NULL);
+    for (unsigned i = 0; i < sizeof region / sizeof region[0]; i++)
+        EXPECT_EQUAL(verbs_map_fast(mr, &r->host[0].space, region[i][0], region[i][1], ALL),
+                     -EIO);
+    verbs_dereg_mr(mr);
+    EXPECT_EQUAL(d->free_keys, keys);
+    EXPECT_EQUAL(r->host[0].kernel.pages.out, pages);
+}
+
+TEST_CASE(rdma_nic, a_region_of_nothing_or_around_the_end_is_refused)
+{
+    run(no_region);
+}
+
 /* ---- Completion queues
  * ---------------------------------------------------------------------- */
 

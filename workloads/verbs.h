@@ -268,8 +268,9 @@ int verbs_post_receive(struct verbs_rq *rq, const struct rdma_sge *sge, uint32_t
                        uint64_t context);
 
 /* A user's region, pinned or (access RDMA_ON_DEMAND) on demand. NULL and *error when it
- * cannot be: -EINVAL: larger than verbs.region_gib; -ENOSPC: no key is free (verbs_keys);
- * -ENOMEM, -EIO: it could not be mapped. space outlives it. */
+ * cannot be: -EINVAL: nothing, larger than verbs.region_gib, or around the end of all
+ * addresses; -ENOSPC: no key is free (verbs_keys); -ENOMEM, -EIO: it could not be mapped.
+ * space outlives it. */
 struct verbs_mr *verbs_reg_mr(struct verbs_device *d, uint32_t pd,
                               const struct umem_space *space, uint64_t address,
                               uint64_t bytes, uint32_t access, int *error);
@@ -288,7 +289,7 @@ static inline uint64_t verbs_region_bytes_max(const struct verbs_device *d)
 
 /* For registration by work request: map_fast maps memory and lists its pages under a new
  * key; then RDMA_REG_MR is posted. After RDMA_LOCAL_INV has completed, unmap_fast. 0 or
- * -ENOMEM, -EIO. alloc_mr: as reg_mr. */
+ * -ENOMEM, -EIO. alloc_mr: as reg_mr, of so many pages of 4 KiB. */
 struct verbs_mr *verbs_alloc_mr(struct verbs_device *d, uint32_t pd, uint64_t most_pages,
                                 int *error);
 int verbs_map_fast(struct verbs_mr *mr, const struct umem_space *space, uint64_t address,

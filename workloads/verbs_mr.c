@@ -141,11 +141,18 @@ static int reserve(struct verbs_mr *mr)
     return 0;
 }
 
+/* Something, no larger than a region may be, and not around the end of all addresses. */
+static bool is_region(const struct verbs_device *d, uint64_t address, uint64_t bytes)
+{
+    return bytes > 0 && bytes <= verbs_region_bytes_max(d)
+           && address <= UINT64_MAX - PAGE_SIZE - bytes;
+}
+
 struct verbs_mr *verbs_reg_mr(struct verbs_device *d, uint32_t pd,
                               const struct umem_space *space, uint64_t address,
                               uint64_t bytes, uint32_t access, int *error)
 {
-    *error              = bytes > verbs_region_bytes_max(d) ? -EINVAL : -ENOSPC;
+    *error              = is_region(d, address, bytes) ? -ENOSPC : -EINVAL;
     struct verbs_mr *mr = *error == -EINVAL ? NULL : new_mr(d, pd);
     if (mr == NULL)
         return NULL;
@@ -297,8 +304,9 @@ void verbs_dereg_mr(struct verbs_mr *mr)
 struct verbs_mr *verbs_alloc_mr(struct verbs_device *d, uint32_t pd, uint64_t most_pages,
                                 int *error)
 {
-    struct verbs_mr *mr = new_mr(d, pd);
-    *error              = -ENOSPC;
+    const bool fits = most_pages > 0 && most_pages <= verbs_region_bytes_max(d) / PAGE_SIZE;
+    struct verbs_mr *mr = fits ? new_mr(d, pd) : NULL;
+    *error              = fits ? -ENOSPC : -EINVAL;
     if (mr == NULL)
         return NULL;
     mr->fast       = true;
@@ -326,7 +334,8 @@ int verbs_map_fast(struct verbs_mr *mr, const struct umem_space *space, uint64_t
     struct verbs_device *d = mr->device;
     CHECK(mr->fast);
     CHECK(!mr->mapped);
-    if (page_count(address, bytes, PAGE_SHIFT) > mr->most_pages)
+    if (!is_region(d, address, bytes)
+        || page_count(address, bytes, PAGE_SHIFT) > mr->most_pages)
         return -EIO;
     const int error =
         rdma_umem_map(&mr->umem, d->dev, &d->umem, d->api, space, address, bytes, false);
