@@ -456,6 +456,37 @@ TEST(Invalidations, without_an_answer_are_overdue)
         });
 }
 
+// Who asks in another's name is answered; the invalidation goes to whose name it is. Of a
+// requester that is no port's, the one that asked last is it.
+TEST(Invalidations, go_to_the_device_not_to_who_has_asked_in_its_name)
+{
+    simulate([] {
+        Bench b("vtd-ats", "vtd", 2, World::vtd_ats);
+        Device good("good", b, 0, false), liar("liar", b, 1, false);
+        b.world.map(0, base, there, PT_READ);
+        const auto ask_as = [&](Device &d, unsigned requester) {
+            auto &t = d.make(false, base, 8, Ats::Type::translation);
+            t.get_extension<Request>()->requester = requester;
+            d.carry(t);
+            t.release();
+        };
+        thread([&] {
+            b.enable();
+            EXPECT_TRUE(good.access(base, false));
+            ask_as(liar, 0);
+            b.world.unmap(0, base);
+            b.write_register(b.world.invalidate(0, base, false));
+            wait_for_software(b);
+            EXPECT_EQ(good.told, 1u);
+            EXPECT_EQ(liar.told, 0u);
+            EXPECT_TRUE(good.tlb.empty());
+            EXPECT_FALSE(good.access(base, false));
+        });
+        sc_core::sc_start();
+        b.expect_clean();
+    });
+}
+
 // An answer that comes too late was not asked for: ICE.
 TEST(Invalidations, answered_late_are_an_error)
 {

@@ -63,8 +63,9 @@ void Pool::free(tlm::tlm_generic_payload *trans)
 // ---- Set-up
 
 Iommu::Impl::Impl(Iommu &m, unsigned ports)
-    : module(m), requester(ports, 0), registers("registers"), memory(m.memory, clock, wake),
-      tables(m.tables, clock, wake), port_view(ports), writes_end_(ports, 0)
+    : module(m), requester(ports, 0), has_requester(ports, false), registers("registers"),
+      memory(m.memory, clock, wake), tables(m.tables, clock, wake), port_view(ports),
+      writes_end_(ports, 0)
 {
     settings_init(&settings);
     for (unsigned i = 0; i < ports; i++) {
@@ -258,6 +259,8 @@ Job &Iommu::Impl::take_job()
     job.time                                                    = 0;
     job.generation                                              = generation;
     job.serial                                                  = Job::not_begun;
+    job.blockers                                                = 0;
+    job.blocks.clear();
     return job;
 }
 
@@ -440,7 +443,8 @@ tlm::tlm_generic_payload &Iommu::Impl::payload_of(Job &job, const Part &part, bo
     t.set_dmi_allowed(false);
     pool.lend_extensions(trans, t);
     if (trans.get_byte_enable_ptr() == nullptr || trans.get_byte_enable_length() == 0)
-        return t; // It had a length when it was accepted; whoever changes it gets all bytes.
+        return t; // It had a length when it was accepted; whoever changes it gets all
+                  // bytes.
     std::vector<unsigned char> &enable = pool.enables(t);
     enable.clear();
     for (std::uint64_t i = 0; i < part.bytes; i++)
@@ -635,14 +639,24 @@ void Iommu::Impl::wire(unsigned vector, bool high, sim_time_t at)
 
 // ---- Devices' TLBs
 
-// Behind the port at which the device has asked last, or whose own requester it is.
+// Where the platform has said that it is; else at the port where it has asked last. A
+// request in another's name does not move that one.
+std::size_t Iommu::Impl::port_of_device(std::uint32_t device) const
+{
+    const auto known       = device_port_.find(device);
+    const std::size_t last = known == device_port_.end() ? port.size() : known->second;
+    std::size_t said = port.size(), unsaid = port.size();
+    for (std::size_t i = port.size(); i-- > 0;)
+        if (requester[i] == device)
+            (has_requester[i] && (said == port.size() || said != last) ? said : unsaid) = i;
+    if (said < port.size())
+        return said;
+    return last < port.size() ? last : unsaid;
+}
+
 bool Iommu::Impl::invalidate_device(const port_invalidation &i, sim_time_t at)
 {
-    const auto known         = device_port_.find(i.requester);
-    const auto own           = std::find(requester.begin(), requester.end(), i.requester);
-    const std::size_t number = known != device_port_.end()
-                                   ? known->second
-                                   : static_cast<std::size_t>(own - requester.begin());
+    const std::size_t number = port_of_device(i.requester);
     if (number >= port.size() || module.device_tlb[number].size() == 0)
         return false;
     Message &m       = messages_.emplace_back();

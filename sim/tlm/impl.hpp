@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <tlm_utils/simple_target_socket.h>
+#include <unordered_set>
 
 #include "sim/tlm/initiator.hpp"
 #include "sim/tlm/iovasim.hpp"
@@ -71,6 +72,13 @@ struct Job {
     std::vector<Piece> piece;
     std::vector<CoreAnswer> answer; // One for each piece.
     sc_core::sc_event done;         // Of a blocking one: answered.
+    // Of a non-blocking one: how many before it have to go on first, who waits for it, and
+    // where it stands in its port's lists.
+    unsigned blockers  = 0;
+    std::uint64_t turn = 0;
+    std::vector<Job *> blocks;
+    std::list<Job *>::iterator in_order;
+    std::multimap<std::uint64_t, Job *>::iterator in_unsent;
 };
 
 // A physically contiguous part of a transaction.
@@ -166,7 +174,8 @@ class Iommu::Impl : public UnitListener
     Clock clock;
     ::settings settings;
     std::uint64_t seed = 1;
-    std::vector<std::uint32_t> requester; // Of each port.
+    std::vector<std::uint32_t> requester; // Of each port,
+    std::vector<bool> has_requester;      // and whether anybody has said so.
     sc_core::sc_event wake;
     tlm_utils::simple_target_socket<Impl> registers;
     Initiator memory, tables;
@@ -226,6 +235,7 @@ class Iommu::Impl : public UnitListener
     void device_has_answered(tlm::tlm_generic_payload &trans, Message &message,
                              sim_time_t at);
     void release_device_answers();
+    std::size_t port_of_device(std::uint32_t device) const;
     bool writes_under_way(const DeviceAnswer &a) const;
     void forget_old_core(sim_time_t now);
     void catch_up(sc_core::sc_time &delay);
@@ -299,8 +309,10 @@ class Port : public tlm::tlm_fw_transport_if<>
     void prepare(Job &job, tlm::tlm_generic_payload &trans) const;
     void forward_blocking(Job &job, sc_core::sc_time &delay);
     void wait_for_answer(Job &job, sc_core::sc_time &delay);
-    bool may_forward(const Job &job) const;
-    void forward();
+    void enter(Job &job);
+    void forward(Job &job);
+    void release(Job &job, std::map<std::uint64_t, Job *> &ready);
+    void send_on(Job &job);
     void respond();
     void finish(Job &job);
     bool probe(tlm::tlm_generic_payload &trans, std::uint64_t iova, std::uint8_t access,
@@ -310,12 +322,15 @@ class Port : public tlm::tlm_fw_transport_if<>
 
     Iommu::Impl &impl_;
     unsigned number_;
-    std::deque<Job *> order_;      // Non-blocking ones, in the order of their requests.
-    Job *requesting_    = nullptr; // Its request has not ended.
-    Job *held_          = nullptr; // ... and has not begun inside: there are too many.
-    Job *responding_    = nullptr; // Its response has not ended.
-    sim_time_t held_at_ = 0;
-    bool response_busy_ = false;
+    std::list<Job *> order_; // Non-blocking ones, in the order of their requests.
+    std::multimap<std::uint64_t, Job *> unsent_; // Those that have not gone on, by address.
+    std::unordered_set<const tlm::tlm_generic_payload *> under_way_;
+    std::uint64_t turns_ = 0;
+    Job *requesting_     = nullptr; // Its request has not ended.
+    Job *held_           = nullptr; // ... and has not begun inside: there are too many.
+    Job *responding_     = nullptr; // Its response has not ended.
+    sim_time_t held_at_  = 0;
+    bool response_busy_  = false;
     std::deque<Job *> responses_;
     // By first, last and memory address: one range may have been given out twice.
     std::map<std::array<std::uint64_t, 3>, Grant> grants_;

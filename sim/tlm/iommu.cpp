@@ -75,10 +75,12 @@ void Iommu::set_clock_period(const sc_core::sc_time &period)
 
 void Iommu::set_requester(unsigned port, std::uint32_t requester)
 {
-    if (port >= impl_->requester.size())
+    if (port >= impl_->requester.size()) {
         refuse("set_requester: there is no port " + std::to_string(port));
-    else
-        impl_->requester[port] = requester;
+    } else {
+        impl_->requester[port]     = requester;
+        impl_->has_requester[port] = true;
+    }
 }
 
 void Iommu::set_seed(std::uint64_t seed)

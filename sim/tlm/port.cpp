@@ -141,12 +141,12 @@ tlm::tlm_sync_enum Port::begin(tlm::tlm_generic_payload &trans, sim_time_t at)
         return refuse(trans, "a non-blocking transaction has no memory manager");
     if (requesting_ != nullptr)
         return refuse(trans, "BEGIN_REQ before the end of the request before it");
-    for (const Job *other : order_)
-        if (other->trans == &trans)
-            return refuse(trans, "BEGIN_REQ of a transaction that is under way");
+    if (under_way_.count(&trans) > 0)
+        return refuse(trans, "BEGIN_REQ of a transaction that is under way");
     if (!check(trans))
         return tlm::TLM_COMPLETED;
     trans.acquire();
+    under_way_.insert(&trans);
     Job &job = impl_.take_job();
     prepare(job, trans);
     requesting_                         = &job;
@@ -158,6 +158,31 @@ tlm::tlm_sync_enum Port::begin(tlm::tlm_generic_payload &trans, sim_time_t at)
     return tlm::TLM_ACCEPTED;
 }
 
+// Overlapping transactions, and all if so configured, go on in their order: each counts
+// those that have to go on before it.
+void Port::enter(Job &job)
+{
+    const auto wait_for = [&job](Job &earlier) {
+        earlier.blocks.push_back(&job);
+        job.blockers++;
+    };
+    const std::uint64_t reach = impl_.settings.tlm.bytes_max - 1; // No span is longer.
+    const std::uint64_t last  = job.iova + (job.span - 1);
+    if (impl_.settings.tlm.ordered) {
+        if (!order_.empty() && order_.back()->state <= Job::State::translated)
+            wait_for(*order_.back());
+    } else if (!job.translation) {
+        for (auto e = unsent_.lower_bound(job.iova > reach ? job.iova - reach : 0);
+             e != unsent_.end() && e->first <= last; ++e)
+            if (e->first + (e->second->span - 1) >= job.iova)
+                wait_for(*e->second);
+    }
+    job.turn     = turns_++;
+    job.in_order = order_.insert(order_.end(), &job);
+    if (!job.translation)
+        job.in_unsent = unsent_.insert({ job.iova, &job });
+}
+
 // The request goes on to the core when there are not too many before it.
 void Port::start_held(sim_time_t at)
 {
@@ -165,14 +190,14 @@ void Port::start_held(sim_time_t at)
         return;
     Job &job = *held_;
     held_    = nullptr;
-    order_.push_back(&job);
+    enter(job);
     impl_.translate(job, impl_.request_of(*job.trans, number_), std::max(at, held_at_));
 }
 
 void Port::release_held()
 {
     if (held_ != nullptr)
-        order_.push_back(held_);
+        enter(*held_);
     held_ = nullptr;
 }
 
@@ -200,47 +225,50 @@ void Port::request_accepted(Job &job)
     impl_.module.upstream[number_]->nb_transport_bw(*job.trans, phase, delay);
 }
 
-// Overlapping transactions, and all if so configured, go on in their order.
-bool Port::may_forward(const Job &job) const
+// Those that have waited for it alone may go on.
+void Port::release(Job &job, std::map<std::uint64_t, Job *> &ready)
 {
-    for (const Job *earlier : order_) {
-        if (earlier == &job)
-            return true;
-        if (earlier->state > Job::State::translated)
-            continue;
-        if (impl_.settings.tlm.ordered)
-            return false;
-        if (!earlier->translation && !job.translation
-            && (earlier->iova <= job.iova + (job.span - 1)
-                && job.iova <= earlier->iova + (earlier->span - 1)))
-            return false;
-    }
-    return true;
+    if (!job.translation)
+        unsent_.erase(job.in_unsent);
+    for (Job *later : job.blocks)
+        if (--later->blockers == 0 && later->state == Job::State::translated)
+            ready[later->turn] = later;
+    job.blocks.clear();
 }
 
-void Port::forward()
+void Port::send_on(Job &job)
 {
-    const std::deque<Job *> order = order_;
-    for (Job *job : order) {
-        if (job->state != Job::State::translated || !may_forward(*job))
-            continue;
-        std::vector<Part> parts;
-        if (!job->faulted && !job->translation && !impl_.parts(*job, parts))
-            job->status = tlm::TLM_BURST_ERROR_RESPONSE;
-        job->state = Job::State::forwarded;
-        job->left  = static_cast<unsigned>(parts.size());
-        if (parts.empty())
-            completed(*job);
-        for (const Part &part : parts)
-            impl_.memory.send(impl_.payload_of(*job, part, parts.size() == 1),
-                              reinterpret_cast<std::uintptr_t>(job), impl_.clock.now());
+    std::vector<Part> parts;
+    if (!job.faulted && !job.translation && !impl_.parts(job, parts))
+        job.status = tlm::TLM_BURST_ERROR_RESPONSE;
+    job.left = static_cast<unsigned>(parts.size());
+    if (parts.empty()) {
+        completed(job);
+        return;
+    }
+    for (const Part &part : parts)
+        impl_.memory.send(impl_.payload_of(job, part, parts.size() == 1),
+                          reinterpret_cast<std::uintptr_t>(&job), impl_.clock.now());
+}
+
+// It, and whom that lets go on, in the order of their requests.
+void Port::forward(Job &job)
+{
+    std::map<std::uint64_t, Job *> ready{ { job.turn, &job } };
+    while (!ready.empty()) {
+        Job &next = *ready.begin()->second;
+        ready.erase(ready.begin());
+        next.state = Job::State::forwarded;
+        release(next, ready);
+        send_on(next);
     }
 }
 
 void Port::translated(Job &job)
 {
     job.state = Job::State::translated;
-    forward();
+    if (job.blockers == 0)
+        forward(job);
 }
 
 void Port::completed(Job &job)
@@ -306,8 +334,9 @@ void Port::response_free()
 
 void Port::finish(Job &job)
 {
-    order_.erase(std::find(order_.begin(), order_.end(), &job));
     tlm::tlm_generic_payload *trans = job.trans;
+    order_.erase(job.in_order);
+    under_way_.erase(trans);
     impl_.port_view[number_].responses++;
     impl_.give_back(job);
     trans->release();

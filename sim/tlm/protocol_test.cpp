@@ -3,6 +3,7 @@
 // Random traffic with everything that the base protocol allows on either side, watched by a
 // checker between every pair of sockets; and planted violations, which it must see.
 #include <algorithm>
+#include <deque>
 #include <gtest/gtest.h>
 
 #include "sim/tlm/platform.hpp"
@@ -204,6 +205,89 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{ "riscv-perf", "riscv", 1, 2000, false, true },
                     Case{ "riscv-perf", "riscv", 2, 0, true, true },
                     Case{ "riscv-perf", "riscv", 3, 100, false, true }));
+
+// ---- Many under way
+
+// What memory has not seen yet, by its number.
+struct Behind {
+    std::uint64_t first, last;
+    const tlm::tlm_generic_payload *trans;
+};
+
+// Each keeps behind those that it overlaps and that began before it, and passes others that
+// wait for their translations.
+TEST(Overlapping, transactions_go_on_in_the_order_of_their_requests)
+{
+    simulate([] {
+        const std::uint64_t base = UINT64_C(0x40000000);
+        constexpr unsigned count = 1500;
+        Bench b("vtd-tiny", "vtd", 1);
+        std::map<unsigned, Behind> behind;
+        std::deque<tlm::tlm_generic_payload *> responses;
+        sc_core::sc_event event;
+        unsigned passed = 0, wrong = 0, answered = 0, most = 0;
+        b.iommu.set("tlm.outstanding", "300");
+        for (unsigned i = 0; i < 16; i++) // One after the other: no one is cut.
+            b.world.map(0, base + i * 4096, 2 * base + i * 4096, PT_READ | PT_WRITE);
+        b.memory.watch = [&](const tlm::tlm_generic_payload &t) {
+            for (auto mine = behind.begin(); mine != behind.end(); ++mine) {
+                if (mine->second.trans != &t)
+                    continue;
+                for (auto other = behind.begin(); other != mine; ++other) {
+                    passed++;
+                    wrong += other->second.first <= mine->second.last
+                             && mine->second.first <= other->second.last;
+                }
+                behind.erase(mine);
+                return;
+            }
+        };
+        b.requester[0]->responded = [&](tlm::tlm_generic_payload &t) {
+            EXPECT_TRUE(t.is_response_ok());
+            responses.push_back(&t);
+            event.notify(sc_core::SC_ZERO_TIME);
+        };
+        bool requesting          = false;
+        b.requester[0]->accepted = [&] {
+            requesting = false;
+            event.notify(sc_core::SC_ZERO_TIME);
+        };
+        thread([&] {
+            std::mt19937 random(9);
+            b.enable();
+            for (unsigned begun = 0; answered < count;) {
+                sc_core::sc_time delay = sc_core::SC_ZERO_TIME;
+                if (!responses.empty()) {
+                    tlm::tlm_generic_payload &t = *responses.front();
+                    tlm::tlm_phase phase        = tlm::END_RESP;
+                    responses.pop_front();
+                    b.requester[0]->socket->nb_transport_fw(t, phase, delay);
+                    t.release();
+                    answered++;
+                } else if (begun < count && !requesting) {
+                    const unsigned bytes   = 1 + static_cast<unsigned>(random() % 5000);
+                    const std::uint64_t at = base + random() % (16 * 4096 - bytes);
+                    auto &t                = b.pool.make(random() % 2, at, bytes);
+                    tlm::tlm_phase phase   = tlm::BEGIN_REQ;
+                    behind[begun++]        = { at, at + (bytes - 1), &t };
+                    requesting             = true;
+                    EXPECT_EQ(b.requester[0]->socket->nb_transport_fw(t, phase, delay),
+                              tlm::TLM_ACCEPTED);
+                    most = std::max(most, begun - answered);
+                } else {
+                    sc_core::wait(event);
+                }
+            }
+        });
+        sc_core::sc_start();
+        EXPECT_EQ(answered, count);
+        EXPECT_TRUE(behind.empty());
+        EXPECT_EQ(wrong, 0u);
+        EXPECT_GT(passed, count / 4);
+        EXPECT_GT(most, 20u);
+        b.expect_clean();
+    });
+}
 
 // ---- The checker sees what it should
 
