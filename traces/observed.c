@@ -6,8 +6,6 @@
 #include <string.h>
 
 #include "sim/base/check.h"
-#include "traces/observed_read.h"
-#include "traces/source.h"
 
 /* What one thread has begun: commands that are set up, an inner one by a task that
  * preempted the other's, and calls that belong to none of the requests before. */
@@ -619,67 +617,4 @@ bool observe_end(struct observed *o, struct error *error)
     o->foreign  = o->calls == 0;
     return !o->foreign
            || error_set(error, "expected calls of the DMA API that map, found none");
-}
-
-/* ---- A file
- * ----------------------------------------------------------------------------------- */
-
-extern const struct trace_importer import_events, import_ftrace;
-
-struct kind {
-    const struct trace_importer *is;
-    bool (*line)(struct observed_reader *reader, uint64_t number, const char *text,
-                 struct error *error);
-};
-
-static const struct kind *kind_of(struct observed *o, struct trace_source *source,
-                                  struct error *error)
-{
-    static const struct kind kind[] = { { &import_events, observed_events_line },
-                                        { &import_ftrace, observed_ftrace_line } };
-    const uint8_t *first;
-    const long bytes = trace_source_peek(source, &first, error);
-    for (unsigned i = 0; bytes > 0 && i < sizeof kind / sizeof kind[0]; i++)
-        if (kind[i].is->recognises(first, (size_t)bytes))
-            return &kind[i];
-    o->foreign = bytes >= 0;
-    if (o->foreign)
-        error_set(error, "expected a recording of block requests and calls of the DMA API "
-                         "(*.events.txt, *.oracle.txt, or text of ftrace)");
-    return NULL;
-}
-
-static bool read_lines(struct observed_reader *reader, struct trace_source *source,
-                       const struct kind *kind, struct error *error)
-{
-    const char *text;
-    size_t bytes;
-    while ((text = trace_source_line(source, &bytes, error)) != NULL) {
-        const uint64_t number = trace_source_line_number(source);
-        if (!kind->line(reader, number, text, error))
-            return error_in(error, "line %" PRIu64, number);
-    }
-    if (error->text[0] != '\0')
-        return false;
-    return reader->lost == 0
-           || error_set(error, "%" PRIu64 " events were lost: nothing can be compared",
-                        reader->lost);
-}
-
-bool observed_read(struct observed *o, const char *path, struct error *error)
-{
-    struct trace_source *source;
-    struct observed_reader reader = { .o = o };
-    memset(o, 0, sizeof *o);
-    error->text[0] = '\0';
-    if (!trace_source_open(&source, path, error))
-        return error_in(error, "%s", path);
-    const struct kind *kind = kind_of(o, source, error);
-    bool good               = kind != NULL;
-    if (good) {
-        observe_begin(o, path, kind->is->name);
-        good = read_lines(&reader, source, kind, error) && observe_end(o, error);
-    }
-    trace_source_close(source);
-    return good || error_in(error, "%s", path);
 }

@@ -5,14 +5,6 @@
 #include "traces/ftrace_gather.h"
 #include "traces/observed_read.h"
 
-typedef bool handler(struct observed *o, const struct observe_line *at, const char *fields,
-                     struct error *error);
-
-static bool bad(struct error *error)
-{
-    return error_set(error, "its fields are not understood");
-}
-
 static uint32_t device_of(struct observed *o, const char *fields)
 {
     const size_t bytes = ftrace_device_bytes(fields);
@@ -22,32 +14,14 @@ static uint32_t device_of(struct observed *o, const char *fields)
 /* ---- Requests
  * -------------------------------------------------------------------------------- */
 
-static struct observe_command command_from(const struct ftrace_command *c)
-{
-    return (struct observe_command){ .controller = c->controller,
-                                     .id         = (uint64_t)c->queue << 32 | c->id,
-                                     .admin      = c->queue == 0 };
-}
-
-static bool on_setup(struct observed *o, const struct observe_line *at, const char *fields,
-                     struct error *error)
+static bool command_take(const char *fields, struct observe_command *command)
 {
     struct ftrace_command c;
     if (!ftrace_parse_command(fields, &c))
-        return bad(error);
-    const struct observe_command command = command_from(&c);
-    return observe_command(o, at, &command, error);
-}
-
-static bool on_nvme_complete(struct observed *o, const struct observe_line *at,
-                             const char *fields, struct error *error)
-{
-    struct ftrace_command c;
-    (void)at;
-    if (!ftrace_parse_command(fields, &c))
-        return bad(error);
-    const struct observe_command command = command_from(&c);
-    observe_command_end(o, &command);
+        return false;
+    *command = (struct observe_command){ .controller = c.controller,
+                                         .id         = (uint64_t)c.queue << 32 | c.id,
+                                         .admin      = c.queue == 0 };
     return true;
 }
 
@@ -64,37 +38,19 @@ static bool request_take(const char *fields, struct observe_request *request)
     return true;
 }
 
-static bool on_issue(struct observed *o, const struct observe_line *at, const char *fields,
-                     struct error *error)
-{
-    struct observe_request r;
-    return request_take(fields, &r) ? observe_issue(o, at, &r, error) : bad(error);
-}
-
-static bool on_block_complete(struct observed *o, const struct observe_line *at,
-                              const char *fields, struct error *error)
-{
-    struct observe_request r;
-    (void)at;
-    if (!request_take(fields, &r))
-        return bad(error);
-    observe_complete(o, &r);
-    return true;
-}
-
 /* ---- Single mappings and lists
  * --------------------------------------------------------------- */
 
-static bool map_single(struct observed *o, const struct observe_line *at,
+static bool map_single(struct observed_reader *reader, const struct observe_line *at,
                        const char *fields, struct error *error)
 {
     struct ftrace_mapping m, to;
     if (!ftrace_parse_dma_map(fields, &m))
-        return bad(error);
+        return observed_bad(reader, error);
     if (!ftrace_parse_dma_alloc(fields, &to))
         return true; /* It failed: the address is all ones. */
-    struct observed_call *call =
-        observe_map(o, at, OBSERVED_single, device_of(o, fields), to.iova, error);
+    struct observed_call *call = observe_map(reader->o, at, OBSERVED_single,
+                                             device_of(reader->o, fields), to.iova, error);
     if (call == NULL)
         return false;
     call->dir   = ftrace_direction(fields);
@@ -104,79 +60,69 @@ static bool map_single(struct observed *o, const struct observe_line *at,
     return true;
 }
 
-static bool on_map_page(struct observed *o, const struct observe_line *at,
+static bool on_map_page(struct observed_reader *reader, const struct observe_line *at,
                         const char *fields, struct error *error)
 {
-    o->old_maps = true;
-    return map_single(o, at, fields, error);
+    reader->o->old_maps = true;
+    return map_single(reader, at, fields, error);
 }
 
-static bool on_map_phys(struct observed *o, const struct observe_line *at,
+static bool on_map_phys(struct observed_reader *reader, const struct observe_line *at,
                         const char *fields, struct error *error)
 {
-    o->new_maps = true;
-    return map_single(o, at, fields, error);
+    reader->o->new_maps = true;
+    return map_single(reader, at, fields, error);
 }
 
-static bool on_unmap(struct observed *o, const struct observe_line *at, const char *fields,
-                     struct error *error)
+static bool on_unmap(struct observed_reader *reader, const struct observe_line *at,
+                     const char *fields, struct error *error)
 {
     struct ftrace_mapping m;
     if (!ftrace_parse_dma_unmap(fields, &m))
-        return bad(error);
-    observe_unmap(o, at->line, OBSERVED_single, device_of(o, fields), m.iova, m.bytes);
+        return observed_bad(reader, error);
+    observe_unmap(reader->o, at->line, OBSERVED_single, device_of(reader->o, fields),
+                  m.iova, m.bytes);
     return true;
 }
 
-static bool on_map_list(struct observed *o, const struct observe_line *at,
+static bool on_map_list(struct observed_reader *reader, const struct observe_line *at,
                         const char *fields, struct error *error)
 {
-    struct ftrace_lists lists;
-    uint64_t iova, bytes, pa;
-    int more, length;
-    if (!ftrace_parse_dma_map_sg(fields, &lists))
-        return bad(error);
-    const char *first = lists.pa;
-    if (ftrace_list_next(&first, &pa) != 1)
-        return bad(error);
-    struct observed_call *call =
-        observe_map(o, at, OBSERVED_list, device_of(o, fields), pa, error);
-    if (call == NULL)
-        return false;
-    call->dir = ftrace_direction(fields);
-    while ((more = ftrace_list_next(&lists.pa, &pa)) > 0)
-        observe_piece(call, pa, 0);
-    while ((length = ftrace_list_next(&lists.bytes, &bytes)) > 0) {
-        if (ftrace_list_next(&lists.iova, &iova) != 1)
-            return bad(error);
-        observe_out(call, iova, bytes);
-    }
-    if (ftrace_list_elements(fields) > call->elements)
+    struct ftrace_lists l;
+    if (!ftrace_parse_dma_map_sg(fields, &l))
+        return observed_bad(reader, error);
+    const struct observed_lists lists = { .device = device_of(reader->o, fields),
+                                          .dir    = ftrace_direction(fields),
+                                          .pa     = l.pa,
+                                          .iova   = l.iova,
+                                          .bytes  = l.bytes };
+    struct observed_call *call        = observed_list(reader, at, &lists, error);
+    if (call != NULL && ftrace_list_elements(fields) > call->elements)
         call->elements = ftrace_list_elements(fields);
-    return (more == 0 && length == 0 && call->outs > 0) || bad(error);
+    return call != NULL;
 }
 
-static bool on_unmap_list(struct observed *o, const struct observe_line *at,
+static bool on_unmap_list(struct observed_reader *reader, const struct observe_line *at,
                           const char *fields, struct error *error)
 {
     uint64_t pa;
     if (!ftrace_parse_dma_unmap_sg(fields, &pa))
-        return bad(error);
-    struct observed_call *call =
-        observe_unmap(o, at->line, OBSERVED_list, device_of(o, fields), pa, 0);
+        return observed_bad(reader, error);
+    struct observed_call *call = observe_unmap(reader->o, at->line, OBSERVED_list,
+                                               device_of(reader->o, fields), pa, 0);
     if (call != NULL) /* The event does not say of how many elements. */
         call->unmap_bytes = call->elements;
     return true;
 }
 
-static bool on_alloc(struct observed *o, const struct observe_line *at, const char *fields,
-                     struct error *error)
+static bool on_alloc(struct observed_reader *reader, const struct observe_line *at,
+                     const char *fields, struct error *error)
 {
     struct ftrace_mapping m;
     if (!ftrace_parse_dma_alloc(fields, &m))
-        return bad(error);
-    struct observed_call *call =
-        observe_map(o, at, OBSERVED_coherent, device_of(o, fields), m.iova, error);
+        return observed_bad(reader, error);
+    struct observed_call *call = observe_map(reader->o, at, OBSERVED_coherent,
+                                             device_of(reader->o, fields), m.iova, error);
     if (call == NULL)
         return false;
     call->addr  = m.iova;
@@ -184,17 +130,18 @@ static bool on_alloc(struct observed *o, const struct observe_line *at, const ch
     return true;
 }
 
-static bool on_free(struct observed *o, const struct observe_line *at, const char *fields,
-                    struct error *error)
+static bool on_free(struct observed_reader *reader, const struct observe_line *at,
+                    const char *fields, struct error *error)
 {
     struct ftrace_mapping m;
     if (!ftrace_parse_dma_alloc(fields, &m)) /* Freeing nothing is allowed. */
-        return strstr(fields, " size=0 ") != NULL || bad(error);
-    observe_unmap(o, at->line, OBSERVED_coherent, device_of(o, fields), m.iova, m.bytes);
+        return strstr(fields, " size=0 ") != NULL || observed_bad(reader, error);
+    observe_unmap(reader->o, at->line, OBSERVED_coherent, device_of(reader->o, fields),
+                  m.iova, m.bytes);
     return true;
 }
 
-static bool on_cleared(struct observed *o, const struct observe_line *at,
+static bool on_cleared(struct observed_reader *reader, const struct observe_line *at,
                        const char *fields, struct error *error)
 {
     struct ftrace_mapping m;
@@ -202,8 +149,8 @@ static bool on_cleared(struct observed *o, const struct observe_line *at,
     if (strncmp(fields, "IOMMU:", 6) != 0)
         return true; /* Somebody's probe of this name. */
     if (!ftrace_parse_iommu_unmap(fields, &m))
-        return bad(error);
-    observe_cleared(o, m.iova, m.bytes);
+        return observed_bad(reader, error);
+    observe_cleared(reader->o, m.iova, m.bytes);
     return true;
 }
 
@@ -220,14 +167,14 @@ static void state_take(const struct observe_line *at, const char *fields, uint64
 
 /* The probe knows that it was tried; whether there were addresses is seen by the links. One
  * probe may stand where the function is called and another one where it returns. */
-static bool on_try_alloc(struct observed *o, const struct observe_line *at,
+static bool on_try_alloc(struct observed_reader *reader, const struct observe_line *at,
                          const char *fields, struct error *error)
 {
     struct ftrace_mapping m;
     uint64_t state;
     state_take(at, fields, &state, &m);
-    o->new_maps                = true;
-    struct observed_call *call = observe_range(o, at, state, 0, error);
+    reader->o->new_maps        = true;
+    struct observed_call *call = observe_range(reader->o, at, state, 0, error);
     if (call == NULL)
         return false;
     call->addr  = m.iova;
@@ -235,17 +182,17 @@ static bool on_try_alloc(struct observed *o, const struct observe_line *at,
     return true;
 }
 
-static bool on_link(struct observed *o, const struct observe_line *at, const char *fields,
-                    struct error *error)
+static bool on_link(struct observed_reader *reader, const struct observe_line *at,
+                    const char *fields, struct error *error)
 {
     struct ftrace_mapping m, to;
     uint64_t state;
     if (!ftrace_parse_iova_link(fields, &m))
         return error_set(error, "the probe must record phys= and size=");
     state_take(at, fields, &state, &to);
-    o->new_maps = true;
+    reader->o->new_maps = true;
     struct observed_call *call =
-        observe_range(o, at, state, ftrace_link_offset(fields), error);
+        observe_range(reader->o, at, state, ftrace_link_offset(fields), error);
     if (call == NULL)
         return false;
     call->addr = to.iova != 0 ? to.iova : call->addr;
@@ -253,14 +200,14 @@ static bool on_link(struct observed *o, const struct observe_line *at, const cha
     return true;
 }
 
-static bool on_destroy(struct observed *o, const struct observe_line *at,
+static bool on_destroy(struct observed_reader *reader, const struct observe_line *at,
                        const char *fields, struct error *error)
 {
     struct ftrace_mapping m;
     uint64_t state;
     if (!ftrace_parse_iova_state(fields, &state, &m))
         return error_set(error, "the probe must record state=");
-    observe_unmap(o, at->line, OBSERVED_range, OBSERVED_NONE, state, m.bytes);
+    observe_unmap(reader->o, at->line, OBSERVED_range, OBSERVED_NONE, state, m.bytes);
     return true;
 }
 
@@ -269,12 +216,12 @@ static bool on_destroy(struct observed *o, const struct observe_line *at,
 
 static const struct {
     const char *name;
-    handler *handle;
+    observed_handler *handle;
 } handlers[] = {
-    { "nvme_setup_cmd", on_setup },
-    { "nvme_complete_rq", on_nvme_complete },
-    { "block_rq_issue", on_issue },
-    { "block_rq_complete", on_block_complete },
+    { "nvme_setup_cmd", observed_on_command },
+    { "nvme_complete_rq", observed_on_command_end },
+    { "block_rq_issue", observed_on_issue },
+    { "block_rq_complete", observed_on_complete },
     { "dma_map_page", on_map_page },
     { "dma_map_phys", on_map_phys },
     { "dma_unmap_page", on_unmap },
@@ -290,7 +237,7 @@ static const struct {
     { "dma_iova_destroy", on_destroy },
 };
 
-static handler *handler_of(const struct ftrace_line *line)
+static observed_handler *handler_of(const struct ftrace_line *line)
 {
     if (line->fields[0] == '(') {
         for (unsigned i = 0; i < sizeof probes / sizeof probes[0]; i++)
@@ -306,8 +253,8 @@ static handler *handler_of(const struct ftrace_line *line)
     return NULL;
 }
 
-bool observed_ftrace_line(struct observed_reader *reader, uint64_t number, const char *text,
-                          struct error *error)
+static bool take_line(struct observed_reader *reader, uint64_t number, const char *text,
+                      struct error *error)
 {
     struct ftrace_line line;
     if (text[0] == '#')
@@ -318,11 +265,20 @@ bool observed_ftrace_line(struct observed_reader *reader, uint64_t number, const
     }
     if (line.cpu >= TRACE_CPUS_MAX)
         return error_set(error, "cpu %u must be below %d", line.cpu, TRACE_CPUS_MAX);
-    const struct observe_line at = { .line    = number,
-                                     .thread  = ftrace_thread(&line),
-                                     .time_ns = line.time_ns,
-                                     .cpu     = line.cpu };
-    handler *const handle        = handler_of(&line);
-    return handle == NULL || handle(reader->o, &at, line.fields, error)
+    const struct observe_line at   = { .line    = number,
+                                       .thread  = ftrace_thread(&line),
+                                       .time_ns = line.time_ns,
+                                       .cpu     = line.cpu };
+    observed_handler *const handle = handler_of(&line);
+    return handle == NULL || handle(reader, &at, line.fields, error)
            || error_in(error, "%.*s", (int)line.event_bytes, line.event);
 }
+
+extern const struct trace_importer import_ftrace;
+const struct observed_form observed_ftrace = { .importer = &import_ftrace,
+                                               .not_understood =
+                                                   "its fields are not understood",
+                                               .line      = take_line,
+                                               .command   = command_take,
+                                               .request   = request_take,
+                                               .list_next = ftrace_list_next };
