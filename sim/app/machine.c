@@ -49,36 +49,8 @@ struct machine {
 /* ---- Counters
  * ------------------------------------------------------------------------------------ */
 
-#define TABLE(name, table)                                                                 \
-    {                                                                                      \
-        &table, offsetof(struct machine_counters, name)                                    \
-    }
-static const struct {
-    const struct stat_table *table;
-    size_t offset;
-} tables[] = {
-    TABLE(replay, replay_stat_table),
-    TABLE(driver, driver_stat_table),
-    TABLE(kernel, kernel_stat_table),
-    TABLE(iova, iova_stat_table),
-    TABLE(nvme, nvme_stat_table),
-    TABLE(fabric, fabric_stat_table),
-    TABLE(verbs, verbs_stat_table),
-    TABLE(rdma, rdma_stat_table),
-    TABLE(wire, rdma_wire_stat_table),
-    TABLE(nvmf, nvmf_stat_table),
-    TABLE(atc, atc_stat_table),
-    TABLE(dma, dma_stat_table),
-    TABLE(iommu, iommu_stat_table),
-    TABLE(iotlb, iotlb_stat_table),
-    TABLE(walkcache, walkcache_stat_table),
-    TABLE(context, context_stat_table),
-    TABLE(memport, memport_stat_table),
-    TABLE(extension, extension_stat_table),
-    TABLE(audit, audit_stat_table),
-    TABLE(attacker, attacker_stat_table),
-    TABLE(exerciser, exerciser_stat_table),
-};
+#define PLACE(type, name, table) SYSTEM_STAT_PLACE(machine_counters, name, table)
+static const struct system_stat_place tables[] = { MACHINE_COUNTERS(PLACE) };
 enum { TABLES = sizeof tables / sizeof tables[0] };
 
 const struct stat_table *machine_stats(const struct machine_counters *c, unsigned index,
@@ -96,11 +68,7 @@ void machine_subtract(struct machine_counters *later,
     for (unsigned i = 0; i < TABLES; i++)
         stat_subtract(tables[i].table, (char *)later + tables[i].offset,
                       (const char *)earlier + tables[i].offset);
-    for (unsigned i = 0; i < XLATE_PART_COUNT; i++)
-        later->xlate_cycles[i] -= earlier->xlate_cycles[i];
-    for (unsigned p = 0; p < PHASES; p++)
-        for (unsigned o = 0; o < OWNERS; o++)
-            later->cycles[p][o] -= earlier->cycles[p][o];
+    system_subtract_cycles(&later->system, &earlier->system);
 }
 
 void machine_add(struct machine_counters *sum, const struct machine_counters *one)
@@ -108,11 +76,7 @@ void machine_add(struct machine_counters *sum, const struct machine_counters *on
     for (unsigned i = 0; i < TABLES; i++)
         system_add_stats(tables[i].table, (char *)sum + tables[i].offset,
                          (const char *)one + tables[i].offset);
-    for (unsigned i = 0; i < XLATE_PART_COUNT; i++)
-        sum->xlate_cycles[i] += one->xlate_cycles[i];
-    for (unsigned p = 0; p < PHASES; p++)
-        for (unsigned o = 0; o < OWNERS; o++)
-            sum->cycles[p][o] += one->cycles[p][o];
+    system_add_cycles(&sum->system, &one->system);
 }
 
 static void count_drive(const struct machine *m, unsigned i, struct machine_counters *c)

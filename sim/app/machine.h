@@ -48,6 +48,29 @@ struct machine_run {
     void *packet_self;
 };
 
+/* Those that count beside a system's; likewise in the order of the reports. */
+#define MACHINE_REPLAY_COUNTERS(C)                                                         \
+    C(replay_stats, replay, replay_stat_table)                                             \
+    C(driver_stats, driver, driver_stat_table)
+#define MACHINE_DEVICE_COUNTERS(C)                                                         \
+    C(nvme_stats, nvme, nvme_stat_table)                                                   \
+    C(fabric_stats, fabric, fabric_stat_table)                                             \
+    C(verbs_stats, verbs, verbs_stat_table)                                                \
+    C(rdma_stats, rdma, rdma_stat_table)                                                   \
+    C(rdma_wire_stats, wire, rdma_wire_stat_table)                                         \
+    C(nvmf_stats, nvmf, nvmf_stat_table)
+#define MACHINE_BARE_COUNTERS(C)                                                           \
+    C(attacker_stats, attacker, attacker_stat_table)                                       \
+    C(exerciser_stats, exerciser, exerciser_stat_table)
+#define MACHINE_COUNTERS(C)                                                                \
+    MACHINE_REPLAY_COUNTERS(C)                                                             \
+    SYSTEM_SOFTWARE_COUNTERS(C)                                                            \
+    MACHINE_DEVICE_COUNTERS(C)                                                             \
+    SYSTEM_ATC_COUNTERS(C)                                                                 \
+    SYSTEM_DMA_COUNTERS(C)                                                                 \
+    SYSTEM_IOMMU_COUNTERS(C)                                                               \
+    MACHINE_BARE_COUNTERS(C)
+
 /* Every counter of the machine; the same tables describe it everywhere (machine_stats). */
 struct machine_counters {
     union {
@@ -56,16 +79,9 @@ struct machine_counters {
             SYSTEM_COUNTER_FIELDS
         };
     };
-    struct replay_stats replay;
-    struct driver_stats driver;
-    struct nvme_stats nvme;
-    struct fabric_stats fabric;
-    struct verbs_stats verbs;
-    struct rdma_stats rdma;
-    struct rdma_wire_stats wire;
-    struct nvmf_stats nvmf;
-    struct attacker_stats attacker;
-    struct exerciser_stats exerciser;
+    MACHINE_REPLAY_COUNTERS(SYSTEM_COUNTER_FIELD)
+    MACHINE_DEVICE_COUNTERS(SYSTEM_COUNTER_FIELD)
+    MACHINE_BARE_COUNTERS(SYSTEM_COUNTER_FIELD)
 };
 
 enum { MACHINE_DRIVES_MAX = 8, MACHINE_ENDS = 2 };

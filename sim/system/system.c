@@ -196,30 +196,31 @@ void system_measure_queue(struct system *s)
 const struct stat_table *system_stats(const struct system_counters *c, unsigned index,
                                       const void **stats)
 {
-#define TABLE(name, table)                                                                 \
-    {                                                                                      \
-        &table, offsetof(struct system_counters, name)                                     \
-    }
-    static const struct {
-        const struct stat_table *table;
-        size_t offset;
-    } tables[] = {
-        TABLE(kernel, kernel_stat_table),
-        TABLE(iova, iova_stat_table),
-        TABLE(dma, dma_stat_table),
-        TABLE(atc, atc_stat_table),
-        TABLE(iommu, iommu_stat_table),
-        TABLE(iotlb, iotlb_stat_table),
-        TABLE(walkcache, walkcache_stat_table),
-        TABLE(context, context_stat_table),
-        TABLE(memport, memport_stat_table),
-        TABLE(extension, extension_stat_table),
-        TABLE(audit, audit_stat_table),
-    };
-    if (index >= sizeof tables / sizeof tables[0])
+#define PLACE(type, name, table) SYSTEM_STAT_PLACE(system_counters, name, table)
+    static const struct system_stat_place place[] = { SYSTEM_COUNTERS(PLACE) };
+    if (index >= sizeof place / sizeof place[0])
         return NULL;
-    *stats = c == NULL ? NULL : (const char *)c + tables[index].offset;
-    return tables[index].table;
+    *stats = c == NULL ? NULL : (const char *)c + place[index].offset;
+    return place[index].table;
+}
+
+void system_subtract_cycles(struct system_counters *later,
+                            const struct system_counters *earlier)
+{
+    for (unsigned i = 0; i < XLATE_PART_COUNT; i++)
+        later->xlate_cycles[i] -= earlier->xlate_cycles[i];
+    for (unsigned p = 0; p < PHASES; p++)
+        for (unsigned o = 0; o < OWNERS; o++)
+            later->cycles[p][o] -= earlier->cycles[p][o];
+}
+
+void system_add_cycles(struct system_counters *sum, const struct system_counters *one)
+{
+    for (unsigned i = 0; i < XLATE_PART_COUNT; i++)
+        sum->xlate_cycles[i] += one->xlate_cycles[i];
+    for (unsigned p = 0; p < PHASES; p++)
+        for (unsigned o = 0; o < OWNERS; o++)
+            sum->cycles[p][o] += one->cycles[p][o];
 }
 
 void system_subtract(struct system_counters *later, const struct system_counters *earlier)
@@ -230,11 +231,7 @@ void system_subtract(struct system_counters *later, const struct system_counters
         system_stats(earlier, i, &from);
         stat_subtract(table, (void *)to, from);
     }
-    for (unsigned i = 0; i < XLATE_PART_COUNT; i++)
-        later->xlate_cycles[i] -= earlier->xlate_cycles[i];
-    for (unsigned p = 0; p < PHASES; p++)
-        for (unsigned o = 0; o < OWNERS; o++)
-            later->cycles[p][o] -= earlier->cycles[p][o];
+    system_subtract_cycles(later, earlier);
 }
 
 void system_add_stats(const struct stat_table *table, void *sum, const void *one)

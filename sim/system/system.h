@@ -83,29 +83,49 @@ struct port *slot_port(struct slot *slot);
 /* Adds the device to the kernel and lets it into a domain: its own, or another's (shared),
  * or, when the policy does not translate, none. */
 bool slot_attach(struct slot *slot, const char *name, struct dma_domain *shared);
-/* The device leaves; its domain goes, too, unless it is shared or mappings are left: returns
- * how many. */
+/* The device leaves; its domain goes, too, unless it is shared or mappings are left:
+ * returns how many. */
 uint64_t slot_detach(struct slot *slot, bool shared);
 
 bool slot_idle(const struct slot *slot);
 
 /* ---- Counters ------------------------------------------------------------------------ */
 
+/* The modules that count: a struct, its field, and its table; in the order in which they
+ * are reported. Whoever has more of them (sim/app/machine.h) reports its own between the
+ * groups. */
+#define SYSTEM_SOFTWARE_COUNTERS(C)                                                        \
+    C(kernel_stats, kernel, kernel_stat_table)                                             \
+    C(iova_stats, iova, iova_stat_table)
+#define SYSTEM_DMA_COUNTERS(C) C(dma_stats, dma, dma_stat_table)
+#define SYSTEM_ATC_COUNTERS(C) C(atc_stats, atc, atc_stat_table)
+#define SYSTEM_IOMMU_COUNTERS(C)                                                           \
+    C(iommu_stats, iommu, iommu_stat_table)                                                \
+    C(iotlb_stats, iotlb, iotlb_stat_table)                                                \
+    C(walkcache_stats, walkcache, walkcache_stat_table)                                    \
+    C(context_stats, context, context_stat_table)                                          \
+    C(memport_stats, memport, memport_stat_table)                                          \
+    C(extension_stats, extension, extension_stat_table)                                    \
+    C(audit_stats, audit, audit_stat_table)
+#define SYSTEM_COUNTERS(C)                                                                 \
+    SYSTEM_SOFTWARE_COUNTERS(C)                                                            \
+    SYSTEM_DMA_COUNTERS(C)                                                                 \
+    SYSTEM_ATC_COUNTERS(C)                                                                 \
+    SYSTEM_IOMMU_COUNTERS(C)
+
+#define SYSTEM_COUNTER_FIELD(type, name, table) struct type name;
 #define SYSTEM_COUNTER_FIELDS                                                              \
-    struct kernel_stats kernel;                                                            \
-    struct iova_stats iova;                                                                \
-    struct dma_stats dma;                                                                  \
-    struct atc_stats atc;                                                                  \
-    struct iommu_stats iommu;                                                              \
-    struct iotlb_stats iotlb;                                                              \
-    struct walkcache_stats walkcache;                                                      \
-    struct context_stats context;                                                          \
-    struct memport_stats memport;                                                          \
-    struct extension_stats extension;                                                      \
-    struct audit_stats audit;                                                              \
+    SYSTEM_COUNTERS(SYSTEM_COUNTER_FIELD)                                                  \
     uint64_t xlate_cycles[XLATE_PART_COUNT];                                               \
     uint64_t cycles[PHASES][OWNERS]; /* Of all CPUs. */                                    \
     sim_time_t now;
+
+/* Where the counters of a module are in a struct of many. */
+struct system_stat_place {
+    const struct stat_table *table;
+    size_t offset;
+};
+#define SYSTEM_STAT_PLACE(owner, name, table) { &table, offsetof(struct owner, name) },
 
 struct system_counters {
     SYSTEM_COUNTER_FIELDS
@@ -126,6 +146,11 @@ const struct stat_table *system_stats(const struct system_counters *c, unsigned 
 
 /* later -= earlier. */
 void system_subtract(struct system_counters *later, const struct system_counters *earlier);
+
+/* The same of the cycles alone, and their sums. */
+void system_subtract_cycles(struct system_counters *later,
+                            const struct system_counters *earlier);
+void system_add_cycles(struct system_counters *sum, const struct system_counters *one);
 
 /* sum += one, counter by counter. */
 void system_add_stats(const struct stat_table *table, void *sum, const void *one);
