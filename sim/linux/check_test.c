@@ -265,7 +265,8 @@ static void expect_unreadable(const char *kind, const char *text, const char *pa
     struct recording r;
     struct error error = { "" };
     char path[256];
-    snprintf(path, sizeof path, TEST_BINARY_DIR "/linux_check_test.%s.txt", kind);
+    snprintf(path, sizeof path, TEST_BINARY_DIR "/linux_check_test-%d.%s.txt",
+             (int)getpid(), kind);
     FILE *out = fopen(path, "w");
     REQUIRE(out != NULL);
     fputs(text, out);
@@ -342,7 +343,7 @@ static void check_lines(struct check_result *r, const char *name, const char *li
     char path[256];
     memset(r, 0, sizeof *r);
     r->show = 3;
-    snprintf(path, sizeof path, TEST_BINARY_DIR "/%s.oracle.txt", name);
+    snprintf(path, sizeof path, TEST_BINARY_DIR "/%s-%d.oracle.txt", name, (int)getpid());
     FILE *out = fopen(path, "w");
     CHECK(out != NULL);
     fputs(lines, out);
@@ -425,7 +426,8 @@ static bool shape(const char *line, unsigned longest, uint32_t *length)
     struct recording r;
     struct error error = { "" };
     char path[256];
-    snprintf(path, sizeof path, TEST_BINARY_DIR "/linux_shape_test.oracle.txt");
+    snprintf(path, sizeof path, TEST_BINARY_DIR "/linux_shape_test-%d.oracle.txt",
+             (int)getpid());
     FILE *out = fopen(path, "w");
     CHECK(out != NULL);
     fputs(line, out);

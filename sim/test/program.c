@@ -124,6 +124,8 @@ void program_run(struct program_result *r, const char *arguments)
     read_back("stdout", r->out, sizeof r->out);
     read_back("stderr", r->err, sizeof r->err);
     drop_remark(r->err);
+    if (r->status >= 126) /* The shell's: it could not be run, or was killed. */
+        fprintf(stderr, "status %d of: %s\n%s", r->status, line, r->err);
     unlink(program_path("stdout"));
     unlink(program_path("stderr"));
 }
