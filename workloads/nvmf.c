@@ -44,9 +44,12 @@ struct verbs_config nvmf_verbs_config(const struct verbs_config *verbs,
 {
     struct verbs_config c = *verbs;
     const uint32_t head   = (uint32_t)offsetof(struct rdma_wqe, sge);
+    c.wqe_bytes = at_least(c.wqe_bytes, head + (1 + NVMF_INLINE_PAGES) * RDMA_SGE_BYTES);
+    const uint32_t sges = (c.wqe_bytes - head) / RDMA_SGE_BYTES;
     /* Registration, command and invalidation; the command and what it carries. */
     c.queue_entries = at_least(c.queue_entries, 3 * config->queue_entries + 1);
-    c.wqe_bytes = at_least(c.wqe_bytes, head + (1 + NVMF_INLINE_PAGES) * RDMA_SGE_BYTES);
+    /* One command's data, page by page, and its response: less would never be enough. */
+    c.queue_entries = at_least(c.queue_entries, (NVMF_PAGES_MAX + sges - 1) / sges + 1);
     c.receive_bytes =
         at_least(c.receive_bytes, (1 + config->inline_kib / 4) * RDMA_SGE_BYTES);
     return c;

@@ -9,6 +9,12 @@
 enum { TAG_RECEIVED, TAG_FETCHED, TAG_SENT, TAG_BITS = 2 };
 enum { COMMANDS_EACH = 2 }; /* Commands for each receive: it is posted again early. */
 
+/* Memory comes back from other CPUs and from flush queues, too, without a word: who waits
+ * looks again as soon as Linux's block layer does (BLK_MQ_RESOURCE_DELAY: 3 ms), and gives
+ * up when all stood still for a few timeouts of such a queue. */
+#define LOOK_AGAIN (3000 * TIME_US)
+#define PATIENCE   (50000 * TIME_US)
+
 static void ready(struct nvmf_command *c, uint8_t step)
 {
     c->step = step;
@@ -17,6 +23,13 @@ static void ready(struct nvmf_command *c, uint8_t step)
 
 /* ---- Memory of a command ---------------------------------------------------------------
  */
+
+/* Something is there again that a command may wait for. */
+static void freed(struct nvmf_target_queue *q)
+{
+    q->freed            = true;
+    q->target->freed_at = cpu_this()->time;
+}
 
 static void free_pages(struct nvmf_command *c)
 {
@@ -76,8 +89,8 @@ static void unmap_data(struct nvmf_command *c)
     struct nvmf_target *t = c->queue->target;
     if (!c->mapped)
         return;
-    c->mapped       = false;
-    c->queue->freed = true;
+    c->mapped = false;
+    freed(c->queue);
     if (c->by_rw)
         rdma_rw_ctx_destroy_bvec(&c->rw, t->dev, c->bvec, c->segments, direction_of(c));
     else
@@ -205,14 +218,25 @@ static void wait_for_room(struct nvmf_command *c)
     nvmf_command_fifo_push(&c->queue->waiting, c);
 }
 
+/* The same for memory; false: it has waited long enough, and nothing moves any more. */
+static bool wait_for_memory(struct nvmf_command *c)
+{
+    const sim_time_t now = cpu_this()->time;
+    if (c->waits_since == 0)
+        c->waits_since = now;
+    const sim_time_t freed_at = c->queue->target->freed_at;
+    if (now > (freed_at > c->waits_since ? freed_at : c->waits_since) + PATIENCE)
+        return false;
+    wait_for_room(c);
+    return true;
+}
+
 static void fetch_data(struct nvmf_command *c)
 {
     struct nvmf_target_queue *q = c->queue;
     const int error             = c->mapped ? 0 : map_data(c);
     if (error != 0) {
-        if (error == -ENOMEM)
-            wait_for_room(c);
-        else
+        if (error != -ENOMEM || !wait_for_memory(c))
             fail(c, NVMF_INTERNAL_ERROR);
         return;
     }
@@ -231,9 +255,11 @@ static void begin(struct nvmf_command *c)
     if (c->segments == 0 && c->bytes > 0 && !c->keyed)
         use_inline(c);
     else if (c->segments == 0 && c->bytes > 0 && !alloc_pages(c)) {
-        wait_for_room(c);
+        if (!wait_for_memory(c))
+            fail(c, NVMF_INTERNAL_ERROR);
         return;
     }
+    c->waits_since = 0;
     if (c->keyed && c->sqe.opcode != NVME_READ)
         fetch_data(c);
     else
@@ -272,7 +298,7 @@ static void piece_done(void *arg, uint16_t status)
     struct nvmf_command *c = arg;
     if (status != NVME_SUCCESS)
         c->status = status;
-    c->queue->freed = true;
+    freed(c->queue);
     if (--c->pieces == 0)
         ready(c, NVMF_EXECUTED);
 }
@@ -327,9 +353,11 @@ static void execute(struct nvmf_command *c)
             piece_done(c, NVMF_INTERNAL_ERROR);
         } else if (error != 0) {
             c->pieces--;
-            wait_for_room(c);
+            if (!wait_for_memory(c))
+                piece_done(c, NVMF_INTERNAL_ERROR); /* Without the rest of it. */
             return;
         }
+        c->waits_since = 0;
         t->stats.piece++;
         c->begun += io.bytes;
         c->at_segment += io.opcode == NVME_DATASET ? 1 : io.segments;
@@ -364,24 +392,29 @@ static void give_receive(struct nvmf_command *c)
     c->receive = NULL;
 }
 
+static bool answers_with_data(const struct nvmf_command *c)
+{
+    return c->keyed && c->sqe.opcode == NVME_READ && c->status == NVME_SUCCESS;
+}
+
 /* Data of a read goes in front of the response, in the same list. */
 static void respond(struct nvmf_command *c)
 {
     struct nvmf_target_queue *q = c->queue;
-    const bool data = c->keyed && c->sqe.opcode == NVME_READ && c->status == NVME_SUCCESS;
-    uint32_t wrs    = 0;
+    uint32_t wrs                = 0;
     if (c->receive != NULL)
         write_response(c);
     give_receive(c);
-    if (data && !c->mapped) {
+    if (answers_with_data(c) && !c->mapped) {
         const int error = map_data(c);
-        if (error == -ENOMEM) {
-            wait_for_room(c);
+        if (error == -ENOMEM && wait_for_memory(c))
             return;
+        if (error != 0) {
+            c->status = NVMF_INTERNAL_ERROR;
+            write_response(c);
         }
-        CHECK(error == 0);
     }
-    if (data)
+    if (answers_with_data(c))
         wrs = build_transfer(c, RDMA_WRITE);
     const struct rdma_sge sge = { NVMF_RESPONSE_BYTES, RDMA_KEY_DMA, c->response.dma };
     q->wr[wrs] = (struct verbs_wr){ .opcode    = c->gives ? RDMA_SEND_INV : RDMA_SEND,
@@ -406,6 +439,7 @@ static void give_command(struct nvmf_command *c)
     c->keyed = c->gives = false;
     c->status           = NVME_SUCCESS;
     c->begun            = 0;
+    c->waits_since      = 0;
     c->next             = q->free;
     q->free             = c;
     q->busy--;
@@ -441,7 +475,7 @@ static void on_completion(void *self, const struct verbs_wc *wc)
         return;
     }
     if (tag != TAG_RECEIVED) {
-        q->freed = true;
+        freed(q);
         ready(&q->command[index], tag == TAG_FETCHED ? NVMF_FETCHED : NVMF_SENT);
         return;
     }
@@ -468,7 +502,10 @@ void nvmf_target_run(struct nvmf_target *t)
         }
         if ((t->over && q->busy == 0) || q->failed)
             return;
-        cpu_wait(cpu, TIME_NEVER);
+        const bool waits       = !nvmf_command_fifo_empty(&q->waiting);
+        const sim_time_t until = waits ? cpu->time + LOOK_AGAIN : TIME_NEVER;
+        cpu_wait(cpu, until);
+        q->freed |= cpu->time >= until;
     }
 }
 

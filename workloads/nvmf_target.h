@@ -45,6 +45,7 @@ struct nvmf_command {
     bool keyed,
         mapped; /* Its data is at the host, under this key; is mapped for the NIC. */
     bool gives; /* The key goes back with the response. */
+    sim_time_t waits_since; /* For memory; 0: it does not. */
     uint16_t status;
     uint32_t key, bytes;
     uint64_t address;
@@ -90,7 +91,8 @@ struct nvmf_target {
     uint32_t pd;
     struct nvmf_target_queue queue[ENGINE_CPUS_MAX];
     unsigned queues;
-    bool over; /* The hosts have no more requests. */
+    bool over;           /* The hosts have no more requests. */
+    sim_time_t freed_at; /* Something was last given back, on any CPU. */
     struct nvmf_stats stats;
 };
 

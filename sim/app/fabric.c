@@ -92,6 +92,13 @@ static bool has_drive(const struct fabric_host *h)
     return h->fabric->storage != NULL && h->id == STORAGE_SERVER;
 }
 
+static bool fails(void *self, const char *what)
+{
+    const struct fabric_host *h   = self;
+    const struct machine_run *run = h->fabric->run;
+    return run->fails(run->fails_self, h->id, what);
+}
+
 static void begin_host(struct fabric_host *h)
 {
     const struct machine_run *run = h->fabric->run;
@@ -102,12 +109,15 @@ static void begin_host(struct fabric_host *h)
     audit_begin(&h->system.audit, h->fabric->engine.now);
     h->system.kernel.plant_reuse     = run->plant_reuse;
     h->system.iommu.iotlb.plant_deaf = run->plant_deaf;
+    h->system.kernel.fails           = run->fails != NULL ? fails : NULL;
+    h->system.kernel.fails_self      = h;
 }
 
 static void end_host(struct fabric_host *h)
 {
     struct machine_result *r = h->fabric->result;
     struct machine_counters c;
+    h->system.kernel.fails = NULL;
     audit_finish(&h->system.audit, h->fabric->engine.now);
     count(h, &c);
     machine_subtract(&c, &h->before);

@@ -46,6 +46,10 @@ struct machine_run {
     /* Told of each packet that an RDMA NIC sends; may be NULL. */
     void (*packet)(void *self, const struct rdma_packet *packet);
     void *packet_self;
+    /* Fault injection: kernel.fails of the hosts with RDMA NICs while the replay runs;
+     * NULL: nothing fails. */
+    bool (*fails)(void *self, unsigned host, const char *what);
+    void *fails_self;
 };
 
 /* Those that count beside a system's; likewise in the order of the reports. */

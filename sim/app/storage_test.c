@@ -26,6 +26,8 @@ struct wish {
     bool no_run_ahead, rdma;
     void (*packet)(void *self, const struct rdma_packet *packet);
     void *packet_self;
+    bool (*fails)(void *self, unsigned host, const char *what);
+    void *fails_self;
 };
 
 static enum machine_outcome play(const struct wish *w)
@@ -52,6 +54,8 @@ static enum machine_outcome play(const struct wish *w)
         .sources     = 1,
         .packet      = w->packet,
         .packet_self = w->packet_self,
+        .fails       = w->fails,
+        .fails_self  = w->fails_self,
     };
     struct direct_host *host = direct_host_new();
     error                    = (struct error){ "" };
@@ -171,6 +175,105 @@ TEST_CASE(storage, large_requests_wait_for_room_and_are_split_for_the_drive)
     expect_all_stored(&w); /* One range: one work request. */
     EXPECT_EQUAL(result.counters.nvmf.data_read + result.counters.nvmf.data_written,
                  result.counters.nvmf.request);
+}
+
+/* A ring that the user wants smaller than one command's pieces and its response. */
+TEST_CASE(storage, the_largest_request_fits_into_the_smallest_ring)
+{
+    for (unsigned a = 0; a < BLK_API_COUNT; a++)
+        expect_all_stored(&(struct wish){
+            .trace  = "gen:randrw",
+            .policy = "passthrough",
+            .api    = (enum blk_api)a,
+            .limit  = 10,
+            .cpus   = 1,
+            .set    = { "gen.block_kib=1024", "gen.depth=4", "nvmf.queue_entries=2",
+                        "verbs.queue_entries=8", "verbs.wqe_bytes=64" } });
+}
+
+/* ---- The target without memory ---------------------------------------------------------
+ */
+
+struct outage {
+    const char *what;
+    unsigned after, times; /* So many allocations succeed, then so many do not. */
+    unsigned asked, failed;
+    sim_time_t until; /* And all up to then. */
+};
+
+static bool is_out(void *self, unsigned host, const char *what)
+{
+    struct outage *o = self;
+    if (host != STORAGE_SERVER || (o->what != NULL && strcmp(what, o->what) != 0))
+        return false;
+    const bool out =
+        o->asked >= o->after && (o->failed < o->times || cpu_this()->time < o->until);
+    o->asked++;
+    o->failed += out;
+    return out;
+}
+
+/* One request at a time: nothing else completes that could give memory back. */
+TEST_CASE(storage, a_target_without_memory_tries_again_by_itself)
+{
+    static const char *const trace[] = { "gen:randread", "gen:randwrite", "gen:trim" };
+    uint64_t waited                  = 0;
+    for (unsigned t = 0; t < 3; t++)
+        for (unsigned a = 0; a < BLK_API_COUNT; a++)
+            for (unsigned after = 0; after < 6; after++) {
+                struct outage o = { .after = after, .times = 3 };
+                expect_all_stored(&(struct wish){
+                    .trace = trace[t],
+                    .api   = (enum blk_api)a,
+                    .cpus  = 1,
+                    .limit = 6,
+                    .set   = { "gen.depth=1", "gen.block_kib=16", "nvmf.inline_kib=0" },
+                    .fails = is_out,
+                    .fails_self = &o });
+                EXPECT_EQUAL(o.failed, 3);
+                waited += result.counters.nvmf.waited;
+            }
+    EXPECT(waited > 54); /* Not all of them: the IOVA caches do without. */
+}
+
+/* The memory that one CPU waits for is that of another's commands. */
+TEST_CASE(storage, queues_wait_for_memory_of_each_other)
+{
+    struct outage o = { .what = "pages", .after = 40, .times = 200 };
+    expect_all_stored(&(struct wish){ .trace      = "gen:randrw",
+                                      .cpus       = 3,
+                                      .limit      = 120,
+                                      .set        = { "gen.block_kib=64", "gen.depth=2" },
+                                      .fails      = is_out,
+                                      .fails_self = &o });
+    EXPECT_EQUAL(o.failed, 200);
+}
+
+/* As Linux's does at once: the command ends with an error, and nothing is lost. */
+TEST_CASE(storage, a_target_that_stays_without_memory_says_so)
+{
+    static const char *const trace[] = { "gen:randread", "gen:randwrite" };
+    for (unsigned t = 0; t < 2; t++)
+        for (unsigned a = 0; a < BLK_API_COUNT; a++)
+            for (unsigned after = 0; after < 4; after++) {
+                struct outage o                  = { .after = after, .times = UINT32_MAX };
+                const struct machine_counters *c = &result.counters;
+                EXPECT_EQUAL(
+                    play(&(struct wish){ .trace = trace[t],
+                                         .api   = (enum blk_api)a,
+                                         .cpus  = 1,
+                                         .limit = 4,
+                                         .set   = { "gen.depth=2", "gen.block_kib=16" },
+                                         .fails = is_out,
+                                         .fails_self = &o }),
+                    MACHINE_RAN);
+                EXPECT_TEXT(error.text, "");
+                EXPECT(c->nvmf.failed > 0);
+                EXPECT_EQUAL(c->nvmf.failed, c->replay.failed);
+                EXPECT_EQUAL(c->nvmf.request, c->nvmf.response);
+                EXPECT_EQUAL(c->nvmf.mismatched, 0);
+                EXPECT_EQUAL(c->verbs.region, c->verbs.released);
+            }
 }
 
 TEST_CASE(storage, a_short_queue_holds_requests_back)
