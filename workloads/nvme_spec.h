@@ -156,11 +156,14 @@ static_assert(sizeof(struct nvme_cqe) == 1 << NVME_CQE_LG2, "completion queue en
 enum nvme_admin_opcode {
     NVME_ADMIN_DELETE_SQ    = 0x00,
     NVME_ADMIN_CREATE_SQ    = 0x01,
+    NVME_ADMIN_GET_LOG      = 0x02,
     NVME_ADMIN_DELETE_CQ    = 0x04,
     NVME_ADMIN_CREATE_CQ    = 0x05,
     NVME_ADMIN_IDENTIFY     = 0x06,
     NVME_ADMIN_SET_FEATURES = 0x09,
     NVME_ADMIN_GET_FEATURES = 0x0a,
+    NVME_ADMIN_ASYNC_EVENT  = 0x0c,
+    NVME_ADMIN_KEEP_ALIVE   = 0x18,
 };
 
 enum nvme_opcode {
@@ -192,6 +195,8 @@ enum {
     NVME_IDENTIFY_CONTROLLER  = 0x01,
     NVME_IDENTIFY_ACTIVE      = 0x02, /* Namespace ids above dword 1. */
     NVME_IDENTIFY_DESCRIPTORS = 0x03, /* Unique names of a namespace. */
+    NVME_IDENTIFY_COMMAND_SET = 0x06, /* What the controller can of a command set; */
+    NVME_IDENTIFY_INDEPENDENT = 0x08, /* a namespace, whatever its command set is (2.0). */
     NVME_IDENTIFY_BYTES       = 4096,
 };
 
@@ -207,12 +212,17 @@ enum {
     NVME_IDCTRL_VER    = 80,  /* 4 bytes */
     NVME_IDCTRL_SQES   = 512, /* 1 byte: entry sizes, largest above smallest, lg2 */
     NVME_IDCTRL_CQES   = 513,
-    NVME_IDCTRL_MAXCMD = 514, /* 2 bytes */
-    NVME_IDCTRL_NN     = 516, /* 4 bytes: namespaces */
-    NVME_IDCTRL_ONCS   = 520, /* 2 bytes: optional commands */
-    NVME_IDCTRL_VWC    = 525, /* 1 byte: volatile write cache */
-    NVME_IDCTRL_SGLS   = 536, /* 4 bytes: SGL support; 0: PRPs only */
-    NVME_IDCTRL_SUBNQN = 768, /* 256 characters */
+    NVME_IDCTRL_MAXCMD = 514,     /* 2 bytes */
+    NVME_IDCTRL_NN     = 516,     /* 4 bytes: namespaces */
+    NVME_IDCTRL_ONCS   = 520,     /* 2 bytes: optional commands */
+    NVME_IDCTRL_VWC    = 525,     /* 1 byte: volatile write cache */
+    NVME_IDCTRL_SGLS   = 536,     /* 4 bytes: SGL support; 0: PRPs only */
+    NVME_IDCTRL_KAS    = 320,     /* 2 bytes: granularity of Keep Alive's timer, 100 ms */
+    NVME_IDCTRL_SUBNQN = 768,     /* 256 characters */
+    NVME_IDCTRL_IOCCSZ = 1792,    /* 4 bytes: of a command capsule in units of 16 bytes, */
+    NVME_IDCTRL_IORCSZ = 1796,    /* of a response capsule; both of I/O queues (Fabrics). */
+    NVME_SGLS_KEYED    = 1 << 2,  /* Keyed data block descriptors. */
+    NVME_SGLS_OFFSET   = 1 << 20, /* Data at an offset: in the capsule. */
     NVME_ONCS_DATASET  = 1 << 2,
     NVME_ONCS_ZEROES   = 1 << 3,
     NVME_SGLS_BYTE     = 1 << 0,  /* SGLs, of any alignment. */
@@ -234,12 +244,23 @@ enum {
     NVME_NIDT_EUI64 = 1,      /* Type of an 8-byte name in the list of descriptors. */
 };
 
+/* Log pages (5.14): dword 10 has the page in its low byte, and with dword 11 above it the
+ * number of dwords less 1. */
+enum {
+    NVME_LOG_HEALTH  = 0x02, /* 512 bytes. */
+    NVME_LOG_EFFECTS = 0x05, /* Of 256 admin and 256 I/O commands, 4 bytes each. */
+    NVME_LOG_ANA     = 0x0c, /* Asymmetric access: a header and groups of namespaces. */
+    NVME_EFFECTS_SUPPORTED = 1 << 0,
+    NVME_ANA_OPTIMIZED     = 1,
+};
+
 /* Features (5.21.1). */
 enum {
     NVME_FEATURE_ARBITRATION = 0x01, /* Bits 2:0: burst, lg2; 7: no limit. */
     NVME_FEATURE_QUEUES      = 0x07, /* Submission and, above, completion queues, less 1. */
     NVME_FEATURE_COALESCING  = 0x08, /* Threshold less 1 and, above, time in 100 us. */
     NVME_FEATURE_VECTOR      = 0x09, /* A vector; bit 16: do not coalesce. */
+    NVME_FEATURE_EVENTS      = 0x0b, /* Asynchronous events that are wanted. */
     NVME_ARBITRATION_FREE    = 7,
     NVME_VECTOR_DIRECT       = 1 << 16,
 };

@@ -46,52 +46,68 @@ static void make_room(struct nvmf_request *r)
     r->mapping.run   = kernel_host_alloc(k, r->room, sizeof *r->mapping.run);
 }
 
-static enum dma_data_direction direction_of(const struct nvme_io *io)
+static enum dma_data_direction direction_of(const struct nvmf_request *r)
 {
-    return io->opcode == NVME_READ ? DMA_FROM_DEVICE : DMA_TO_DEVICE;
+    return nvmf_way_of(&r->sqe) == NVMF_TO_HOST ? DMA_FROM_DEVICE : DMA_TO_DEVICE;
+}
+
+static bool is_discard(const struct nvmf_request *r)
+{
+    return !r->admin && r->io.opcode == NVME_DATASET;
 }
 
 /* ---- Submission ------------------------------------------------------------------------
  */
 
-/* A capsule, and the work requests that it takes. */
+/* The work requests that a capsule takes. */
 struct capsule {
-    struct nvme_sqe sqe;
     struct rdma_sge sge[1 + NVMF_INLINE_PAGES];
     struct verbs_wr wr[2];
     uint32_t wrs;
 };
 
-static void set_command(const struct nvmf_request *r, struct nvme_sqe *sqe)
+/* Without data the descriptor is that of no memory. */
+static void set_descriptor(struct nvmf_request *r, uint64_t address, uint32_t bytes,
+                           uint32_t key, uint8_t type)
+{
+    const struct nvmf_keyed_sgl sgl = {
+        .address = address,
+        .bytes   = { (uint8_t)bytes, (uint8_t)(bytes >> 8), (uint8_t)(bytes >> 16) },
+        .key     = { (uint8_t)key, (uint8_t)(key >> 8), (uint8_t)(key >> 16),
+                     (uint8_t)(key >> 24) },
+        .type    = type,
+    };
+    memcpy(&r->sqe.data, &sgl, sizeof sgl);
+}
+
+static void set_command(struct nvmf_request *r)
 {
     const struct nvme_io *io = &r->io;
-    *sqe                     = (struct nvme_sqe){
-                            .opcode = (uint8_t)io->opcode, .flags = NVME_FLAGS_SGL, .cid = r->cid, .nsid = 1
-    };
+    r->sqe = (struct nvme_sqe){ .opcode = (uint8_t)io->opcode, .nsid = 1 };
     if (io->opcode == NVME_DATASET)
-        sqe->cdw[1] = NVME_DATASET_DEALLOCATE; /* Of one range: dword 10 is 0. */
+        r->sqe.cdw[1] = NVME_DATASET_DEALLOCATE; /* Of one range: dword 10 is 0. */
     if (io->opcode == NVME_FLUSH || io->opcode == NVME_DATASET)
         return;
     const uint32_t block = r->queue->host->limits.block_bytes;
     const uint64_t lba   = io->lba / (block >> NVME_SECTOR_LG2);
-    sqe->cdw[0]          = (uint32_t)lba;
-    sqe->cdw[1]          = (uint32_t)(lba >> 32);
-    sqe->cdw[2]          = (io->bytes + block - 1) / block - 1;
+    r->sqe.cdw[0]        = (uint32_t)lba;
+    r->sqe.cdw[1]        = (uint32_t)(lba >> 32);
+    r->sqe.cdw[2]        = (io->bytes + block - 1) / block - 1;
 }
 
 static bool goes_inline(const struct nvmf_request *r)
 {
-    return r->io.opcode != NVME_READ && r->bytes <= r->queue->host->config.inline_kib << 10
+    return direction_of(r) == DMA_TO_DEVICE && r->bytes <= r->queue->inline_bytes
            && r->mapping.ranges <= NVMF_INLINE_PAGES;
 }
 
 static void put_inline(struct nvmf_request *r, struct capsule *c)
 {
-    c->sqe.data.sgl = (struct nvme_sgl){ .bytes = r->bytes, .type = NVMF_SGL_OFFSET };
+    r->sqe.data.sgl = (struct nvme_sgl){ .bytes = r->bytes, .type = NVMF_SGL_OFFSET };
     for (uint32_t i = 0; i < r->mapping.ranges; i++)
         c->sge[1 + i] = (struct rdma_sge){ r->mapping.range[i].bytes, RDMA_KEY_DMA,
                                            r->mapping.range[i].addr };
-    r->queue->host->stats.inlined++;
+    r->queue->host->stats.inlined += !r->admin;
 }
 
 static int put_region(struct nvmf_request *r, struct capsule *c)
@@ -106,15 +122,7 @@ static int put_region(struct nvmf_request *r, struct capsule *c)
         give_region(q, mr);
         return -EIO;
     }
-    const struct nvmf_keyed_sgl sgl = {
-        .address = mr->address,
-        .bytes   = { (uint8_t)mr->bytes, (uint8_t)(mr->bytes >> 8),
-                     (uint8_t)(mr->bytes >> 16) },
-        .key     = { (uint8_t)mr->key, (uint8_t)(mr->key >> 8), (uint8_t)(mr->key >> 16),
-                     (uint8_t)(mr->key >> 24) },
-        .type    = NVMF_SGL_KEYED_GIVEN,
-    };
-    memcpy(&c->sqe.data, &sgl, sizeof sgl);
+    set_descriptor(r, mr->address, (uint32_t)mr->bytes, mr->key, NVMF_SGL_KEYED_GIVEN);
     c->wr[c->wrs++] = (struct verbs_wr){ .opcode = RDMA_REG_MR, .region = mr };
     r->mr           = mr;
     q->host->stats.registered++;
@@ -126,7 +134,7 @@ static bool get_ranges(struct nvmf_request *r)
 {
     struct nvmf_host *h = r->queue->host;
     r->bytes            = r->io.bytes;
-    if (r->io.opcode != NVME_DATASET)
+    if (!is_discard(r))
         return true;
     const phys_addr_t page = kernel_pages_get_zeroed(h->kernel, 0);
     if (page == 0)
@@ -146,7 +154,7 @@ static bool get_ranges(struct nvmf_request *r)
 
 static void put_ranges(struct nvmf_request *r)
 {
-    if (r->io.opcode == NVME_DATASET && r->io.segments > 0)
+    if (is_discard(r) && r->io.segments > 0)
         kernel_pages_put(r->queue->host->kernel, r->ranges.phys, 0);
 }
 
@@ -155,7 +163,7 @@ static int map_data(struct nvmf_request *r, struct capsule *c)
     struct nvmf_host *h = r->queue->host;
     make_room(r);
     int error = blk_map(h->dev, &h->blk, h->api, r->io.segment, r->io.segments,
-                        direction_of(&r->io), &r->mapping);
+                        direction_of(r), &r->mapping);
     if (error != 0)
         return error;
     if (goes_inline(r)) {
@@ -204,7 +212,7 @@ static int send_capsule(struct nvmf_request *r, struct capsule *c)
     const bool carries        = r->io.segments > 0 && r->mr == NULL;
     dma_sync_single_for_cpu(q->host->dev, r->capsule.dma, NVMF_COMMAND_BYTES,
                             DMA_TO_DEVICE);
-    nvmf_put(r->capsule.phys, &c->sqe, sizeof c->sqe);
+    nvmf_put(r->capsule.phys, &r->sqe, sizeof r->sqe);
     dma_sync_single_for_device(q->host->dev, r->capsule.dma, NVMF_COMMAND_BYTES,
                                DMA_TO_DEVICE);
     c->sge[0]       = (struct rdma_sge){ NVMF_COMMAND_BYTES, RDMA_KEY_DMA, r->capsule.dma };
@@ -222,7 +230,9 @@ static int begin(struct nvmf_request *r)
 {
     struct nvmf_host *h = r->queue->host;
     struct capsule c    = { .wrs = 0 };
-    set_command(r, &c.sqe);
+    r->sqe.flags        = NVME_FLAGS_SGL;
+    r->sqe.cid          = r->cid;
+    set_descriptor(r, 0, 0, 0, NVMF_SGL_KEYED);
     r->capsule.dma = dma_map_single(h->dev, phys_to_virt(r->capsule.phys),
                                     NVMF_COMMAND_BYTES, DMA_TO_DEVICE);
     if (dma_mapping_error(h->dev, r->capsule.dma))
@@ -241,17 +251,12 @@ static int begin(struct nvmf_request *r)
     return error;
 }
 
-int nvmf_host_submit(struct nvmf_host *h, const struct nvme_io *io)
+/* r->io, r->sqe and what else is of the command are set. */
+static int submit(struct nvmf_request *r)
 {
-    struct nvmf_host_queue *q = &h->queue[cpu_this()->id];
-    if (q->failed != RDMA_SUCCESS)
-        return -EIO;
-    struct nvmf_request *r = take_request(q);
-    if (r == NULL)
-        return -EBUSY;
-    r->io     = *io;
-    r->status = NVME_SUCCESS;
-    r->mr     = NULL;
+    struct nvmf_host *h = r->queue->host;
+    r->status           = NVME_SUCCESS;
+    r->mr               = NULL;
     cpu_spend(cpu_this(), h->config.submit_cycles);
     const int error = begin(r);
     if (error != 0) {
@@ -261,11 +266,87 @@ int nvmf_host_submit(struct nvmf_host *h, const struct nvme_io *io)
     return error;
 }
 
+int nvmf_host_submit(struct nvmf_host *h, const struct nvme_io *io)
+{
+    struct nvmf_host_queue *q = &h->queue[cpu_this()->id];
+    if (q->failed != RDMA_SUCCESS)
+        return -EIO;
+    struct nvmf_request *r = take_request(q);
+    if (r == NULL)
+        return -EBUSY;
+    r->io     = *io;
+    r->admin  = false;
+    r->result = NULL;
+    set_command(r);
+    return submit(r);
+}
+
+int nvmf_host_command(struct nvmf_host_queue *q, const struct nvme_sqe *sqe,
+                      const struct blk_segment *data, uint64_t *result,
+                      void (*done)(void *arg, uint16_t status), void *arg)
+{
+    if (q->failed != RDMA_SUCCESS)
+        return -EIO;
+    struct nvmf_request *r = take_request(q);
+    if (r == NULL)
+        return -EBUSY;
+    r->io     = (struct nvme_io){ .done = done, .arg = arg };
+    r->admin  = true;
+    r->result = result;
+    r->sqe    = *sqe;
+    if (data != NULL) {
+        r->ranges      = *data;
+        r->io.bytes    = data->bytes;
+        r->io.segment  = &r->ranges;
+        r->io.segments = 1;
+    }
+    return submit(r);
+}
+
+static void no_event(void *arg, uint16_t status)
+{
+    struct nvmf_host *h = arg;
+    (void)status; /* The queue has failed. */
+    h->event = NULL;
+}
+
+int nvmf_host_await_event(struct nvmf_host *h)
+{
+    const struct nvme_sqe sqe = { .opcode = NVME_ADMIN_ASYNC_EVENT };
+    h->event                  = h->admin.free;
+    const int error           = nvmf_host_command(&h->admin, &sqe, NULL, NULL, no_event, h);
+    if (error != 0)
+        h->event = NULL;
+    return error;
+}
+
 /* ---- Completion ------------------------------------------------------------------------
  */
 
-static void count_done(struct nvmf_stats *s, const struct nvme_io *io, uint16_t status)
+static void count_admin(struct nvmf_stats *s, const struct nvmf_request *r)
 {
+    const bool fabrics = r->sqe.opcode == NVMF_FABRICS;
+    s->admin++;
+    if (fabrics && r->sqe.nsid == NVMF_CONNECT)
+        s->admin_connect++;
+    else if (fabrics)
+        s->admin_property++;
+    else if (r->sqe.opcode == NVME_ADMIN_KEEP_ALIVE)
+        s->admin_keep_alive++;
+    else
+        s->admin_other++;
+    s->admin_failed += r->status != NVME_SUCCESS;
+    s->admin_bytes += r->io.bytes;
+}
+
+static void count_done(struct nvmf_stats *s, const struct nvmf_request *r)
+{
+    const struct nvme_io *io = &r->io;
+    const uint16_t status    = r->status;
+    if (r->admin) {
+        count_admin(s, r);
+        return;
+    }
     s->request++;
     if (io->opcode == NVME_READ)
         s->request_read++;
@@ -286,7 +367,7 @@ static void part_done(struct nvmf_request *r)
     const struct nvme_io io = r->io;
     const uint16_t status   = r->status;
     unmap(r);
-    count_done(&r->queue->host->stats, &io, status);
+    count_done(&r->queue->host->stats, r);
     give_request(r);
     io.done(io.arg, status);
 }
@@ -297,7 +378,7 @@ static void fail_queue(struct nvmf_host_queue *q, uint8_t status)
     if (q->failed != RDMA_SUCCESS)
         return;
     q->failed = status;
-    for (uint32_t i = 0; i < q->host->config.queue_entries; i++)
+    for (uint32_t i = 0; i < q->entries; i++)
         if (q->request[i].busy) {
             q->request[i].status = NVME_DATA_TRANSFER_ERROR;
             q->request[i].left   = 1;
@@ -335,10 +416,12 @@ static void on_response(struct nvmf_host_queue *q, uint32_t index,
     nvmf_get(q->response[index].phys, &cqe, sizeof cqe);
     dma_sync_single_for_device(h->dev, q->response[index].dma, NVMF_RESPONSE_BYTES,
                                DMA_FROM_DEVICE);
-    CHECK(cqe.cid < h->config.queue_entries);
+    CHECK(cqe.cid < q->entries);
     struct nvmf_request *r = &q->request[cqe.cid];
     CHECK(r->busy);
     r->status = cqe.status >> NVME_CQE_STATUS_SHIFT & NVME_STATUS_CODE_MASK;
+    if (r->result != NULL)
+        *r->result = cqe.result | (uint64_t)cqe.reserved << 32;
     CHECK(post_response(q, index) == 0);
     const bool given = wc->has_invalidated && r->mr != NULL && wc->immediate == r->mr->key;
     h->stats.invalidated += given;
@@ -396,7 +479,7 @@ static bool alloc_regions(struct nvmf_host_queue *q)
 {
     struct nvmf_host *h = q->host;
     int error;
-    for (uint32_t i = 0; i < h->config.queue_entries; i++) {
+    for (uint32_t i = 0; i < q->entries; i++) {
         struct verbs_mr *mr = verbs_alloc_mr(h->verbs, h->pd, NVMF_PAGES_MAX + 1, &error);
         if (mr == NULL)
             return false;
@@ -409,7 +492,7 @@ static bool alloc_regions(struct nvmf_host_queue *q)
 static bool map_responses(struct nvmf_host_queue *q)
 {
     struct nvmf_host *h = q->host;
-    for (uint32_t i = 0; i < h->config.queue_entries; i++) {
+    for (uint32_t i = 0; i < q->entries; i++) {
         struct nvmf_buffer *b = &q->response[i];
         b->dma = dma_map_single(h->dev, phys_to_virt(b->phys), NVMF_RESPONSE_BYTES,
                                 DMA_FROM_DEVICE);
@@ -419,14 +502,14 @@ static bool map_responses(struct nvmf_host_queue *q)
     return true;
 }
 
-static bool make_queue(struct nvmf_host *h, unsigned cpu)
+static bool make_queue(struct nvmf_host *h, struct nvmf_host_queue *q, unsigned id,
+                       uint32_t entries)
 {
-    struct nvmf_host_queue *q = &h->queue[cpu];
-    const uint32_t entries    = h->config.queue_entries;
-    *q                        = (struct nvmf_host_queue){ .host = h, .cpu = cpu };
-    h->queues                 = cpu + 1;
-    q->request                = kernel_host_alloc(h->kernel, entries, sizeof *q->request);
-    q->response               = kernel_host_alloc(h->kernel, entries, sizeof *q->response);
+    const unsigned cpu = id > 0 ? id - 1 : 0;
+    *q                 = (struct nvmf_host_queue){ .host = h, .id = id, .cpu = cpu };
+    q->entries         = entries;
+    q->request         = kernel_host_alloc(h->kernel, entries, sizeof *q->request);
+    q->response        = kernel_host_alloc(h->kernel, entries, sizeof *q->response);
     for (uint32_t i = entries; i-- > 0;) {
         q->request[i].queue = q;
         q->request[i].cid   = (uint16_t)i;
@@ -459,27 +542,43 @@ bool nvmf_host_probe(struct nvmf_host *h, struct verbs_device *verbs,
     h->api    = verbs->api;
     h->pd     = verbs_alloc_pd(verbs);
     /* A region's pages follow each other: nothing may begin or end within one. */
-    h->limits = (struct nvme_limits){ .max_bytes     = config->max_transfer_kib << 10,
-                                      .max_segments  = NVMF_PAGES_MAX,
-                                      .boundary_mask = PAGE_SIZE - 1,
-                                      .block_bytes   = 1 << NVME_SECTOR_LG2 };
-    for (unsigned cpu = 0; cpu < h->kernel->cpus; cpu++)
-        if (!make_queue(h, cpu))
-            return error_set(error,
-                             "nvmf: queue %u of the host could not be had: expected room "
-                             "for %u regions on each CPU (verbs.keys_lg2, rdma.mpt_lg2), "
-                             "its queues (rdma.qps, rdma.cqs) and memory",
-                             cpu, config->queue_entries);
+    h->limits    = (struct nvme_limits){ .max_bytes     = config->max_transfer_kib << 10,
+                                         .max_segments  = NVMF_PAGES_MAX,
+                                         .boundary_mask = PAGE_SIZE - 1,
+                                         .block_bytes   = 1 << NVME_SECTOR_LG2 };
+    h->has_admin = true;
+    bool made    = make_queue(h, &h->admin, 0, NVMF_ADMIN_ENTRIES);
+    for (unsigned cpu = 0; made && cpu < h->kernel->cpus; cpu++) {
+        h->queues = cpu + 1;
+        made      = make_queue(h, &h->queue[cpu], 1 + cpu, config->queue_entries);
+    }
+    if (!made)
+        return error_set(error,
+                         "nvmf: queue %u of the host could not be had: expected room "
+                         "for %u regions on each CPU and %d more (verbs.keys_lg2, "
+                         "rdma.mpt_lg2), its queues (rdma.qps, rdma.cqs) and memory",
+                         h->queues, config->queue_entries, NVMF_ADMIN_ENTRIES);
     return true;
 }
 
-bool nvmf_host_connect(struct nvmf_host *h, unsigned nic, const uint32_t *qp,
-                       uint64_t blocks, uint32_t block_bytes, struct error *error)
+static struct nvmf_host_queue *queue_at(struct nvmf_host *h, unsigned id)
 {
-    h->blocks             = blocks;
-    h->limits.block_bytes = block_bytes;
-    for (unsigned i = 0; i < h->queues; i++)
-        if (verbs_connect_qp(h->queue[i].qp, nic, qp[i], 0) != RDMA_CMD_OK)
+    return id == 0 ? &h->admin : &h->queue[id - 1];
+}
+
+struct nvmf_private_data nvmf_host_private_data(const struct nvmf_host *h, unsigned queue)
+{
+    const uint32_t entries = queue == 0 ? h->admin.entries : h->queue[queue - 1].entries;
+    return (struct nvmf_private_data){ .queue    = (uint16_t)queue,
+                                       .receives = (uint16_t)entries,
+                                       .sends    = (uint16_t)(entries - 1) };
+}
+
+bool nvmf_host_connect(struct nvmf_host *h, unsigned nic, const uint32_t *qp,
+                       struct error *error)
+{
+    for (unsigned i = 0; i <= h->queues; i++)
+        if (verbs_connect_qp(queue_at(h, i)->qp, nic, qp[i], 0) != RDMA_CMD_OK)
             return error_set(error, "nvmf: queue %u of the host could not be connected", i);
     return true;
 }
@@ -487,11 +586,13 @@ bool nvmf_host_connect(struct nvmf_host *h, unsigned nic, const uint32_t *qp,
 static void remove_queue(struct nvmf_host_queue *q)
 {
     struct nvmf_host *h    = q->host;
-    const uint32_t entries = h->config.queue_entries;
+    const uint32_t entries = q->entries;
     if (q->qp != NULL)
         verbs_destroy_qp(q->qp);
     if (q->cq != NULL)
         verbs_destroy_cq(q->cq);
+    if (q == &h->admin && h->event != NULL)
+        unmap(h->event);
     for (uint32_t i = 0; i < entries; i++) {
         if (q->response[i].dma != 0 && q->response[i].dma != DMA_MAPPING_ERROR)
             dma_unmap_single(h->dev, q->response[i].dma, NVMF_RESPONSE_BYTES,
@@ -509,6 +610,8 @@ static void remove_queue(struct nvmf_host_queue *q)
 
 void nvmf_host_remove(struct nvmf_host *h)
 {
+    if (h->has_admin)
+        remove_queue(&h->admin);
     for (unsigned i = 0; i < h->queues; i++)
         remove_queue(&h->queue[i]);
 }

@@ -53,9 +53,20 @@ static bool alloc_pages(struct nvmf_command *c)
     return true;
 }
 
+static bool goes_to_host(const struct nvmf_command *c)
+{
+    return nvmf_way_of(&c->sqe) == NVMF_TO_HOST;
+}
+
 static enum dma_data_direction direction_of(const struct nvmf_command *c)
 {
-    return c->sqe.opcode == NVME_READ ? DMA_TO_DEVICE : DMA_FROM_DEVICE;
+    return goes_to_host(c) ? DMA_TO_DEVICE : DMA_FROM_DEVICE;
+}
+
+/* Not the drive's: answered by software. */
+static bool is_admin(const struct nvmf_command *c)
+{
+    return c->queue->id == 0 || c->sqe.opcode == NVMF_FABRICS;
 }
 
 static uint32_t sges_max(const struct nvmf_target *t)
@@ -150,7 +161,7 @@ static int post_receive(struct nvmf_target_queue *q, struct nvmf_receive *r)
 {
     struct rdma_sge sge[1 + NVMF_INLINE_PAGES] = { { NVMF_COMMAND_BYTES, RDMA_KEY_DMA,
                                                      r->capsule.dma } };
-    const uint32_t pages                       = q->target->config.inline_kib / 4;
+    const uint32_t pages                       = q->inline_pages;
     for (uint32_t i = 0; i < pages; i++)
         sge[1 + i] = (struct rdma_sge){ (uint32_t)PAGE_SIZE, RDMA_KEY_DMA, r->page[i].dma };
     return verbs_post_receive(q->qp->rq, sge, 1 + pages,
@@ -175,9 +186,8 @@ static bool parse(struct nvmf_command *c)
         c->gives = sgl.type == NVMF_SGL_KEYED_GIVEN;
         return c->bytes > 0 && c->bytes <= NVMF_PAGES_MAX * PAGE_SIZE;
     }
-    return sgl.type == NVMF_SGL_OFFSET && c->sqe.opcode != NVME_READ
-           && c->sqe.data.sgl.iova == 0
-           && c->bytes <= c->queue->target->config.inline_kib << 10;
+    return sgl.type == NVMF_SGL_OFFSET && !goes_to_host(c) && c->sqe.data.sgl.iova == 0
+           && c->bytes <= c->queue->inline_pages * PAGE_SIZE;
 }
 
 static void use_inline(struct nvmf_command *c)
@@ -192,11 +202,12 @@ static void use_inline(struct nvmf_command *c)
     }
 }
 
-/* A discard's are its ranges. */
+/* A discard's are its ranges. Some admin commands only sometimes have data. */
 static bool moves_data(const struct nvmf_command *c)
 {
-    return c->sqe.opcode == NVME_READ || c->sqe.opcode == NVME_WRITE
-           || c->sqe.opcode == NVME_DATASET;
+    const struct nvmf_keyed_sgl *sgl = (const struct nvmf_keyed_sgl *)&c->sqe.data;
+    const bool some                  = (sgl->bytes[0] | sgl->bytes[1] | sgl->bytes[2]) != 0;
+    return nvmf_way_of(&c->sqe) != NVMF_NOWHERE && (some || !is_admin(c));
 }
 
 /* What the drive is given one after the other: segments, or a discard's ranges. */
@@ -260,7 +271,7 @@ static void begin(struct nvmf_command *c)
         return;
     }
     c->waits_since = 0;
-    if (c->keyed && c->sqe.opcode != NVME_READ)
+    if (c->keyed && !goes_to_host(c))
         fetch_data(c);
     else
         ready(c, NVMF_FETCHED);
@@ -277,14 +288,23 @@ static void take(struct nvmf_command *c)
     dma_sync_single_for_cpu(t->dev, c->receive->capsule.dma, NVMF_COMMAND_BYTES,
                             DMA_FROM_DEVICE);
     nvmf_get(c->receive->capsule.phys, &c->sqe, sizeof c->sqe);
-    t->stats.command++;
-    c->begun = UINT32_MAX;
-    if (!moves_data(c)) {
+    if (is_admin(c))
+        t->stats.admin_command++;
+    else
+        t->stats.command++;
+    c->begun               = UINT32_MAX;
+    const uint16_t refused = is_admin(c)
+                                 ? (uint16_t)NVME_SUCCESS
+                                 : nvmf_controller_admits(&t->controller, c->queue->id);
+    if (refused != NVME_SUCCESS) {
+        c->keyed = false;
+        fail(c, refused);
+    } else if (!moves_data(c)) {
         c->keyed = false;
         c->bytes = 0;
         ready(c, NVMF_FETCHED);
     } else if (parse(c)
-               && (c->sqe.opcode != NVME_DATASET
+               && (is_admin(c) || c->sqe.opcode != NVME_DATASET
                    || c->bytes >= parts_of(c) * NVME_RANGE_BYTES)) {
         begin(c);
     } else {
@@ -333,6 +353,66 @@ static struct nvme_io next_piece(const struct nvmf_command *c)
     return io;
 }
 
+/* The capsule's buffer is posted again before the host can know that there is room. */
+static void give_receive(struct nvmf_command *c)
+{
+    struct device *dev = c->queue->target->dev;
+    if (c->receive == NULL)
+        return;
+    dma_sync_single_for_device(dev, c->receive->capsule.dma, NVMF_COMMAND_BYTES,
+                               DMA_FROM_DEVICE);
+    for (uint32_t i = 0; !c->keyed && i < c->segments; i++)
+        dma_sync_single_for_device(dev, c->receive->page[i].dma, c->segment[i].bytes,
+                                   DMA_FROM_DEVICE);
+    CHECK(post_receive(c->queue, c->receive) == 0);
+    c->receive = NULL;
+}
+
+/* ---- Admin and Fabrics commands --------------------------------------------------------
+ */
+
+/* The beginning of what came with it. */
+static void get_data(const struct nvmf_command *c, void *data, uint32_t bytes)
+{
+    if (c->segments > 0)
+        nvmf_get(c->segment[0].phys, data, bytes < c->bytes ? bytes : c->bytes);
+}
+
+static void put_data(const struct nvmf_command *c, const struct nvmf_answer *a)
+{
+    for (uint32_t at = 0, i = 0; at < c->bytes; at += c->segment[i++].bytes) {
+        uint8_t page[PAGE_SIZE] = { 0 };
+        const uint32_t bytes    = c->segment[i].bytes;
+        for (uint32_t k = 0; k < bytes && at + k < a->bytes; k++)
+            page[k] = a->data[at + k];
+        nvmf_put(c->segment[i].phys, page, bytes);
+    }
+}
+
+/* An Asynchronous Event Request stays: it is nothing that the end has to wait for. */
+static void execute_admin(struct nvmf_command *c)
+{
+    struct nvmf_target *t = c->queue->target;
+    uint8_t data[sizeof(struct nvmf_connect_data)];
+    struct nvmf_answer *answer = &t->answer[c->queue->id > 0];
+    unmap_data(c);
+    if (c->queue->id == 0 && c->sqe.opcode == NVME_ADMIN_ASYNC_EVENT) {
+        give_receive(c);
+        c->queue->busy--;
+        return;
+    }
+    cpu_spend(cpu_this(), t->config.admin_cycles);
+    const bool comes = !goes_to_host(c);
+    if (comes)
+        get_data(c, data, sizeof data);
+    c->status = nvmf_controller_execute(&t->controller, c->queue->id, &c->sqe, data,
+                                        comes ? c->bytes : 0, comes ? 0 : c->bytes, answer);
+    c->result = answer->result;
+    if (!comes && c->status == NVME_SUCCESS)
+        put_data(c, answer);
+    ready(c, NVMF_EXECUTED);
+}
+
 /* One more piece is held until all of them are begun. */
 static void execute(struct nvmf_command *c)
 {
@@ -367,7 +447,9 @@ static void execute(struct nvmf_command *c)
 
 static void write_response(struct nvmf_command *c)
 {
-    const struct nvme_cqe cqe = { .cid = c->sqe.cid,
+    const struct nvme_cqe cqe = { .result   = (uint32_t)c->result,
+                                  .reserved = (uint32_t)(c->result >> 32),
+                                  .cid      = c->sqe.cid,
                                   .status =
                                       (uint16_t)(c->status << NVME_CQE_STATUS_SHIFT) };
     struct device *dev        = c->queue->target->dev;
@@ -377,24 +459,9 @@ static void write_response(struct nvmf_command *c)
     dma_sync_single_for_device(dev, c->response.dma, NVMF_RESPONSE_BYTES, DMA_TO_DEVICE);
 }
 
-/* The capsule's buffer is posted again before the host can know that there is room. */
-static void give_receive(struct nvmf_command *c)
-{
-    struct device *dev = c->queue->target->dev;
-    if (c->receive == NULL)
-        return;
-    dma_sync_single_for_device(dev, c->receive->capsule.dma, NVMF_COMMAND_BYTES,
-                               DMA_FROM_DEVICE);
-    for (uint32_t i = 0; !c->keyed && i < c->segments; i++)
-        dma_sync_single_for_device(dev, c->receive->page[i].dma, c->segment[i].bytes,
-                                   DMA_FROM_DEVICE);
-    CHECK(post_receive(c->queue, c->receive) == 0);
-    c->receive = NULL;
-}
-
 static bool answers_with_data(const struct nvmf_command *c)
 {
-    return c->keyed && c->sqe.opcode == NVME_READ && c->status == NVME_SUCCESS;
+    return c->keyed && goes_to_host(c) && c->status == NVME_SUCCESS;
 }
 
 /* Data of a read goes in front of the response, in the same list. */
@@ -428,7 +495,10 @@ static void respond(struct nvmf_command *c)
         return;
     }
     q->target->stats.data_written += wrs;
-    q->target->stats.response++;
+    if (is_admin(c))
+        q->target->stats.admin_response++;
+    else
+        q->target->stats.response++;
 }
 
 static void give_command(struct nvmf_command *c)
@@ -438,6 +508,7 @@ static void give_command(struct nvmf_command *c)
     free_pages(c);
     c->keyed = c->gives = false;
     c->status           = NVME_SUCCESS;
+    c->result           = 0;
     c->begun            = 0;
     c->waits_since      = 0;
     c->next             = q->free;
@@ -452,7 +523,10 @@ static void work_on(struct nvmf_command *c)
         take(c);
         return;
     case NVMF_FETCHED:
-        execute(c);
+        if (is_admin(c))
+            execute_admin(c);
+        else
+            execute(c);
         return;
     case NVMF_EXECUTED:
         respond(c);
@@ -487,26 +561,50 @@ static void on_completion(void *self, const struct verbs_wc *wc)
     ready(c, NVMF_TAKEN);
 }
 
+/* One step of a queue; false: there is nothing to do. */
+static bool work(struct nvmf_target_queue *q)
+{
+    while (q->freed && !nvmf_command_fifo_empty(&q->waiting))
+        nvmf_command_fifo_push(&q->ready, nvmf_command_fifo_pop(&q->waiting));
+    q->freed = false;
+    if (nvmf_command_fifo_empty(&q->ready))
+        return false;
+    work_on(nvmf_command_fifo_pop(&q->ready));
+    return true;
+}
+
+static bool is_idle(const struct nvmf_target_queue *q)
+{
+    return q->busy == 0 || q->failed;
+}
+
+static bool waits(const struct nvmf_target_queue *q)
+{
+    return !nvmf_command_fifo_empty(&q->waiting);
+}
+
 void nvmf_target_run(struct nvmf_target *t)
 {
-    struct cpu *cpu             = cpu_this();
-    struct nvmf_target_queue *q = &t->queue[cpu->id];
+    struct cpu *cpu                 = cpu_this();
+    struct nvmf_target_queue *q     = &t->queue[cpu->id];
+    struct nvmf_target_queue *admin = cpu->id == 0 ? &t->admin : q;
     for (;;) {
         cpu_sync(cpu);
-        while (q->freed && !nvmf_command_fifo_empty(&q->waiting))
-            nvmf_command_fifo_push(&q->ready, nvmf_command_fifo_pop(&q->waiting));
-        q->freed = false;
-        if (!nvmf_command_fifo_empty(&q->ready)) {
-            work_on(nvmf_command_fifo_pop(&q->ready));
+        if (work(q) || work(admin))
             continue;
-        }
-        if ((t->over && q->busy == 0) || q->failed)
+        if (t->over && is_idle(q) && is_idle(admin))
             return;
-        const bool waits       = !nvmf_command_fifo_empty(&q->waiting);
-        const sim_time_t until = waits ? cpu->time + LOOK_AGAIN : TIME_NEVER;
+        const bool any         = waits(q) || waits(admin);
+        const sim_time_t until = any ? cpu->time + LOOK_AGAIN : TIME_NEVER;
         cpu_wait(cpu, until);
-        q->freed |= cpu->time >= until;
+        if (cpu->time >= until)
+            q->freed = admin->freed = true;
     }
+}
+
+void nvmf_target_again(struct nvmf_target *t)
+{
+    t->over = false;
 }
 
 void nvmf_target_end(struct nvmf_target *t)
@@ -550,12 +648,12 @@ static bool make_receives(struct nvmf_target_queue *q)
 {
     struct nvmf_target *t = q->target;
     phys_addr_t page      = 0;
-    for (uint32_t i = 0; i < t->config.queue_entries; i++) {
+    for (uint32_t i = 0; i < q->entries; i++) {
         struct nvmf_receive *r = &q->receive[i];
         if (!map_buffer(t, &r->capsule, piece_of(t, &page, i, NVMF_COMMAND_BYTES),
                         NVMF_COMMAND_BYTES, DMA_FROM_DEVICE))
             return false;
-        for (uint32_t k = 0; k < t->config.inline_kib / 4; k++)
+        for (uint32_t k = 0; k < q->inline_pages; k++)
             if (!map_buffer(t, &r->page[k], kernel_pages_get_zeroed(t->kernel, 0),
                             (uint32_t)PAGE_SIZE, DMA_FROM_DEVICE))
                 return false;
@@ -570,7 +668,7 @@ static bool make_commands(struct nvmf_target_queue *q)
     struct nvmf_target *t = q->target;
     struct kernel *k      = t->kernel;
     phys_addr_t page      = 0;
-    for (uint32_t i = 0; i < COMMANDS_EACH * t->config.queue_entries; i++) {
+    for (uint32_t i = 0; i < COMMANDS_EACH * q->entries; i++) {
         struct nvmf_command *c = &q->command[i];
         c->queue               = q;
         c->segment             = kernel_host_alloc(k, NVMF_PAGES_MAX, sizeof *c->segment);
@@ -587,17 +685,18 @@ static bool make_commands(struct nvmf_target_queue *q)
     return true;
 }
 
-static bool make_queue(struct nvmf_target *t, unsigned cpu)
+static bool make_queue(struct nvmf_target *t, struct nvmf_target_queue *q, unsigned id,
+                       uint32_t entries)
 {
-    struct nvmf_target_queue *q = &t->queue[cpu];
-    const uint32_t entries      = t->config.queue_entries;
-    struct kernel *k            = t->kernel;
-    *q                          = (struct nvmf_target_queue){ .target = t, .cpu = cpu };
-    t->queues                   = cpu + 1;
-    q->receive                  = kernel_host_alloc(k, entries, sizeof *q->receive);
-    q->command = kernel_host_alloc(k, COMMANDS_EACH * entries, sizeof *q->command);
-    q->sge     = kernel_host_alloc(k, NVMF_PAGES_MAX, sizeof *q->sge);
-    q->wr      = kernel_host_alloc(k, NVMF_PAGES_MAX + 1, sizeof *q->wr);
+    const unsigned cpu = id > 0 ? id - 1 : 0;
+    struct kernel *k   = t->kernel;
+    *q                 = (struct nvmf_target_queue){ .target = t, .id = id, .cpu = cpu };
+    q->entries         = entries;
+    q->inline_pages    = id > 0 ? t->config.inline_kib / 4 : 0;
+    q->receive         = kernel_host_alloc(k, entries, sizeof *q->receive);
+    q->command         = kernel_host_alloc(k, COMMANDS_EACH * entries, sizeof *q->command);
+    q->sge             = kernel_host_alloc(k, NVMF_PAGES_MAX, sizeof *q->sge);
+    q->wr              = kernel_host_alloc(k, NVMF_PAGES_MAX + 1, sizeof *q->wr);
     /* Each command is received, fetched and answered. */
     q->cq =
         verbs_create_cq(t->verbs, UINT32_C(8) << lg2_ceil(entries), cpu, on_completion, q);
@@ -612,40 +711,63 @@ bool nvmf_target_probe(struct nvmf_target *t, struct verbs_device *verbs,
                        const struct blk_config *blk, struct error *error)
 {
     memset(t, 0, sizeof *t);
-    t->verbs  = verbs;
-    t->dev    = verbs->dev;
-    t->kernel = verbs->kernel;
-    t->drive  = drive;
-    t->config = *config;
-    t->blk    = *blk;
-    t->api    = verbs->api;
-    t->pd     = verbs_alloc_pd(verbs);
-    for (unsigned cpu = 0; cpu < t->kernel->cpus; cpu++)
-        if (!make_queue(t, cpu))
-            return error_set(error,
-                             "nvmf: queue %u of the target could not be had: expected room "
-                             "for its queues (rdma.qps, rdma.cqs) and memory",
-                             cpu);
+    t->verbs             = verbs;
+    t->dev               = verbs->dev;
+    t->kernel            = verbs->kernel;
+    t->drive             = drive;
+    t->config            = *config;
+    t->blk               = *blk;
+    t->api               = verbs->api;
+    t->pd                = verbs_alloc_pd(verbs);
+    const uint32_t block = nvme_driver_limits(drive)->block_bytes;
+    nvmf_controller_init(&t->controller, config, t->kernel->cpus,
+                         drive->blocks / (block >> NVME_SECTOR_LG2),
+                         (unsigned)__builtin_ctz(block));
+    t->has_admin = true;
+    bool made    = make_queue(t, &t->admin, 0, NVMF_ADMIN_ENTRIES);
+    for (unsigned cpu = 0; made && cpu < t->kernel->cpus; cpu++) {
+        t->queues = cpu + 1;
+        made      = make_queue(t, &t->queue[cpu], 1 + cpu, config->queue_entries);
+    }
+    if (!made)
+        return error_set(error,
+                         "nvmf: queue %u of the target could not be had: expected room "
+                         "for its queues (rdma.qps, rdma.cqs) and memory",
+                         t->queues);
     return true;
 }
 
-bool nvmf_target_connect(struct nvmf_target *t, unsigned nic, const uint32_t *qp,
-                         struct error *error)
+/* What a host may ask for: this queue, as deep as it is here at most. */
+static bool accepts(const struct nvmf_target_queue *q, const struct nvmf_private_data *p)
 {
-    for (unsigned i = 0; i < t->queues; i++)
-        if (verbs_connect_qp(t->queue[i].qp, nic, qp[i], 0) != RDMA_CMD_OK)
+    return p->format == 0 && p->queue == q->id && p->receives > 0
+           && p->receives <= q->entries && p->sends > 0 && p->sends < q->entries;
+}
+
+bool nvmf_target_connect(struct nvmf_target *t, unsigned nic, const uint32_t *qp,
+                         const struct nvmf_private_data *wants, struct error *error)
+{
+    for (unsigned i = 0; i <= t->queues; i++) {
+        const struct nvmf_target_queue *q = i == 0 ? &t->admin : &t->queue[i - 1];
+        if (!accepts(q, &wants[i]))
+            return error_set(error,
+                             "nvmf: the target refuses queue %u: expected at most %u "
+                             "entries, got %u to receive and %u to send",
+                             i, q->entries, wants[i].receives, wants[i].sends + 1u);
+        if (verbs_connect_qp(q->qp, nic, qp[i], 0) != RDMA_CMD_OK)
             return error_set(error, "nvmf: queue %u of the target could not be connected",
                              i);
+    }
     return true;
 }
 
 static void free_receives(struct nvmf_target_queue *q)
 {
     struct nvmf_target *t = q->target;
-    for (uint32_t i = 0; i < t->config.queue_entries; i++) {
+    for (uint32_t i = 0; i < q->entries; i++) {
         struct nvmf_receive *r = &q->receive[i];
         unmap_buffer(t, &r->capsule, NVMF_COMMAND_BYTES, DMA_FROM_DEVICE);
-        for (uint32_t k = 0; k < t->config.inline_kib / 4; k++) {
+        for (uint32_t k = 0; k < q->inline_pages; k++) {
             unmap_buffer(t, &r->page[k], (uint32_t)PAGE_SIZE, DMA_FROM_DEVICE);
             kernel_pages_put(t->kernel, r->page[k].phys, 0);
         }
@@ -657,7 +779,7 @@ static void free_receives(struct nvmf_target_queue *q)
 static void free_commands(struct nvmf_target_queue *q)
 {
     struct nvmf_target *t = q->target;
-    for (uint32_t i = 0; i < COMMANDS_EACH * t->config.queue_entries; i++) {
+    for (uint32_t i = 0; i < COMMANDS_EACH * q->entries; i++) {
         struct nvmf_command *c = &q->command[i];
         unmap_buffer(t, &c->response, NVMF_RESPONSE_BYTES, DMA_TO_DEVICE);
         if ((c->response.phys & ~PAGE_MASK) == 0)
@@ -670,18 +792,25 @@ static void free_commands(struct nvmf_target_queue *q)
     }
 }
 
+static void remove_queue(struct nvmf_target_queue *q)
+{
+    struct kernel *k = q->target->kernel;
+    verbs_destroy_qp(q->qp);
+    verbs_destroy_cq(q->cq);
+    free_receives(q);
+    free_commands(q);
+    kernel_host_free(k, q->receive);
+    kernel_host_free(k, q->command);
+    kernel_host_free(k, q->sge);
+    kernel_host_free(k, q->wr);
+}
+
 void nvmf_target_remove(struct nvmf_target *t)
 {
-    for (unsigned i = 0; i < t->queues; i++) {
-        struct nvmf_target_queue *q = &t->queue[i];
-        verbs_destroy_qp(q->qp);
-        verbs_destroy_cq(q->cq);
-        free_receives(q);
-        free_commands(q);
-        kernel_host_free(t->kernel, q->receive);
-        kernel_host_free(t->kernel, q->command);
-        kernel_host_free(t->kernel, q->sge);
-        kernel_host_free(t->kernel, q->wr);
-    }
-    t->queues = 0;
+    if (t->has_admin)
+        remove_queue(&t->admin);
+    for (unsigned i = 0; i < t->queues; i++)
+        remove_queue(&t->queue[i]);
+    t->has_admin = false;
+    t->queues    = 0;
 }

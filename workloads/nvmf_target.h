@@ -4,10 +4,11 @@
  * over a local NVMe drive.
  *
  * A queue pair for each CPU, whose program is the work queue that completions are handled
- * in. Buffers of capsules, responses and the data of small writes are mapped once. Other
- * data goes through pages that are allocated for each command and mapped for the NIC while
- * it reads or writes the host's memory (rdma_rw.h where the API is iova), and then, by the
- * drive's own driver, for the drive.
+ * in, and one for admin commands on CPU 0, which nvmf_controller.h answers. Buffers of
+ * capsules, responses and the data of small writes are mapped once. Other data goes through
+ * pages that are allocated for each command and mapped for the NIC while it reads or writes
+ * the host's memory (rdma_rw.h where the API is iova), and then, by the drive's own driver,
+ * for the drive.
  *
  * Inaccuracies: a drive's completion is handled in the work queue, Linux's in the
  * interrupt. Shared receive queues are not used (Linux's default).
@@ -15,7 +16,7 @@
 #ifndef WORKLOADS_NVMF_TARGET_H
 #define WORKLOADS_NVMF_TARGET_H
 
-#include "workloads/nvmf.h"
+#include "workloads/nvmf_controller.h"
 #include "workloads/rdma_rw.h"
 
 struct nvmf_target_queue;
@@ -47,6 +48,7 @@ struct nvmf_command {
     bool gives; /* The key goes back with the response. */
     sim_time_t waits_since; /* For memory; 0: it does not. */
     uint16_t status;
+    uint64_t result;
     uint32_t key, bytes;
     uint64_t address;
     struct blk_segment *segment; /* Of its data, here: NVMF_PAGES_MAX of them. */
@@ -67,7 +69,8 @@ struct nvmf_command {
 struct nvmf_target;
 struct nvmf_target_queue {
     struct nvmf_target *target;
-    unsigned cpu;
+    unsigned id, cpu; /* 0: the admin queue; its CPU is 0, that of the others id - 1. */
+    uint32_t entries, inline_pages;
     struct verbs_cq *cq;
     struct verbs_qp *qp;
     struct nvmf_receive *receive;
@@ -89,10 +92,13 @@ struct nvmf_target {
     struct blk_config blk;
     enum blk_api api;
     uint32_t pd;
-    struct nvmf_target_queue queue[ENGINE_CPUS_MAX];
+    struct nvmf_target_queue admin, queue[ENGINE_CPUS_MAX];
     unsigned queues;
-    bool over;           /* The hosts have no more requests. */
-    sim_time_t freed_at; /* Something was last given back, on any CPU. */
+    bool has_admin;
+    struct nvmf_controller controller;
+    struct nvmf_answer answer[2]; /* Of the admin queue's command, and of any other's. */
+    bool over;                    /* The hosts have no more requests. */
+    sim_time_t freed_at;          /* Something was last given back, on any CPU. */
     struct nvmf_stats stats;
 };
 
@@ -100,14 +106,17 @@ struct nvmf_target {
 bool nvmf_target_probe(struct nvmf_target *t, struct verbs_device *verbs,
                        struct nvme_driver *drive, const struct nvmf_config *config,
                        const struct blk_config *blk, struct error *error);
-/* Queue i with queue pair qp[i] of that NIC. */
+/* The queues with those queue pairs of that NIC, as their connection requests (wants) say:
+ * the admin queue's is the first. False where one cannot be had. */
 bool nvmf_target_connect(struct nvmf_target *t, unsigned nic, const uint32_t *qp,
-                         struct error *error);
+                         const struct nvmf_private_data *wants, struct error *error);
 /* Every command has been answered. */
 void nvmf_target_remove(struct nvmf_target *t);
 
-/* The program of the running CPU: returns after nvmf_target_end, when all is answered. */
+/* The program of the running CPU: returns after nvmf_target_end, when all is answered. It
+ * may be run again after nvmf_target_again, once all CPUs have returned. */
 void nvmf_target_run(struct nvmf_target *t);
 void nvmf_target_end(struct nvmf_target *t);
+void nvmf_target_again(struct nvmf_target *t);
 
 #endif

@@ -109,6 +109,17 @@ static json_t *table_json(const struct stat_table *table, const void *stats)
 
 static json_t *group_json(const struct machine_counters *c, const char *const *prefix);
 
+/* What an end paid before the replay, until the drive was there. */
+static json_t *start_json(const struct machine_result *r, unsigned end)
+{
+    static const char *const table[] = { "nvmf", "kernel", "iova", "verbs", NULL };
+    json_t *one                      = group_json(&r->start[end], table);
+    json_object_set_new(one, "time_ns", json_real((double)r->start_ps / TIME_NS));
+    json_object_set_new(one, "cpu_breakdown", breakdown_json(&r->start[end]));
+    json_object_set_new(one, "cpu_phases", phases_json(&r->start[end]));
+    return one;
+}
+
 /* Block requests over RDMA: what each of the two hosts paid. */
 static json_t *ends_json(const struct machine_result *r)
 {
@@ -120,6 +131,7 @@ static json_t *ends_json(const struct machine_result *r)
         json_t *one = group_json(&r->end[i], table);
         json_object_set_new(one, "cpu_breakdown", breakdown_json(&r->end[i]));
         json_object_set_new(one, "cpu_phases", phases_json(&r->end[i]));
+        json_object_set_new(one, "start", start_json(r, i));
         json_object_set_new(all, name[i], one);
     }
     return all;

@@ -99,6 +99,12 @@ static bool fails(void *self, const char *what)
     return run->fails(run->fails_self, h->id, what);
 }
 
+static void let_fail(struct fabric_host *h)
+{
+    h->system.kernel.fails      = h->fabric->run->fails != NULL ? fails : NULL;
+    h->system.kernel.fails_self = h;
+}
+
 static void begin_host(struct fabric_host *h)
 {
     const struct machine_run *run = h->fabric->run;
@@ -109,8 +115,7 @@ static void begin_host(struct fabric_host *h)
     audit_begin(&h->system.audit, h->fabric->engine.now);
     h->system.kernel.plant_reuse     = run->plant_reuse;
     h->system.iommu.iotlb.plant_deaf = run->plant_deaf;
-    h->system.kernel.fails           = run->fails != NULL ? fails : NULL;
-    h->system.kernel.fails_self      = h;
+    let_fail(h);
 }
 
 static void end_host(struct fabric_host *h)
@@ -273,7 +278,49 @@ static void meet(struct fabric *f)
     barrier_wait(&f->barrier, cpu_this());
 }
 
-/* What the program of the hosts needs, on both; false: there is something that it lacks. */
+/* What making the controller ready costs is beside the replay. */
+static void begin_start(struct fabric *f)
+{
+    f->began = f->engine.now;
+    for (unsigned i = 0; i < f->hosts; i++) {
+        count(&f->host[i], &f->host[i].before);
+        let_fail(&f->host[i]);
+    }
+}
+
+static void end_start(struct fabric *f)
+{
+    f->result->start_ps = f->engine.now - f->began;
+    for (unsigned i = 0; i < f->hosts; i++) {
+        count(&f->host[i], &f->result->start[i]);
+        machine_subtract(&f->result->start[i], &f->host[i].before);
+    }
+    storage_again(f->storage);
+}
+
+/* From two ends to a controller that is ready; false: there is something that they lack. */
+static bool make_ready(struct fabric_host *h, struct cpu *cpu)
+{
+    struct fabric *f = h->fabric;
+    if (cpu->id == 0 && !storage_connect(f->storage, h->id, &f->error))
+        f->failed = true;
+    cpu_sync(cpu);
+    meet(f);
+    if (f->failed)
+        return false;
+    if (cpu->id == 0 && h->id == 0)
+        begin_start(f);
+    meet(f);
+    if (!storage_start(f->storage, h->id, &f->error))
+        f->failed = true;
+    cpu_sync(cpu);
+    meet(f);
+    if (cpu->id == 0 && h->id == 0)
+        end_start(f);
+    return !f->failed;
+}
+
+/* What the program of the hosts needs, on both; likewise. */
 static bool prepare(struct fabric_host *h, struct cpu *cpu)
 {
     struct fabric *f  = h->fabric;
@@ -284,13 +331,7 @@ static bool prepare(struct fabric_host *h, struct cpu *cpu)
         f->failed = true;
     cpu_sync(cpu);
     meet(f);
-    if (s == NULL || f->failed)
-        return !f->failed;
-    if (cpu->id == 0 && !storage_connect(s, h->id, &f->error))
-        f->failed = true;
-    cpu_sync(cpu);
-    meet(f);
-    return !f->failed;
+    return !f->failed && (s == NULL || make_ready(h, cpu));
 }
 
 static void set_up(struct fabric_host *h, struct cpu *cpu)
@@ -319,8 +360,14 @@ static void finish(struct fabric_host *h, struct cpu *cpu)
     meet(f);
     if (cpu->id == 0 && h->id == 0)
         end_measuring(f);
+    if (cpu->id == 0 && h->id == 0 && f->storage != NULL)
+        storage_again(f->storage);
     cpu_own(cpu, OWNER_setup);
     meet(f);
+    if (f->storage != NULL) {
+        storage_stop(f->storage, h->id);
+        meet(f);
+    }
     if (f->replay.broken)
         return; /* Nobody asks what is left. */
     if (cpu->id == 0) {

@@ -114,7 +114,9 @@ struct machine_result {
     uint64_t exposure_ps_max, exposed_pages_most, pool_pages_most;
     unsigned drives;
     struct machine_drive drive[MACHINE_DRIVES_MAX];
-    struct machine_counters end[MACHINE_ENDS]; /* nvmf: of the host and of the target. */
+    struct machine_counters end[MACHINE_ENDS];   /* nvmf: of the host and of the target. */
+    struct machine_counters start[MACHINE_ENDS]; /* The same, before the replay: from */
+    sim_time_t start_ps;  /* connected queue pairs to a controller that is ready. */
     struct error broken;  /* The first broken invariant of a negative control. */
     struct series series; /* Of the replay. */
     struct histogram io_latency_ns, dma_read_ps, dma_write_ps, exposure_ns, attack_ns;

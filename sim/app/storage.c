@@ -109,14 +109,47 @@ bool storage_probe(struct storage *s, unsigned host, struct verbs_device *verbs,
 
 bool storage_connect(struct storage *s, unsigned host, struct error *error)
 {
-    uint32_t qp[ENGINE_CPUS_MAX];
+    struct nvmf_private_data wants[1 + ENGINE_CPUS_MAX];
+    uint32_t qp[1 + ENGINE_CPUS_MAX];
+    const bool client = host == STORAGE_CLIENT;
+    qp[0]             = client ? s->target.admin.qp->id : s->host.admin.qp->id;
     for (unsigned i = 0; i < s->host.queues; i++)
-        qp[i] =
-            host == STORAGE_CLIENT ? s->target.queue[i].qp->id : s->host.queue[i].qp->id;
-    if (host == STORAGE_CLIENT)
-        return nvmf_host_connect(&s->host, STORAGE_SERVER, qp, s->driver.blocks,
-                                 nvme_driver_limits(&s->driver)->block_bytes, error);
-    return nvmf_target_connect(&s->target, STORAGE_CLIENT, qp, error);
+        qp[1 + i] = client ? s->target.queue[i].qp->id : s->host.queue[i].qp->id;
+    if (client)
+        return nvmf_host_connect(&s->host, STORAGE_SERVER, qp, error);
+    for (unsigned i = 0; i <= s->host.queues; i++)
+        wants[i] = nvmf_host_private_data(&s->host, i);
+    return nvmf_target_connect(&s->target, STORAGE_CLIENT, qp, wants, error);
+}
+
+bool storage_start(struct storage *s, unsigned host, struct error *error)
+{
+    if (host == STORAGE_SERVER) {
+        nvmf_target_run(&s->target);
+        return true;
+    }
+    if (cpu_this()->id != 0)
+        return true;
+    const bool ready = nvmf_host_start(&s->host, error);
+    cpu_sync(cpu_this());
+    nvmf_target_end(&s->target);
+    return ready;
+}
+
+void storage_stop(struct storage *s, unsigned host)
+{
+    if (host == STORAGE_SERVER) {
+        nvmf_target_run(&s->target);
+    } else if (cpu_this()->id == 0) {
+        nvmf_host_stop(&s->host);
+        cpu_sync(cpu_this());
+        nvmf_target_end(&s->target);
+    }
+}
+
+void storage_again(struct storage *s)
+{
+    nvmf_target_again(&s->target);
 }
 
 void storage_remove(struct storage *s, unsigned host)
@@ -195,6 +228,9 @@ void storage_look(const struct storage *s, uint64_t *value)
 
 bool storage_check(struct storage *s, struct error *error)
 {
+    if (s->host.admin.failed != RDMA_SUCCESS)
+        return error_set(error, "the admin queue of the nvmf host ended with status %u",
+                         s->host.admin.failed);
     for (unsigned i = 0; i < s->host.queues; i++)
         if (s->host.queue[i].failed != RDMA_SUCCESS)
             return error_set(error, "queue %u of the nvmf host ended with status %u", i,

@@ -56,6 +56,13 @@ bool storage_probe(struct storage *s, unsigned host, struct verbs_device *verbs,
 bool storage_connect(struct storage *s, unsigned host, struct error *error);
 void storage_remove(struct storage *s, unsigned host);
 
+/* On every CPU, all of them between two barriers: the client makes the server's controller
+ * ready, or shuts it down. False where it could not be made ready. */
+bool storage_start(struct storage *s, unsigned host, struct error *error);
+void storage_stop(struct storage *s, unsigned host);
+/* On one CPU, behind the barrier: the server's programs may run again. */
+void storage_again(struct storage *s);
+
 /* On CPU 0 of the client, before the replay. */
 bool storage_begin(struct storage *s, struct system *client, struct error *error);
 /* The program of a host's CPU. */

@@ -14,6 +14,8 @@
 
 #define SAMPLES TEST_SOURCE_DIR "/traces/samples/"
 
+enum { ADMIN_QP = 0 }; /* The first that either end makes. */
+
 static struct machine_result result;
 static struct error error;
 
@@ -26,9 +28,41 @@ struct wish {
     bool no_run_ahead, rdma;
     void (*packet)(void *self, const struct rdma_packet *packet);
     void *packet_self;
-    bool (*fails)(void *self, unsigned host, const char *what);
-    void *fails_self;
+    struct outage *outage; /* Of the target's memory; NULL: none. */
 };
+
+/* The target without memory. */
+struct outage {
+    const char *what;
+    bool at_start, replaying; /* Not before the first request, unless at the start. */
+    unsigned after, times;    /* So many allocations succeed, then so many do not. */
+    unsigned asked, failed;
+};
+
+static bool is_out(void *self, unsigned host, const char *what)
+{
+    struct outage *o = self;
+    if (host != STORAGE_SERVER || o->replaying == o->at_start
+        || (o->what != NULL && strcmp(what, o->what) != 0))
+        return false;
+    const bool out = o->asked >= o->after && o->failed < o->times;
+    o->asked++;
+    o->failed += out;
+    return out;
+}
+
+/* The first command that a drive could carry out. */
+static bool is_request(const struct rdma_packet *p)
+{
+    return p->qp != ADMIN_QP && p->from == STORAGE_CLIENT && p->kind == RDMA_PACKET_SEND
+           && p->first && p->data[0] != NVMF_FABRICS;
+}
+
+static void watch_for_requests(void *self, const struct rdma_packet *p)
+{
+    struct outage *o = self;
+    o->replaying     = o->replaying || is_request(p);
+}
 
 static enum machine_outcome play(const struct wish *w)
 {
@@ -52,10 +86,10 @@ static enum machine_outcome play(const struct wish *w)
         .rdma        = w->rdma,
         .source      = &source,
         .sources     = 1,
-        .packet      = w->packet,
-        .packet_self = w->packet_self,
-        .fails       = w->fails,
-        .fails_self  = w->fails_self,
+        .packet      = w->outage != NULL ? watch_for_requests : w->packet,
+        .packet_self = w->outage != NULL ? w->outage : w->packet_self,
+        .fails       = w->outage != NULL ? is_out : NULL,
+        .fails_self  = w->outage,
     };
     struct direct_host *host = direct_host_new();
     error                    = (struct error){ "" };
@@ -194,25 +228,6 @@ TEST_CASE(storage, the_largest_request_fits_into_the_smallest_ring)
 /* ---- The target without memory ---------------------------------------------------------
  */
 
-struct outage {
-    const char *what;
-    unsigned after, times; /* So many allocations succeed, then so many do not. */
-    unsigned asked, failed;
-    sim_time_t until; /* And all up to then. */
-};
-
-static bool is_out(void *self, unsigned host, const char *what)
-{
-    struct outage *o = self;
-    if (host != STORAGE_SERVER || (o->what != NULL && strcmp(what, o->what) != 0))
-        return false;
-    const bool out =
-        o->asked >= o->after && (o->failed < o->times || cpu_this()->time < o->until);
-    o->asked++;
-    o->failed += out;
-    return out;
-}
-
 /* One request at a time: nothing else completes that could give memory back. */
 TEST_CASE(storage, a_target_without_memory_tries_again_by_itself)
 {
@@ -223,13 +238,12 @@ TEST_CASE(storage, a_target_without_memory_tries_again_by_itself)
             for (unsigned after = 0; after < 6; after++) {
                 struct outage o = { .after = after, .times = 3 };
                 expect_all_stored(&(struct wish){
-                    .trace = trace[t],
-                    .api   = (enum blk_api)a,
-                    .cpus  = 1,
-                    .limit = 6,
-                    .set   = { "gen.depth=1", "gen.block_kib=16", "nvmf.inline_kib=0" },
-                    .fails = is_out,
-                    .fails_self = &o });
+                    .trace  = trace[t],
+                    .api    = (enum blk_api)a,
+                    .cpus   = 1,
+                    .limit  = 6,
+                    .set    = { "gen.depth=1", "gen.block_kib=16", "nvmf.inline_kib=0" },
+                    .outage = &o });
                 EXPECT_EQUAL(o.failed, 3);
                 waited += result.counters.nvmf.waited;
             }
@@ -239,14 +253,13 @@ TEST_CASE(storage, a_target_without_memory_tries_again_by_itself)
 /* The memory that one CPU waits for is that of another's commands. */
 TEST_CASE(storage, queues_wait_for_memory_of_each_other)
 {
-    struct outage o = { .what = "pages", .after = 40, .times = 200 };
-    expect_all_stored(&(struct wish){ .trace      = "gen:randrw",
-                                      .cpus       = 3,
-                                      .limit      = 120,
-                                      .set        = { "gen.block_kib=64", "gen.depth=2" },
-                                      .fails      = is_out,
-                                      .fails_self = &o });
-    EXPECT_EQUAL(o.failed, 200);
+    struct outage o = { .what = "pages", .after = 40, .times = 60 };
+    expect_all_stored(&(struct wish){ .trace  = "gen:randrw",
+                                      .cpus   = 3,
+                                      .limit  = 120,
+                                      .set    = { "gen.block_kib=64", "gen.depth=2" },
+                                      .outage = &o });
+    EXPECT_EQUAL(o.failed, 60);
 }
 
 /* As Linux's does at once: the command ends with an error, and nothing is lost. */
@@ -259,13 +272,12 @@ TEST_CASE(storage, a_target_that_stays_without_memory_says_so)
                 struct outage o                  = { .after = after, .times = UINT32_MAX };
                 const struct machine_counters *c = &result.counters;
                 EXPECT_EQUAL(
-                    play(&(struct wish){ .trace = trace[t],
-                                         .api   = (enum blk_api)a,
-                                         .cpus  = 1,
-                                         .limit = 4,
-                                         .set   = { "gen.depth=2", "gen.block_kib=16" },
-                                         .fails = is_out,
-                                         .fails_self = &o }),
+                    play(&(struct wish){ .trace  = trace[t],
+                                         .api    = (enum blk_api)a,
+                                         .cpus   = 1,
+                                         .limit  = 4,
+                                         .set    = { "gen.depth=2", "gen.block_kib=16" },
+                                         .outage = &o }),
                     MACHINE_RAN);
                 EXPECT_TEXT(error.text, "");
                 EXPECT(c->nvmf.failed > 0);
@@ -332,6 +344,7 @@ struct shape {
 };
 
 struct shapes {
+    bool begun; /* With the first request. */
     struct shape seen[SHAPES_MAX];
     unsigned count;
 };
@@ -362,6 +375,9 @@ static void count_packet(void *self, const struct rdma_packet *p)
 {
     struct shapes *s  = self;
     struct shape this = { .packets = 1 };
+    s->begun          = s->begun || is_request(p);
+    if (!s->begun || p->qp == ADMIN_QP)
+        return;
     if (!opcode_of(p, this.opcode, sizeof this.opcode))
         return;
     snprintf(this.end, sizeof this.end, "%s",
@@ -431,6 +447,174 @@ TEST_CASE(storage, a_request_takes_the_packets_that_linux_sends_for_it)
     expect_shape("write", 4096, 3, NULL);
     expect_shape("read", 65536, 5, NULL);
     expect_shape("write", 16384, 4, "send_only_inv");
+}
+
+/* ---- The start -------------------------------------------------------------------------
+ */
+
+/* Each packet a line, as the recording has them. */
+struct story {
+    char text[8192];
+    size_t length;
+    bool over; /* With the first request. */
+    bool keeps_alive;
+};
+
+static void add_command(struct story *s, const struct rdma_packet *p)
+{
+    struct nvme_sqe c;
+    struct nvmf_keyed_sgl sgl;
+    memcpy(&c, p->data, sizeof c);
+    memcpy(&sgl, &c.data, sizeof sgl);
+    uint32_t bytes = c.data.sgl.bytes;
+    if (sgl.type != NVMF_SGL_OFFSET)
+        bytes = sgl.bytes[0] | (uint32_t)sgl.bytes[1] << 8 | (uint32_t)sgl.bytes[2] << 16;
+    s->length += (size_t)snprintf(s->text + s->length, sizeof s->text - s->length,
+                                  " %02x %x %x %x %x %02x %u", c.opcode, c.nsid, c.cdw[0],
+                                  c.cdw[1], c.cdw[2], sgl.type, bytes);
+}
+
+static void tell(void *self, const struct rdma_packet *p)
+{
+    struct story *s   = self;
+    const bool host   = p->from == STORAGE_CLIENT;
+    const bool admin  = p->qp == ADMIN_QP;
+    const char *queue = admin ? "admin" : "io";
+    char name[32];
+    s->over = s->over || is_request(p);
+    if ((s->over && !(s->keeps_alive && admin)) || !opcode_of(p, name, sizeof name)
+        || s->length + 128 > sizeof s->text)
+        return;
+    s->length +=
+        (size_t)snprintf(s->text + s->length, sizeof s->text - s->length, "%s %s %s %u",
+                         queue, host ? "host" : "target", name,
+                         (unsigned)(p->kind == RDMA_PACKET_DATA ? p->payload : p->length));
+    if (host && p->kind == RDMA_PACKET_SEND)
+        add_command(s, p);
+    s->text[s->length++] = '\n';
+    s->text[s->length]   = '\0';
+}
+
+/* What the recording has, line by line; Keep Alive or all before it. */
+static void expect_story(const char *told, bool keep_alive)
+{
+    char line[256];
+    FILE *in = fopen(SAMPLES "nvmeof-connect.txt", "r");
+    REQUIRE(in != NULL);
+    for (unsigned n = 0; fgets(line, sizeof line, in) != NULL;) {
+        if (line[0] == '#')
+            continue;
+        const bool last = ++n > 57;
+        if (last != keep_alive)
+            continue;
+        const size_t length = strlen(line);
+        EXPECT(strncmp(told, line, length) == 0);
+        if (strncmp(told, line, length) != 0)
+            EXPECT_TEXT(told, line);
+        told += strncmp(told, line, length) == 0 ? length : 0;
+    }
+    EXPECT_EQUAL(fclose(in), 0);
+    EXPECT_TEXT(told, "");
+}
+
+TEST_CASE(storage, a_controller_is_made_ready_as_linux_does_it)
+{
+    static const char *const policy[] = { "strict", "lazy" };
+    for (unsigned p = 0; p < 2; p++)
+        for (unsigned a = 0; a < BLK_API_COUNT; a++) {
+            struct story s = { .length = 0 };
+            expect_all_stored(&(struct wish){ .trace       = "gen:randread",
+                                              .policy      = policy[p],
+                                              .api         = (enum blk_api)a,
+                                              .cpus        = 1,
+                                              .limit       = 10,
+                                              .set         = { "verbs.mtu=4096" },
+                                              .packet      = tell,
+                                              .packet_self = &s });
+            expect_story(s.text, false);
+        }
+}
+
+/* Not a part of the replay, but of the account. */
+TEST_CASE(storage, the_start_is_counted_by_itself)
+{
+    for (unsigned a = 0; a < BLK_API_COUNT; a++)
+        for (unsigned cpus = 1; cpus < 5; cpus += 3) {
+            expect_all_stored(&(struct wish){
+                .trace = "gen:randrw", .api = (enum blk_api)a, .cpus = cpus });
+            const struct machine_counters *host = &result.start[STORAGE_CLIENT];
+            const struct machine_counters *t    = &result.start[STORAGE_SERVER];
+            EXPECT(result.start_ps > 0);
+            EXPECT_EQUAL(host->nvmf.request, 0);
+            EXPECT_EQUAL(t->nvmf.command, 0);
+            EXPECT_EQUAL(t->nvme.command, 0);
+            EXPECT_EQUAL(host->nvmf.admin, 19 + cpus);
+            EXPECT_EQUAL(host->nvmf.admin_connect, 1 + cpus);
+            EXPECT_EQUAL(host->nvmf.admin_property, 6);
+            EXPECT_EQUAL(host->nvmf.admin_failed, 0);
+            EXPECT_EQUAL(host->nvmf.admin_bytes,
+                         1024 * (1 + cpus) + 6 * 4096 + 4096 + 2 * 8208 + 512);
+            EXPECT_EQUAL(host->nvmf.registered, host->nvmf.invalidated);
+            /* But for the event that nothing answers, which never goes. */
+            EXPECT_EQUAL(t->nvmf.admin_command, host->nvmf.admin + 1);
+            EXPECT_EQUAL(t->nvmf.admin_response, host->nvmf.admin);
+            EXPECT_EQUAL(host->kernel.page_mapped, host->kernel.page_unmapped + 1);
+            EXPECT_EQUAL(t->kernel.page_mapped, t->kernel.page_unmapped);
+            EXPECT_EQUAL(result.counters.nvmf.admin, 0);
+            EXPECT_EQUAL(result.counters.nvmf.admin_command, 0);
+        }
+}
+
+TEST_CASE(storage, keep_alive_comes_at_every_half_of_its_timeout)
+{
+    struct story s = { .keeps_alive = true };
+    struct wish w  = { .trace = "gen:randread",
+                       .cpus  = 2,
+                       .limit = 1500,
+                       .set   = { "gen.depth=1", "nvmf.keep_alive_ms=1" } };
+    expect_all_stored(&w);
+    const uint64_t kept = result.counters.nvmf.admin_keep_alive;
+    const uint64_t most = result.time_ps / (500 * TIME_US) + 1;
+    EXPECT(most > 5);
+    EXPECT(kept == most || kept + 1 == most);
+    EXPECT_EQUAL(result.counters.nvmf.admin, kept);
+    EXPECT_EQUAL(result.counters.nvmf.admin_command, result.counters.nvmf.admin_response);
+    EXPECT_EQUAL(result.end[STORAGE_CLIENT].kernel.map, 2 * 1500 + kept);
+    w.set[1] = "nvmf.keep_alive_ms=0";
+    expect_all_stored(&w);
+    EXPECT_EQUAL(result.counters.nvmf.admin, 0);
+    EXPECT_EQUAL(result.end[STORAGE_CLIENT].kernel.map, 2 * 1500);
+    /* Once, for its packets. */
+    w.set[1]      = "nvmf.keep_alive_ms=20";
+    w.limit       = 1;
+    w.packet      = tell;
+    w.packet_self = &s;
+    expect_all_stored(&w);
+    const char *const shutdown = strstr(s.text, "admin host send_only 64 7f 0 0 14 464061");
+    REQUIRE(shutdown != NULL);
+    EXPECT_TEXT(shutdown, "admin host send_only 64 7f 0 0 14 464061 40 0\n"
+                          "admin target send_only 16\n"
+                          "admin host send_only 64 7f 4 0 1c 0 40 0\n"
+                          "admin target send_only 16\n");
+}
+
+/* Memory that comes back is waited for; without it one line says that there is no drive. */
+TEST_CASE(storage, a_start_without_memory_is_late_or_refused)
+{
+    for (unsigned a = 0; a < BLK_API_COUNT; a++)
+        for (unsigned after = 0; after < 12; after += 3) {
+            struct outage o     = { .at_start = true, .after = after, .times = 3 };
+            const struct wish w = {
+                .trace = "gen:randread", .api = (enum blk_api)a, .limit = 10, .outage = &o
+            };
+            expect_all_stored(&w);
+            EXPECT_EQUAL(o.failed, 3);
+            o = (struct outage){ .at_start = true, .after = after, .times = UINT32_MAX };
+            EXPECT_EQUAL(play(&w), MACHINE_REFUSED);
+            EXPECT_HAS(error.text,
+                       "nvmf: the controller could not be made ready: a command "
+                       "ended with status 0x6");
+        }
 }
 
 /* ---- Both ends -------------------------------------------------------------------------
