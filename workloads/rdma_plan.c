@@ -81,6 +81,7 @@ static struct rdma_end *new_pair(struct rdma_replay *r, const struct trace_recor
     p->peer                 = e;
     for (unsigned i = 0; i < 2; i++) {
         struct rdma_replay_cpu *c = cpu_of(both[i]->host, record->cpu);
+        both[i]->cpu              = c;
         plan(c, &(struct rdma_step){ .kind = RDMA_STEP_CREATE, .end = both[i] });
     }
     for (unsigned i = 0; i < 2; i++) {
@@ -358,6 +359,28 @@ static struct rdma_place remote_place(struct rdma_replay *r, struct rdma_end *e,
     return known_place(r, e, d->key, d->address, bytes, record->cpu);
 }
 
+void rdma_plan_receiving(struct rdma_end *e)
+{
+    if (e->receiving || e->receive_first == NULL || rdma_receives_full(e))
+        return;
+    e->receiving      = true;
+    e->next_receiving = e->cpu->receiving;
+    e->cpu->receiving = e;
+}
+
+/* The receive of a send, behind those that are planned already. */
+static void plan_receive(struct rdma_replay *r, struct rdma_end *e, struct rdma_flight *f)
+{
+    r->sends          = true;
+    f->receive_number = ++e->receives;
+    if (e->receive_first == NULL)
+        e->receive_first = f;
+    else
+        e->receive_last->next_receive = f;
+    e->receive_last = f;
+    rdma_plan_receiving(e);
+}
+
 static void plan_message(struct rdma_replay *r, const struct trace_record *record,
                          uint64_t index)
 {
@@ -374,11 +397,8 @@ static void plan_message(struct rdma_replay *r, const struct trace_record *recor
     rdma_turn_plan(r, f);
     f->local.region->users++;
     f->remote.region->users++;
-    if (sends) {
-        f->receive_number = ++e->peer->receives;
-        plan(cpu_of(e->peer->host, record->cpu),
-             &(struct rdma_step){ .kind = RDMA_STEP_RECEIVE, .flight = f });
-    }
+    if (sends)
+        plan_receive(r, e->peer, f);
     plan(cpu_of(e->host, record->cpu),
          &(struct rdma_step){ .kind = RDMA_STEP_POST, .flight = f });
 }

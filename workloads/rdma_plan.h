@@ -29,7 +29,11 @@ struct rdma_end {
     struct verbs_qp *qp;
     bool connected;
     struct rdma_replay_cpu *cpu; /* Whose completion queue it has. */
-    uint64_t receives, receives_posted, sends_posted;
+    /* Receives: planned, posted, completed; those to post, in order. */
+    uint64_t receives, receives_posted, receives_done, sends_posted;
+    struct rdma_flight *receive_first, *receive_last;
+    struct rdma_end *next_receiving;
+    bool receiving; /* It is in its CPU's list. */
     /* Where messages take turns: the newest that was planned on the connection, the newest
      * that this end knows to be over or has seen arrive, and when it posted its last. */
     uint64_t turn, turn_seen;
@@ -69,7 +73,7 @@ struct rdma_place {
 
 /* A message. */
 struct rdma_flight {
-    struct rdma_flight *next;
+    struct rdma_flight *next, *next_receive;
     struct rdma_replay_cpu *cpu;
     enum trace_op op;
     uint64_t index; /* Of its record. */
@@ -105,6 +109,20 @@ bool rdma_turn_inline(struct rdma_replay_cpu *c, const struct rdma_flight *f, vo
  * are there. False: there is none any more, or (replay.broken) it is wrong. */
 bool rdma_plan_read(struct rdma_replay *r);
 void rdma_plan_free(struct rdma_replay *r);
+
+/* How many receives the end may have posted. */
+static inline uint64_t rdma_receives_most(const struct rdma_end *e)
+{
+    const struct rdma_replay *r = e->host->replay;
+    const uint32_t ring         = e->host->verbs->config.queue_entries;
+    return r->config.receives_ahead < ring ? r->config.receives_ahead : ring;
+}
+static inline bool rdma_receives_full(const struct rdma_end *e)
+{
+    return e->receives_posted - e->receives_done >= rdma_receives_most(e);
+}
+/* The end may have receives to post now: its CPU is to look. */
+void rdma_plan_receiving(struct rdma_end *e);
 
 /* A region for registration by work request, of so many bytes; kept for reuse. NULL and
  * *error, as of verbs_alloc_mr: there is no more room for one. */

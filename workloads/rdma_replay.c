@@ -129,10 +129,25 @@ static bool stopped(const struct rdma_replay *r)
 
 typedef bool awaits_fn(const struct rdma_replay_cpu *c, const void *of);
 
+/* The next receive of an end may be posted: there is room, and its memory is registered. */
+static bool may_receive(const struct rdma_end *e)
+{
+    return e->receive_first != NULL && !rdma_receives_full(e) && e->connected
+           && e->receive_first->remote.region->posted;
+}
+
+static bool has_receives(const struct rdma_replay_cpu *c)
+{
+    const struct rdma_end *e = c->receiving;
+    while (e != NULL && !may_receive(e))
+        e = e->next_receiving;
+    return e != NULL;
+}
+
 static bool has_work(const struct rdma_replay_cpu *c)
 {
     return c->done > 0 || c->release != NULL || c->expected > 0 || stopped(c->replay)
-           || (c->awaits != NULL && c->awaits(c, c->of));
+           || has_receives(c) || (c->awaits != NULL && c->awaits(c, c->of));
 }
 
 /* Something has changed that somebody may wait for: nobody is woken for nothing, which
@@ -151,6 +166,7 @@ static void changed(struct rdma_replay *r)
 }
 
 static void release_now(struct rdma_replay_cpu *c);
+static bool post_receives(struct rdma_replay_cpu *c);
 static bool reap(struct rdma_replay_cpu *c);
 static void spin(struct rdma_replay_cpu *c);
 
@@ -165,13 +181,14 @@ static void pause_until(struct rdma_replay_cpu *c, sim_time_t until)
     c->blocked = false;
     verbs_serve(c->host->verbs);
     release_now(c);
+    (void)post_receives(c);
 }
 
 /* Until it is true, or the replay is given up. What others may wait for goes before. */
 static void wait_for(struct rdma_replay_cpu *c, awaits_fn *awaits, const void *of)
 {
     while (!stopped(c->replay) && !awaits(c, of)) {
-        if (reap(c))
+        if (reap(c) || post_receives(c))
             continue;
         c->awaits = awaits;
         c->of     = of;
@@ -341,6 +358,15 @@ static void flight_part_done(struct rdma_replay *r, struct rdma_flight *f, uint8
     changed(r);
 }
 
+/* There is room for one more. */
+static void received(struct rdma_replay *r, struct rdma_flight *f)
+{
+    struct rdma_end *e = f->remote.end;
+    e->receives_done++;
+    rdma_plan_receiving(e);
+    rdma_turn_over(r, e, f->turn, true);
+}
+
 static void on_completion(void *self, const struct verbs_wc *wc)
 {
     struct rdma_replay *r = self;
@@ -349,8 +375,7 @@ static void on_completion(void *self, const struct verbs_wc *wc)
     switch (tag & 7) {
     case RDMA_TAG_FLIGHT:
         if (wc->opcode == RDMA_RECEIVE)
-            rdma_turn_over(r, ((struct rdma_flight *)of)->remote.end,
-                           ((struct rdma_flight *)of)->turn, true);
+            received(r, of);
         flight_part_done(r, of, wc->status);
         return;
     case RDMA_TAG_REGISTERED:
@@ -383,6 +408,7 @@ static void spin(struct rdma_replay_cpu *c)
     }
     c->expected--;
     on_completion(c->replay, &wc);
+    (void)post_receives(c);
 }
 
 /* Completions are lost: whoever waits for them would do so forever. */
@@ -472,14 +498,6 @@ static bool has_room(const struct rdma_replay_cpu *c, const void *of)
     const struct rdma_end *e = of;
     (void)c;
     return e->qp->ring.posted - e->qp->ring.completed < e->qp->ring.entries;
-}
-
-static bool can_receive(const struct rdma_replay_cpu *c, const void *of)
-{
-    const struct rdma_end *e      = of;
-    const struct verbs_ring *ring = &e->qp->rq->ring;
-    (void)c;
-    return ring->posted - ring->completed < ring->entries;
 }
 
 static void connect_end(struct rdma_replay_cpu *c, struct rdma_end *e)
@@ -597,28 +615,43 @@ static void release(struct rdma_replay_cpu *c, struct rdma_region *g)
         release_region(c, g);
 }
 
-static bool may_receive(const struct rdma_replay_cpu *c, const void *of)
+static void post_receive(struct rdma_replay_cpu *c, struct rdma_end *e)
 {
-    const struct rdma_flight *f = of;
-    const struct rdma_end *e    = f->remote.end;
-    (void)c;
-    return e->connected && f->remote.region->posted
-           && e->receives_posted + 1 == f->receive_number;
-}
-
-static void post_receive(struct rdma_replay_cpu *c, struct rdma_flight *f)
-{
-    struct rdma_end *e    = f->remote.end;
-    struct rdma_region *g = f->remote.region;
-    wait_for(c, may_receive, f);
-    if (stopped(c->replay))
-        return;
-    const struct rdma_sge sge = { (uint32_t)f->bytes, g->mr->key, f->remote.address };
-    while (verbs_post_receive(e->qp->rq, &sge, 1, (uintptr_t)f | RDMA_TAG_FLIGHT) != 0
-           && !stopped(c->replay))
-        wait_for(c, can_receive, e);
+    struct rdma_flight *f     = e->receive_first;
+    const struct rdma_sge sge = { (uint32_t)f->bytes, f->remote.region->mr->key,
+                                  f->remote.address };
+    e->receive_first          = f->next_receive;
+    CHECK(verbs_post_receive(e->qp->rq, &sge, 1, (uintptr_t)f | RDMA_TAG_FLIGHT) == 0);
     expect_completion(c->replay, e);
     e->receives_posted++;
+}
+
+/* Whatever this CPU's ends may post now; true: something. Interrupts and other CPUs put
+ * ends into the list meanwhile, but none twice. */
+static bool post_receives(struct rdma_replay_cpu *c)
+{
+    struct rdma_end *later = NULL;
+    bool any               = false;
+    while (c->receiving != NULL) {
+        struct rdma_end *e = c->receiving;
+        c->receiving       = e->next_receiving;
+        for (; may_receive(e) && !stopped(c->replay); any = true)
+            post_receive(c, e);
+        e->receiving = e->receive_first != NULL && !rdma_receives_full(e);
+        if (!e->receiving)
+            continue;
+        e->next_receiving = later;
+        later             = e;
+    }
+    while (later != NULL) {
+        struct rdma_end *e = later;
+        later              = e->next_receiving;
+        e->next_receiving  = c->receiving;
+        c->receiving       = e;
+    }
+    if (any)
+        changed(c->replay);
+    return any;
 }
 
 static bool may_post(const struct rdma_replay_cpu *c, const void *of)
@@ -631,11 +664,11 @@ static bool may_post(const struct rdma_replay_cpu *c, const void *of)
            && (f->op != TRACE_RDMA_SEND || e->sends_posted + 1 == f->receive_number);
 }
 
-/* Until it is this message's turn. */
+/* Until it is this message's turn. The pages that it needs are served meanwhile. */
 static void await_turn(struct rdma_replay_cpu *c, const struct rdma_flight *f)
 {
     while (!stopped(c->replay) && !rdma_turn_has_come(c, f))
-        if (!reap(c))
+        if (!reap(c) && !verbs_serve(c->host->verbs))
             spin(c);
 }
 
@@ -700,14 +733,12 @@ static void perform(struct rdma_replay_cpu *c, const struct rdma_step *s)
     case RDMA_STEP_RELEASE:
         release(c, s->region);
         break;
-    case RDMA_STEP_RECEIVE:
-        post_receive(c, s->flight);
-        break;
     default:
         post(c, s->flight);
     }
     cpu_sync(c->cpu);
     changed(c->replay);
+    (void)post_receives(c);
 }
 
 /* ---- The program
@@ -731,6 +762,21 @@ static bool has_step_or_room(const struct rdma_replay_cpu *c, const void *none)
     return !rdma_step_ring_empty(&c->waiting) || room_for_a_record(c, none);
 }
 
+/* As far as there have to be receives: those of both ends of one queue pair. */
+static void read_ahead(struct rdma_replay_cpu *c)
+{
+    struct rdma_replay *r = c->replay;
+    const uint32_t ring   = c->host->verbs->config.queue_entries;
+    const uint32_t ahead =
+        r->config.receives_ahead < ring ? r->config.receives_ahead : ring;
+    bool any = false;
+    while (r->sends && !stopped(r) && r->flying_count < 2 * ahead
+           && room_for_a_record(c, NULL) && rdma_plan_read(r))
+        any = true;
+    if (any)
+        changed(r);
+}
+
 /* The next step of this CPU; false: there is none any more. */
 static bool next_step(struct rdma_replay_cpu *c, struct rdma_step *s)
 {
@@ -744,6 +790,7 @@ static bool next_step(struct rdma_replay_cpu *c, struct rdma_step *s)
             return false;
         changed(r);
     }
+    read_ahead(c);
     if (stopped(r))
         return false;
     *s = *rdma_step_ring_front(&c->waiting);

@@ -6,12 +6,15 @@
  * that were recorded on one device become two hosts. Records keep their order on each CPU
  * and the number of requests in flight; recorded times are not used. What a record needs is
  * made before it: queue pairs are created and connected when they are first used, a region
- * is registered on the host that first uses its key, each send finds a receive posted.
- * Regions and buffers that the trace does not know are invented.
+ * is registered on the host that first uses its key, each send finds a receive of its size
+ * posted. Regions and buffers that the trace does not know are invented.
  *
- * Inaccuracies: a recorded receive is replayed when the send for it is, with a buffer of
- * the send's size. All queue pairs are reliable connections. Hosts know of each other's
- * progress without a message.
+ * The trace is read ahead of what is replayed, so that each queue pair has the receives for
+ * its peer's next sends posted: as many as fabric.receives_ahead says, and one more for
+ * each that was taken.
+ *
+ * Inaccuracies: when a receive was posted is not taken from the trace. All queue pairs are
+ * reliable connections. Hosts know of each other's progress without a message.
  *
  * Where the trace says that messages take turns (trace_takes_turns), CPUs spin instead of
  * sleeping, and latency is half of the time from a message to its answer.
@@ -35,6 +38,8 @@ const char *fabric_registration_member(unsigned index);
       "a choice of the replay")                                                                     \
     P(u32,  depth,          0, 0, 4095, ANY, "requests", "In flight on each CPU; 0: as recorded, 16 where unknown", \
       "a choice of the replay")                                                                     \
+    P(u32,  receives_ahead, 512, 1, 512, ANY, "receives", "Posted on each queue pair ahead of their sends, as far as the queue (verbs.queue_entries) has room", \
+      "rx-depth of perftest: 512")                                                                  \
     P(u32,  window,      1024, 64, 65536, POW2, "steps", "How far CPUs may be apart in the trace", \
       "a choice of the replay")                                                                     \
     P(name, registration, pinned, fabric_registration_member, 0, ANY, "how",                        \
@@ -82,7 +87,6 @@ enum rdma_step_kind {
     RDMA_STEP_CONNECT,
     RDMA_STEP_REGISTER,
     RDMA_STEP_RELEASE, /* A region goes. */
-    RDMA_STEP_RECEIVE,
     RDMA_STEP_POST,
 };
 struct rdma_step {
@@ -106,6 +110,7 @@ struct rdma_replay_cpu {
     uint32_t outstanding;
     uint32_t expected;           /* Completions of its queue, where messages take turns. */
     struct rdma_region *release; /* To be let go as soon as possible. */
+    struct rdma_end *receiving;  /* Ends with receives to post, and room for them. */
     uint32_t done;               /* Flights that are to be reaped. */
     bool blocked;                /* Until this is true of that, or there is other work. */
     bool (*awaits)(const struct rdma_replay_cpu *c, const void *of);
@@ -134,6 +139,7 @@ struct rdma_replay {
     uint64_t limit, read, seed;
     uint64_t read_of[REPLAY_SOURCES_MAX];
     bool turns; /* Messages take turns. */
+    bool sends; /* A send has been read: what comes is read ahead. */
     bool ended, broken;
     bool faulty; /* Broken, and not by the trace. */
     struct error error;
