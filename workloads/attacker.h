@@ -8,8 +8,9 @@
  * lent to the victim or not. It learns nothing but whether an access was answered; what it
  * really reached is for the audit to say.
  *
- * It aims at data only, and its writes carry no bytes: what they would have destroyed is
- * counted, not destroyed, so that the software under attack goes on.
+ * The victim is a drive or an RDMA NIC. Only data is aimed at, and writes carry no bytes:
+ * what they would have destroyed is counted, not destroyed, so that the software under
+ * attack goes on.
  */
 #ifndef WORKLOADS_ATTACKER_H
 #define WORKLOADS_ATTACKER_H

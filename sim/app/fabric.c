@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sim/app/hostile.h"
 #include "sim/app/onlooker.h"
 #include "sim/app/sampler.h"
 #include "sim/app/storage.h"
@@ -24,6 +25,7 @@ struct fabric_host {
     struct system system;
     struct slot slot;
     struct rdma_nic nic;
+    struct hostile hostile; /* With run->attacker: beside the NIC. */
     struct fabric_cpu program[ENGINE_CPUS_MAX];
     struct verbs_device verbs;
     struct machine_counters before;
@@ -67,6 +69,8 @@ static void count(struct fabric_host *h, struct machine_counters *c)
     slot_count_domain(&h->slot, &c->system);
     c->rdma  = h->nic.stats;
     c->verbs = h->verbs.stats;
+
+    c->attacker = h->hostile.attacker.stats;
     if (f->storage != NULL)
         storage_count(f->storage, h->id, c);
     if (h->id > 0)
@@ -116,6 +120,8 @@ static void begin_host(struct fabric_host *h)
     h->system.kernel.plant_reuse     = run->plant_reuse;
     h->system.iommu.iotlb.plant_deaf = run->plant_deaf;
     let_fail(h);
+    if (run->attacker)
+        attacker_start(&h->hostile.attacker, h->fabric->engine.now);
 }
 
 static void end_host(struct fabric_host *h)
@@ -123,6 +129,7 @@ static void end_host(struct fabric_host *h)
     struct machine_result *r = h->fabric->result;
     struct machine_counters c;
     h->system.kernel.fails = NULL;
+    attacker_stop(&h->hostile.attacker);
     audit_finish(&h->system.audit, h->fabric->engine.now);
     count(h, &c);
     machine_subtract(&c, &h->before);
@@ -412,6 +419,11 @@ static void build_hardware(struct fabric_host *h)
     rdma_nic_init(&h->nic, &f->engine, slot_port(&h->slot), &c->rdma, RDMA_REQUESTER,
                   &f->wire, h->id, c->fabric.check || f->turns || f->storage != NULL);
     system_build_extension(&h->system);
+    if (!f->run->attacker)
+        return;
+    hostile_build(&h->hostile, &h->system, c, RDMA_REQUESTER, f->run->seed + h->id);
+    h->nic.data_moved      = hostile_learn;
+    h->nic.data_moved_self = &h->hostile;
 }
 
 static void build_software(struct fabric_host *h)
@@ -430,6 +442,7 @@ static void build_software(struct fabric_host *h)
 
 static void destroy_host(struct fabric_host *h)
 {
+    hostile_destroy(&h->hostile);
     rdma_nic_free(&h->nic);
     slot_destroy(&h->slot);
     system_destroy(&h->system);
@@ -462,6 +475,8 @@ static bool check_host(struct fabric_host *h, struct error *error)
         return false;
     if (!slot_idle(&h->slot) || !rdma_nic_idle(&h->nic))
         return error_set(error, "transactions were still under way");
+    if (!hostile_idle(&h->hostile))
+        return error_set(error, "transactions of the attacker were still under way");
     if (!system_check_idle(&h->system, error))
         return false;
     if (h->verbs.stats.region != h->verbs.stats.released)
@@ -576,10 +591,6 @@ enum machine_outcome fabric_run(const struct config *config, const struct machin
                       run->source[0].name, run->source[i].name);
             return MACHINE_REFUSED;
         }
-    if (run->attacker) {
-        error_set(error, "--attacker: expected a block trace, got one of RDMA work");
-        return MACHINE_REFUSED;
-    }
     if (hosts * run->cpus > ENGINE_CPUS_MAX) {
         error_set(error,
                   "--cpus: expected at most %u for each of %u hosts (fabric.hosts), got %u",

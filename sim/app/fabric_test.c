@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dma_api/flush.h"
 #include "sim/app/metric.h"
 #include "sim/app/sources.h"
 #include "sim/host/direct.h"
@@ -21,11 +22,13 @@ static struct error error;
 
 struct wish {
     const char *preset, *trace, *policy;
-    const char *set[4];
+    const struct flush_policy *brought; /* In place of policy. */
+    const char *set[5];
     enum blk_api api;
     unsigned cpus;
     uint64_t limit;
     bool no_run_ahead, attacker;
+    uint64_t plant_deaf;
 };
 
 static enum machine_outcome play(const struct wish *w)
@@ -36,20 +39,22 @@ static enum machine_outcome play(const struct wish *w)
     const bool is_path          = generator_is(w->trace) || w->trace[0] == '/';
     snprintf(path, sizeof path, "%s%s", is_path ? "" : SAMPLES, w->trace);
     CHECK(config_init(&config, w->preset != NULL ? w->preset : "vtd-server", &error));
-    for (unsigned i = 0; i < 4 && w->set[i] != NULL; i++)
+    for (unsigned i = 0; i < 5 && w->set[i] != NULL; i++)
         CHECK(config_set(&config, w->set[i], &error));
     CHECK(config_check(&config, &error));
     CHECK(sources_open(&source.reader, path, NULL, &config, 0, &error));
     const struct machine_run run = {
-        .api       = w->api,
-        .policy    = flush_find(w->policy != NULL ? w->policy : "strict"),
-        .cpus      = w->cpus != 0 ? w->cpus : 2,
-        .limit     = w->limit != 0 ? w->limit : 120,
-        .run_ahead = !w->no_run_ahead,
-        .attacker  = w->attacker,
-        .rdma      = true,
-        .source    = &source,
-        .sources   = 1,
+        .api        = w->api,
+        .policy     = w->brought != NULL ? w->brought
+                                         : flush_find(w->policy != NULL ? w->policy : "strict"),
+        .cpus       = w->cpus != 0 ? w->cpus : 2,
+        .limit      = w->limit != 0 ? w->limit : 120,
+        .run_ahead  = !w->no_run_ahead,
+        .attacker   = w->attacker,
+        .plant_deaf = w->plant_deaf,
+        .rdma       = true,
+        .source     = &source,
+        .sources    = 1,
     };
     struct direct_host *host = direct_host_new();
     error                    = (struct error){ "" };
@@ -207,6 +212,11 @@ TEST_CASE(fabric, other_presets_placements_and_numbers_of_hosts)
     for (unsigned i = 0; i < 2; i++)
         expect_all_arrived(&(struct wish){ .trace = "rdma-perftest.pcap.gz",
                                            .set   = { "fabric.check=1", place[i] } });
+    expect_all_arrived(&(struct wish){ .preset = "vtd-ats",
+                                       .trace  = "gen:rdma_alltoall",
+                                       .cpus   = 1,
+                                       .limit  = 60,
+                                       .set    = { "fabric.check=1", hosts[2] } });
     for (unsigned i = 0; i < 3; i++)
         expect_all_arrived(&(struct wish){ .trace = "handmade.ns3-flow.txt",
                                            .cpus  = 1,
@@ -243,9 +253,6 @@ TEST_CASE(fabric, what_it_cannot_replay_is_refused_in_one_line)
     const struct wish block = { .trace = "nvme-randread-4k.iovatrace" };
     EXPECT_EQUAL(play(&block), MACHINE_TRACE);
     EXPECT_HAS(error.text, "record 0: op: expected RDMA work, got read");
-    const struct wish attacked = { .trace = traces[0], .attacker = true };
-    EXPECT_EQUAL(play(&attacked), MACHINE_REFUSED);
-    EXPECT_HAS(error.text, "--attacker: expected a block trace");
     const struct wish crowd = { .trace = traces[0], .cpus = 33 };
     EXPECT_EQUAL(play(&crowd), MACHINE_REFUSED);
     EXPECT_HAS(error.text, "--cpus: expected at most 32 for each of 2 hosts");
@@ -357,4 +364,169 @@ TEST_CASE(fabric, registration_pays_for_pages_or_for_use)
     /* The first page of each round, and one that the peer writes from. */
     EXPECT_EQUAL(result.counters.verbs.demand_mapped, 10 + 1);
     EXPECT(metric[METRIC_ID_cpu_cycles_per_io] < pinned);
+}
+
+/* ---- A hostile device beside each NIC --------------------------------------------------
+ */
+
+/* Memory is registered and unmapped for each message: much is given back. */
+#define ATTACKED                                                                           \
+    .trace = "gen:rdma_write_bw", .attacker = true, .limit = 2 + 200,                      \
+    .set = { "fabric.registration=each", "fabric.check=1", "attacker.strategy=random",     \
+             "attacker.per_us=4", "gen:rdma_write_bw.bytes=4096" }
+
+static void expect_nothing_reached(void)
+{
+    const struct audit_stats *a = &result.counters.audit;
+    EXPECT(result.counters.attacker.access > 20);
+    EXPECT_EQUAL(a->stale_access, 0);
+    EXPECT_EQUAL(a->hostile_access_held + a->hostile_access_reusable
+                     + a->hostile_access_renewed + a->hostile_access_pool,
+                 0);
+    EXPECT_EQUAL(a->exposed_page_ps, 0);
+    EXPECT_EQUAL(result.attack_ns.count, 0);
+    EXPECT(metric[METRIC_ID_attack_passed_stale] == 0.0);
+}
+
+/* The software under attack goes on, and all its data arrives. */
+static void expect_unharmed(void)
+{
+    const struct machine_counters *c = &result.counters;
+    EXPECT_TEXT(error.text, "");
+    EXPECT(c->fabric.compared > 0);
+    EXPECT_EQUAL(c->fabric.mismatched, 0);
+    EXPECT_EQUAL(c->fabric.failed, 0);
+    EXPECT_EQUAL(c->dma.fault, 0);
+}
+
+TEST_CASE(fabric, under_strict_a_hostile_device_reaches_nothing_that_was_given_back)
+{
+    static const char *const preset[] = { "vtd-server", "riscv-perf", "vtd-ats" };
+    static const char *const aims[]   = { "attacker.strategy=newest",
+                                          "attacker.strategy=random",
+                                          "attacker.strategy=sweep" };
+    for (unsigned i = 0; i < 3; i++)
+        for (unsigned a = 0; a < BLK_API_COUNT; a++) {
+            struct wish w = { ATTACKED };
+            w.preset      = preset[i];
+            w.api         = (enum blk_api)a;
+            w.set[2]      = aims[(i + a) % 3];
+            EXPECT_EQUAL(play(&w), MACHINE_RAN);
+            expect_unharmed();
+            expect_nothing_reached();
+            EXPECT(result.counters.attacker.access_refused > 0);
+        }
+}
+
+TEST_CASE(fabric, under_lazy_a_hostile_device_reaches_what_was_given_back)
+{
+    const struct audit_stats *a = &result.counters.audit;
+    struct wish w               = { ATTACKED };
+    w.policy                    = "lazy";
+    w.api                       = BLK_streaming;
+    EXPECT_EQUAL(play(&w), MACHINE_RAN);
+    expect_unharmed();
+    EXPECT(a->hostile_access_reusable > 20);
+    EXPECT_EQUAL(a->hostile_access_reusable, a->stale_access);
+    EXPECT_EQUAL(result.attack_ns.count, a->stale_access);
+    EXPECT(metric[METRIC_ID_attack_accesses] == (double)result.counters.attacker.access);
+    EXPECT(metric[METRIC_ID_attack_passed_stale] == (double)a->stale_access);
+    EXPECT(metric[METRIC_ID_attack_us_max] > 0.0);
+}
+
+/* What stays registered was never given back: whatever the policy, nothing is stale. */
+TEST_CASE(fabric, memory_that_stays_registered_is_not_reached_too_late)
+{
+    struct wish w = { ATTACKED };
+    w.policy      = "lazy";
+    w.set[0]      = "fabric.registration=pinned";
+    EXPECT_EQUAL(play(&w), MACHINE_RAN);
+    expect_unharmed();
+    EXPECT(result.counters.attacker.access_passed > 20);
+    EXPECT(result.counters.audit.stale_access * 4 < result.counters.attacker.access);
+}
+
+TEST_CASE(fabric, every_policy_keeps_its_promise_under_attack)
+{
+    for (unsigned i = 0; flush_table[i] != NULL; i++) {
+        struct wish w = { ATTACKED };
+        w.policy      = flush_table[i]->name;
+        w.api         = BLK_iova;
+        w.limit       = 2 + 40;
+        EXPECT_EQUAL(play(&w), MACHINE_RAN);
+        expect_unharmed();
+        if (!result.translates)
+            EXPECT_EQUAL(result.counters.attacker.access_refused, 0);
+        if (result.promise == PROMISE_NOTHING_STALE)
+            expect_nothing_reached();
+        if (result.promise == PROMISE_POOL_ONLY)
+            EXPECT_EQUAL(result.counters.audit.stale_access, 0);
+    }
+}
+
+/* The bug: one unmap in ten forgets its invalidation. */
+static unsigned unmaps;
+
+static void forgetful_unmap(struct dma_domain *d, void *state, struct flush_range *range)
+{
+    (void)state;
+    if (++unmaps % 10 != 0)
+        domain_flush_range(d, range);
+    domain_give_back(d, range);
+    domain_release(d, range);
+}
+
+static const struct flush_policy forgetful = {
+    .name       = "forgetful",
+    .summary    = "Strict, but for one in ten",
+    .source     = "a planted bug",
+    .promise    = PROMISE_NOTHING_STALE,
+    .translates = true,
+    .unmap      = forgetful_unmap,
+};
+
+TEST_CASE(fabric, a_hostile_device_makes_a_skipped_invalidation_show)
+{
+    static const char *const preset[] = { "vtd-server", "riscv-perf" };
+    for (unsigned i = 0; i < 2; i++) {
+        struct wish w = { ATTACKED };
+        w.preset      = preset[i];
+        w.set[1]      = "fabric.check=0"; /* Which would find lost data first. */
+        w.brought     = &forgetful;
+        w.api         = BLK_streaming;
+        unmaps        = 0;
+        EXPECT_EQUAL(play(&w),
+                     MACHINE_BROKEN); /* Or work fails, which is noticed before. */
+        EXPECT(result.counters.audit.broken_access + result.counters.audit.broken_reuse
+               > 0);
+    }
+}
+
+/* Nobody has to be lucky: an invalidation that the IOTLB does not hear is caught, early or
+ * late in the replay. */
+TEST_CASE(fabric, an_invalidation_that_is_not_heard_is_caught_under_attack)
+{
+    for (uint64_t nth = 1; nth <= 40; nth += 13) {
+        struct wish w = { ATTACKED };
+        w.set[1]      = "fabric.check=0";
+        w.plant_deaf  = nth;
+        w.api         = BLK_streaming;
+        EXPECT_EQUAL(play(&w), MACHINE_BROKEN);
+        EXPECT(result.counters.audit.broken_access + result.counters.audit.broken_reuse
+               > 0);
+        w.set[1] = "fabric.check=1"; /* And data goes astray, too. */
+        EXPECT_EQUAL(play(&w), MACHINE_BROKEN);
+    }
+}
+
+TEST_CASE(fabric, as_many_hosts_as_there_may_be_are_attacked_at_once)
+{
+    struct wish w = { ATTACKED };
+    w.trace       = "gen:rdma_alltoall";
+    w.preset      = "vtd-ats";
+    w.limit       = 60;
+    w.set[4]      = "fabric.hosts=8";
+    EXPECT_EQUAL(play(&w), MACHINE_RAN);
+    expect_unharmed();
+    expect_nothing_reached();
 }

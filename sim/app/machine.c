@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "sim/app/fabric.h"
+#include "sim/app/hostile.h"
 #include "sim/app/onlooker.h"
 #include "sim/app/sampler.h"
 
@@ -28,8 +29,7 @@ struct machine {
     struct machine_result *result;
     struct engine engine;
     struct system system;
-    struct rootport attacker_port;
-    struct attacker attacker;
+    struct hostile hostile; /* With run->attacker. */
     /* A device for bare accesses, when the trace begins with one. */
     bool exercises;
     struct slot exerciser_slot;
@@ -96,7 +96,7 @@ static void count(struct machine *m, struct machine_counters *c)
 {
     memset(c, 0, sizeof *c);
     system_count(&m->system, &c->system);
-    c->attacker  = m->attacker.stats;
+    c->attacker  = m->hostile.attacker.stats;
     c->exerciser = m->exerciser.stats;
     for (unsigned i = 0; i < m->drives; i++)
         count_drive(m, i, c);
@@ -221,7 +221,7 @@ static void begin_measuring(struct machine *m)
     m->system.kernel.plant_reuse     = m->run->plant_reuse;
     m->system.iommu.iotlb.plant_deaf = m->run->plant_deaf;
     if (m->run->attacker)
-        attacker_start(&m->attacker, m->engine.now);
+        attacker_start(&m->hostile.attacker, m->engine.now);
     m->system.kernel.watcher = m->run->calls;
     sampler_begin(&m->sampler);
     begin_looking(m);
@@ -249,7 +249,7 @@ static void end_measuring(struct machine *m)
     struct machine_result *r = m->result;
     onlooker_end(&m->onlooker, m->engine.now);
     m->system.kernel.watcher = NULL;
-    attacker_stop(&m->attacker);
+    attacker_stop(&m->hostile.attacker);
     sampler_end(&m->sampler);
     audit_finish(&m->system.audit, m->engine.now);
     count(m, &r->counters);
@@ -334,23 +334,12 @@ static void program(void *arg)
  * ----------------------------------------------------------------------------------------
  */
 
-static void learn(void *self, uint64_t iova, uint32_t bytes)
-{
-    attacker_learn(self, iova, bytes);
-}
-
-/* It looks like the first NVMe controller to the IOMMU, over a link of its own. */
+/* It looks like the first NVMe controller to the IOMMU. */
 static void build_attacker(struct machine *m)
 {
-    const struct config *c = m->config;
-    rootport_init(&m->attacker_port, &m->engine, &c->link, &m->system.iommu,
-                  &m->system.memory, &m->system.channel);
-    attacker_init(&m->attacker, &m->engine, rootport_port(&m->attacker_port), &c->attacker,
-                  NVME_REQUESTER, m->run->seed);
-    m->drive[0].nvme.data_moved      = learn;
-    m->drive[0].nvme.data_moved_self = &m->attacker;
-    audit_watch_hostile(&m->system.audit, &m->attacker_port);
-    extension_watch(&m->system.extension, &m->attacker_port);
+    hostile_build(&m->hostile, &m->system, m->config, NVME_REQUESTER, m->run->seed);
+    m->drive[0].nvme.data_moved      = hostile_learn;
+    m->drive[0].nvme.data_moved_self = &m->hostile;
 }
 
 static void build_drive(struct machine *m, unsigned i)
@@ -412,10 +401,7 @@ static void destroy(struct machine *m)
         exerciser_free(&m->exerciser);
         slot_destroy(&m->exerciser_slot);
     }
-    if (m->run->attacker) {
-        attacker_free(&m->attacker);
-        rootport_free(&m->attacker_port);
-    }
+    hostile_destroy(&m->hostile);
     system_destroy(&m->system);
     engine_free(&m->engine);
 }
@@ -454,7 +440,7 @@ static bool check_everything_back(const struct machine *m, struct error *error)
             return error_set(error, "transactions were still under way");
     if (!slot_idle(&m->exerciser_slot) || !exerciser_idle(&m->exerciser))
         return error_set(error, "bare accesses were still under way");
-    if (!rootport_idle(&m->attacker_port))
+    if (!hostile_idle(&m->hostile))
         return error_set(error, "transactions of the attacker were still under way");
     return system_check_idle(&m->system, error);
 }

@@ -30,7 +30,8 @@ struct machine_run {
     bool run_ahead;
     /* Tests plant faults: kernel.plant_reuse and iotlb.plant_deaf; 0: none. */
     uint64_t plant_reuse, plant_deaf;
-    bool attacker; /* A hostile device attacks the NVMe controller's addresses. */
+    bool attacker; /* A hostile device attacks the addresses of the first drive, or, in a
+                      fabric, one of each NIC's. */
     bool rdma;     /* The sources are RDMA work: fabric.h's hosts replay them. */
     const struct replay_source *source;
     unsigned sources;

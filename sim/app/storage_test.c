@@ -25,7 +25,7 @@ struct wish {
     enum blk_api api;
     unsigned cpus;
     uint64_t limit;
-    bool no_run_ahead, rdma;
+    bool no_run_ahead, rdma, attacker;
     void (*packet)(void *self, const struct rdma_packet *packet);
     void *packet_self;
     struct outage *outage; /* Of the target's memory; NULL: none. */
@@ -84,6 +84,7 @@ static enum machine_outcome play(const struct wish *w)
         .limit       = w->limit != 0 ? w->limit : 200,
         .run_ahead   = !w->no_run_ahead,
         .rdma        = w->rdma,
+        .attacker    = w->attacker,
         .source      = &source,
         .sources     = 1,
         .packet      = w->outage != NULL ? watch_for_requests : w->packet,
@@ -706,5 +707,33 @@ TEST_CASE(storage, a_drive_that_the_host_has_no_room_for_is_refused)
                      MACHINE_REFUSED);
         EXPECT_HAS(error.text, "nvme.blocks: the host has no address space for");
         EXPECT_HAS(error.text, expected);
+    }
+}
+
+/* Each NIC has a hostile device beside it: under lazy it reaches what requests gave back,
+ * under strict nothing, and all data is what it should be. */
+TEST_CASE(storage, both_ends_hold_against_a_hostile_device)
+{
+    const struct audit_stats *a = &result.counters.audit;
+    for (unsigned lazy = 0; lazy < 2; lazy++) {
+        const struct wish w = { .trace    = "nvme-randrw-mixed.iovatrace",
+                                .policy   = lazy ? "lazy" : "strict",
+                                .api      = BLK_streaming,
+                                .attacker = true,
+                                .set = { "attacker.addresses=32", "attacker.per_us=4" } };
+        EXPECT_EQUAL(play(&w), MACHINE_RAN);
+        EXPECT_TEXT(error.text, "");
+        EXPECT_EQUAL(result.counters.replay.failed, 0);
+        EXPECT_EQUAL(result.counters.nvmf.mismatched, 0);
+        EXPECT_EQUAL(result.counters.dma.fault, 0);
+        EXPECT(result.counters.nvmf.compared_bytes > 0);
+        for (unsigned end = 0; end < MACHINE_ENDS; end++) {
+            EXPECT(result.end[end].attacker.access > 20);
+            EXPECT_EQUAL(result.end[end].audit.stale_access > 0, lazy == 1);
+        }
+        EXPECT_EQUAL(result.counters.attacker.access,
+                     result.end[0].attacker.access + result.end[1].attacker.access);
+        EXPECT_EQUAL(result.attack_ns.count, a->stale_access);
+        EXPECT(lazy == 1 || result.counters.attacker.access_refused > 0);
     }
 }

@@ -35,7 +35,7 @@ struct sim_host {
     void (*advance_to)(void *self, sim_time_t now);
 };
 
-enum { ENGINE_BLOCKS_MAX = 64, ENGINE_CPUS_MAX = 64, ENGINE_NO_CPU = ENGINE_CPUS_MAX };
+enum { ENGINE_BLOCKS_MAX = 128, ENGINE_CPUS_MAX = 64, ENGINE_NO_CPU = ENGINE_CPUS_MAX };
 
 struct cpu;
 
