@@ -49,7 +49,7 @@ static inline struct fixture_bytes mutate_sample(const char *sample, size_t byte
 {
     struct trace_source *source;
     struct error error;
-    struct fixture_bytes plain = { malloc(bytes), 0 };
+    struct fixture_bytes plain = { (uint8_t *)malloc(bytes), 0 };
     CHECK(plain.data != NULL);
     CHECK(trace_source_open(&source, fixture_sample(sample), &error));
     const long got = trace_source_read(source, plain.data, bytes, &error);
