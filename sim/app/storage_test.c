@@ -687,7 +687,7 @@ TEST_CASE(storage, what_it_cannot_do_is_refused_in_one_line)
     EXPECT_EQUAL(
         play(&(struct wish){ .trace = "gen:randread", .set = { "verbs.keys_lg2=6" } }),
         MACHINE_REFUSED);
-    EXPECT_HAS(error.text, "room for 128 regions on each CPU (verbs.keys_lg2");
+    EXPECT_HAS(error.text, "room for 128 regions on each CPU and 32 more (verbs.keys_lg2");
     EXPECT_EQUAL(play(&(struct wish){ .trace = "gen:churn" }), MACHINE_TRACE);
     EXPECT_HAS(error.text, "expected a request for a block device with nvmf.remote");
 }

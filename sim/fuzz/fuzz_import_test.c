@@ -5,8 +5,8 @@
  */
 #include <stdlib.h>
 
-#include "sim/fuzz/fuzz_mutate.h"
 #include "sim/fuzz/fuzz_reading.h"
+#include "sim/test/mutate.h"
 #include "sim/test/shim.h"
 #include "sim/test/trace_fixture.h"
 

@@ -5,7 +5,7 @@
 #define LLVMFuzzerTestOneInput fuzz_observed_one_input /* There is one for each target. */
 #include "sim/fuzz/fuzz_observed.c"
 
-#include "sim/fuzz/fuzz_mutate.h"
+#include "sim/test/mutate.h"
 #include "sim/test/shim.h"
 
 /* Whole lines of it. */

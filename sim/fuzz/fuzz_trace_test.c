@@ -5,7 +5,7 @@
 #define LLVMFuzzerTestOneInput fuzz_trace_one_input /* There is one for each target. */
 #include "sim/fuzz/fuzz_trace.c"
 
-#include "sim/fuzz/fuzz_mutate.h"
+#include "sim/test/mutate.h"
 #include "sim/test/shim.h"
 #include "sim/test/trace_fixture.h"
 

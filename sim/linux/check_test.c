@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "sim/linux/shape.h"
+#include "sim/test/program.h"
 #include "sim/test/shim.h"
 #include "traces/import.h"
 #include "traces/source.h"
@@ -340,11 +341,12 @@ static void check_lines(struct check_result *r, const char *name, const char *li
 {
     struct check_settings settings;
     struct error error = { "" };
-    char path[256];
+    char file[128];
     memset(r, 0, sizeof *r);
     r->show = 3;
-    snprintf(path, sizeof path, TEST_BINARY_DIR "/%s-%d.oracle.txt", name, (int)getpid());
-    FILE *out = fopen(path, "w");
+    snprintf(file, sizeof file, "%s.oracle.txt", name); /* It says what was recorded. */
+    const char *const path = program_path(file);
+    FILE *out              = fopen(path, "w");
     CHECK(out != NULL);
     fputs(lines, out);
     fclose(out);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * fuzz_mutate - what the fuzz targets as ordinary tests share: the beginnings of samples,
+ * mutate - what the fuzz targets as ordinary tests share: the beginnings of samples,
  * and changes to them of the kinds that parsers dislike.
  */
-#ifndef SIM_FUZZ_FUZZ_MUTATE_H
-#define SIM_FUZZ_FUZZ_MUTATE_H
+#ifndef SIM_TEST_MUTATE_H
+#define SIM_TEST_MUTATE_H
 
 #include <stdlib.h>
 #include <string.h>
