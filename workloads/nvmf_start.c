@@ -235,11 +235,15 @@ bool nvmf_host_start(struct nvmf_host *h, struct error *error)
         return error_set(error, "nvmf: the host has no memory for a command's data");
     h->ready = start(&c);
     kernel_pages_put(h->kernel, c.buffer.phys, BUFFER_ORDER);
-    if (!h->ready)
+    if (!h->ready && c.status != NVME_SUCCESS)
         return error_set(error,
                          "nvmf: the controller could not be made ready: a command "
                          "ended with status 0x%x",
                          c.status);
+    if (!h->ready)
+        return error_set(error,
+                         "nvmf: the controller could not be made ready: the host found no "
+                         "memory for a command, or cannot use what the controller offers");
     h->keep_alive = (struct cpu_timer){ .fire = on_keep_alive, .arg = h };
     if (h->config.keep_alive_ms > 0)
         arm_keep_alive(h);

@@ -90,8 +90,7 @@ struct rdma_packet {
     uint64_t address; /* Of this packet's first byte. */
     uint64_t length;  /* READ: of all that is asked for; WRITE: of the message. */
     uint64_t swap_add, compare;
-    uint64_t
-        flow; /* For who draws a timeline, of the work it is for; no NIC looks at it. */
+    uint64_t flow; /* Of the work it is for, for who draws it: no NIC looks at it. */
     bool has_data;
     uint8_t data[RDMA_MTU_MAX];
 };

@@ -67,9 +67,8 @@ static void count(struct fabric_host *h, struct machine_counters *c)
     system_count(&h->system, &c->system);
     slot_count(&h->slot, &c->system);
     slot_count_domain(&h->slot, &c->system);
-    c->rdma  = h->nic.stats;
-    c->verbs = h->verbs.stats;
-
+    c->rdma     = h->nic.stats;
+    c->verbs    = h->verbs.stats;
     c->attacker = h->hostile.attacker.stats;
     if (f->storage != NULL)
         storage_count(f->storage, h->id, c);
@@ -365,10 +364,11 @@ static void finish(struct fabric_host *h, struct cpu *cpu)
 {
     struct fabric *f = h->fabric;
     meet(f);
-    if (cpu->id == 0 && h->id == 0)
+    if (cpu->id == 0 && h->id == 0) {
         end_measuring(f);
-    if (cpu->id == 0 && h->id == 0 && f->storage != NULL)
-        storage_again(f->storage);
+        if (f->storage != NULL)
+            storage_again(f->storage);
+    }
     cpu_own(cpu, OWNER_setup);
     meet(f);
     if (f->storage != NULL) {

@@ -10,6 +10,7 @@
 #include "sim/app/metric.h"
 #include "sim/app/sources.h"
 #include "sim/host/direct.h"
+#include "sim/test/forgetful.h"
 #include "sim/test/program.h"
 #include "sim/test/shim.h"
 #include "traces/csv.h"
@@ -464,27 +465,6 @@ TEST_CASE(fabric, every_policy_keeps_its_promise_under_attack)
     }
 }
 
-/* The bug: one unmap in ten forgets its invalidation. */
-static unsigned unmaps;
-
-static void forgetful_unmap(struct dma_domain *d, void *state, struct flush_range *range)
-{
-    (void)state;
-    if (++unmaps % 10 != 0)
-        domain_flush_range(d, range);
-    domain_give_back(d, range);
-    domain_release(d, range);
-}
-
-static const struct flush_policy forgetful = {
-    .name       = "forgetful",
-    .summary    = "Strict, but for one in ten",
-    .source     = "a planted bug",
-    .promise    = PROMISE_NOTHING_STALE,
-    .translates = true,
-    .unmap      = forgetful_unmap,
-};
-
 TEST_CASE(fabric, a_hostile_device_makes_a_skipped_invalidation_show)
 {
     static const char *const preset[] = { "vtd-server", "riscv-perf" };
@@ -492,9 +472,8 @@ TEST_CASE(fabric, a_hostile_device_makes_a_skipped_invalidation_show)
         struct wish w = { ATTACKED };
         w.preset      = preset[i];
         w.set[1]      = "fabric.check=0"; /* Which would find lost data first. */
-        w.brought     = &forgetful;
+        w.brought     = forgetful_policy(10);
         w.api         = BLK_streaming;
-        unmaps        = 0;
         EXPECT_EQUAL(play(&w),
                      MACHINE_BROKEN); /* Or work fails, which is noticed before. */
         EXPECT(result.counters.audit.broken_access + result.counters.audit.broken_reuse

@@ -8,6 +8,7 @@
 #include "sim/app/metric.h"
 #include "sim/app/preset.h"
 #include "sim/host/direct.h"
+#include "sim/test/forgetful.h"
 #include "sim/test/shim.h"
 
 #define SAMPLES TEST_SOURCE_DIR "/traces/samples/"
@@ -319,31 +320,10 @@ TEST_CASE(machine, the_riscv_presets_differ_where_their_structure_does)
 /* ---- What the checks catch
  * ------------------------------------------------------------------------------ */
 
-static unsigned unmaps;
-
-/* The bug: one unmap in a hundred forgets its invalidation. */
-static void forgetful_unmap(struct dma_domain *d, void *state, struct flush_range *range)
-{
-    (void)state;
-    if (++unmaps % 100 != 0)
-        domain_flush_range(d, range);
-    domain_give_back(d, range);
-    domain_release(d, range);
-}
-
-static const struct flush_policy forgetful = {
-    .name       = "forgetful",
-    .summary    = "Strict, but for one in a hundred",
-    .source     = "a planted bug",
-    .promise    = PROMISE_NOTHING_STALE,
-    .translates = true,
-    .unmap      = forgetful_unmap,
-};
-
 TEST_CASE(machine, an_unmap_that_skips_its_invalidation_is_caught)
 {
-    unmaps = 0;
-    EXPECT_EQUAL(run_with(single, BLK_streaming, &forgetful, NULL, 1000), MACHINE_BROKEN);
+    EXPECT_EQUAL(run_with(single, BLK_streaming, forgetful_policy(100), NULL, 1000),
+                 MACHINE_BROKEN);
     EXPECT_HAS(error.text, "invariant");
     EXPECT(value(METRIC_ID_exposure_page_us_per_io) > 0.0);
 }
@@ -440,9 +420,9 @@ TEST_CASE(machine, what_the_checker_finds_is_told_and_counted)
 TEST_CASE(machine, an_unmap_that_skips_its_invalidation_is_caught_on_riscv)
 {
     for (unsigned i = 0; i < 2; i++) {
-        unmaps = 0;
-        EXPECT_EQUAL(run_preset(riscv[i], single, BLK_streaming, &forgetful, NULL, 3000),
-                     MACHINE_BROKEN);
+        EXPECT_EQUAL(
+            run_preset(riscv[i], single, BLK_streaming, forgetful_policy(100), NULL, 3000),
+            MACHINE_BROKEN);
         EXPECT_HAS(error.text, "invariant");
     }
 }
@@ -582,8 +562,7 @@ TEST_CASE(machine, a_hostile_device_makes_a_skipped_invalidation_show_at_once)
 {
     static const char *const preset[] = { "vtd-server", "riscv-perf" };
     for (unsigned i = 0; i < 2; i++) {
-        unmaps = 0;
-        EXPECT_EQUAL(attack(preset[i], mixed, BLK_streaming, &forgetful, 2,
+        EXPECT_EQUAL(attack(preset[i], mixed, BLK_streaming, forgetful_policy(100), 2,
                             "attacker.strategy=newest", 300),
                      MACHINE_BROKEN);
         EXPECT_HAS(error.text, "invariant");

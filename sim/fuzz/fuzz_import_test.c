@@ -19,10 +19,7 @@ static void run(const char *sample, const char *format)
     struct fixture_bytes input = { malloc(KEPT_BYTES), 0 };
     CHECK(input.data != NULL);
     for (unsigned i = 0; i < ROUNDS; i++) {
-        input.bytes = plain.bytes;
-        memcpy(input.data, plain.data, plain.bytes);
-        for (uint32_t n = rng_below(&rng, 4); n > 0 && input.bytes > 2; n--)
-            mutate(&rng, &input, 0);
+        mutate_anew(&rng, &input, plain, 0);
         read_twice(input.data, input.bytes, format);
         read_twice(input.data, input.bytes, NULL);
     }

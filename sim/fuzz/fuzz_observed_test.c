@@ -26,10 +26,7 @@ static void run(const char *sample, size_t bytes, unsigned rounds)
     struct fixture_bytes input = { malloc(plain.bytes), 0 };
     CHECK(input.data != NULL);
     for (unsigned i = 0; i < rounds; i++) {
-        input.bytes = plain.bytes;
-        memcpy(input.data, plain.data, plain.bytes);
-        for (uint32_t n = rng_below(&rng, 4); n > 0 && input.bytes > 2; n--)
-            mutate(&rng, &input, 0);
+        mutate_anew(&rng, &input, plain, 0);
         EXPECT_EQUAL(fuzz_observed_one_input(input.data, input.bytes), 0);
     }
     EXPECT(observed_accepted - before > rounds / 2); /* Of two readings of each. */

@@ -12,17 +12,18 @@
 static void run_mutants(struct fixture_bytes sample, enum door door, unsigned rounds)
 {
     struct rng rng             = rng_make(door, "mutants");
+    struct fixture_bytes plain = { malloc(sample.bytes + 1), sample.bytes + 1 };
     struct fixture_bytes input = { malloc(sample.bytes + 1), 0 };
+    CHECK(plain.data != NULL);
     CHECK(input.data != NULL);
+    plain.data[0] = (uint8_t)door;
+    memcpy(plain.data + 1, sample.data, sample.bytes);
     for (unsigned i = 0; i < rounds; i++) {
-        input.bytes   = sample.bytes + 1;
-        input.data[0] = (uint8_t)door;
-        memcpy(input.data + 1, sample.data, sample.bytes);
-        for (uint32_t n = rng_below(&rng, 4); n > 0 && input.bytes > 2; n--)
-            mutate(&rng, &input, 1);
+        mutate_anew(&rng, &input, plain, 1);
         EXPECT_EQUAL(fuzz_trace_one_input(input.data, input.bytes), 0);
     }
     fixture_free(input);
+    fixture_free(plain);
 }
 
 TEST_CASE(fuzz_trace, mutated_native_files_are_read_or_refused)

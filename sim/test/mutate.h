@@ -44,6 +44,16 @@ static inline void mutate(struct rng *rng, struct fixture_bytes *input, size_t f
     }
 }
 
+/* The input becomes plain, which it has room for, with up to three such changes. */
+static inline void mutate_anew(struct rng *rng, struct fixture_bytes *input,
+                               struct fixture_bytes plain, size_t from)
+{
+    input->bytes = plain.bytes;
+    memcpy(input->data, plain.data, plain.bytes);
+    for (uint32_t n = rng_below(rng, 4); n > 0 && input->bytes > 2; n--)
+        mutate(rng, input, from);
+}
+
 /* The first bytes of a sample, at most so many, unpacked. */
 static inline struct fixture_bytes mutate_sample(const char *sample, size_t bytes)
 {
