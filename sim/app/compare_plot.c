@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "sim/app/compare.h"
+#include "sim/app/text.h"
 
 enum {
     WIDTH  = 860,
@@ -143,7 +144,9 @@ static void frame(const struct plot *p)
     for (double d = 0.0; d <= p->decades; d += 1.0) {
         const double reach = pow(10.0, p->decades_first + d);
         grid_line(p, x_of(p, reach), TOP, x_of(p, reach), foot);
-        snprintf(text, sizeof text, reach < 1e5 ? "%g" : "%.0e", reach);
+        double shown      = reach;
+        const char letter = text_thousands(&shown);
+        snprintf(text, sizeof text, letter == 0 ? "%g" : "%g%c", shown, letter);
         label(p, x_of(p, reach), foot + 18, "mid", text);
     }
     label(p, x_of(p, 0.0), foot + 18, "mid", "nothing");

@@ -5,20 +5,18 @@
 #include <string.h>
 
 #include "sim/app/compare.h"
+#include "sim/app/text.h"
 
 /* Three digits and a letter for thousands, at most five characters. */
 static void figure(char *text, size_t room, double value)
 {
-    static const char unit[] = " kMGT";
-    unsigned u               = 0;
     if (isinf(value)) {
         snprintf(text, room, "all");
         return;
     }
-    for (; value >= 999.5 && u + 2 < sizeof unit; u++)
-        value /= 1000.0;
-    const int digits = value == 0.0 || value >= 99.95 ? 0 : value >= 9.995 ? 1 : 2;
-    snprintf(text, room, u == 0 ? "%.*f" : "%.*f%c", digits, value, unit[u]);
+    const char letter = text_thousands(&value);
+    const int digits  = value == 0.0 || value >= 99.95 ? 0 : value >= 9.995 ? 1 : 2;
+    snprintf(text, room, letter == 0 ? "%.*f" : "%.*f%c", digits, value, letter);
 }
 
 static const char *promise_word(enum flush_promise promise)

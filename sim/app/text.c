@@ -50,3 +50,14 @@ char *text_shell_word(const char *text)
     CHECK(fclose(out) == 0);
     return word;
 }
+
+char text_thousands(double *value)
+{
+    static const char letter[] = "kMGT";
+    char used                  = 0;
+    for (const char *next = letter; *value >= 999.5 && *next != '\0'; next++) {
+        *value /= 1000.0;
+        used = *next;
+    }
+    return used;
+}

@@ -14,6 +14,10 @@ __attribute__((format(printf, 1, 2))) char *text_make(const char *format, ...);
  * needs no marks, in apostrophes otherwise. */
 char *text_shell_word(const char *text);
 
+/* Makes a value at least 0 less than 1000, as far as there are letters, and returns its
+ * letter: k, M, G or T for thousands, millions ...; 0: it has none. */
+char text_thousands(double *value);
+
 #ifdef __cplusplus
 }
 #endif
