@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -14,7 +15,7 @@
 #include "sim/test/program.h"
 #include "sim/test/shim.h"
 
-enum { PIECES = 40 };
+enum { PIECES = 40, MANY = 1000 };
 
 struct job {
     unsigned next,
@@ -116,5 +117,70 @@ TEST_CASE(pool, stopping_leaves_no_process)
     struct error error = { "" };
     struct job job     = { .deaths = 0 };
     EXPECT_EQUAL(run(&job, 2, at_once, &error), POOL_STOPPED);
+    EXPECT(waitpid(-1, NULL, WNOHANG) < 0);
+}
+
+struct doomed_job {
+    unsigned next, deaths, answers[MANY];
+    char folder[512];
+};
+
+/* Every fourth piece, tried for the first time, sets a fuse: its process dies up to a
+ * millisecond later, which may be in any piece after it or between two. */
+static char *doomed_work(void *self, unsigned piece)
+{
+    const struct doomed_job *job = self;
+    struct itimerval fuse        = { .it_value = { 0 } };
+    char path[640], *answer = malloc(32);
+    CHECK(answer != NULL);
+    snprintf(path, sizeof path, "%s-%u", job->folder, piece);
+    const int fd = open(path, O_CREAT | O_EXCL | O_WRONLY, 0600);
+    if (fd < 0) {
+        setitimer(ITIMER_REAL, &fuse, NULL); /* It has died once: enough. */
+    } else {
+        close(fd);
+        fuse.it_value.tv_usec = 1 + piece * 2654435761U % 1000;
+        if (piece % 4 == 0)
+            setitimer(ITIMER_REAL, &fuse, NULL);
+    }
+    snprintf(answer, 32, "%u %d", piece, fd < 0);
+    return answer;
+}
+
+static bool doomed_next(void *self, unsigned *piece)
+{
+    struct doomed_job *job = self;
+    *piece                 = job->next;
+    return job->next++ < MANY;
+}
+
+static bool doomed_done(void *self, unsigned piece, const char *answer, struct error *error)
+{
+    struct doomed_job *job = self;
+    unsigned number, again;
+    (void)error;
+    EXPECT_EQUAL(sscanf(answer, "%u %u", &number, &again), 2);
+    EXPECT_EQUAL(number, piece);
+    job->deaths += again;
+    job->answers[piece]++;
+    return true;
+}
+
+TEST_CASE(pool, processes_that_die_at_any_moment_lose_nothing)
+{
+    static struct doomed_job job;
+    struct error error = { "" };
+    job                = (struct doomed_job){ .next = 0 };
+    snprintf(job.folder, sizeof job.folder, "%s", program_path("doomed"));
+    const struct pool pool = { .workers = 3,
+                               .self    = &job,
+                               .work    = doomed_work,
+                               .next    = doomed_next,
+                               .done    = doomed_done };
+    EXPECT_EQUAL(pool_run(&pool, &error), POOL_DONE);
+    EXPECT_TEXT(error.text, "");
+    for (unsigned i = 0; i < MANY; i++)
+        EXPECT_EQUAL(job.answers[i], 1);
+    EXPECT(job.deaths > MANY / 50);
     EXPECT(waitpid(-1, NULL, WNOHANG) < 0);
 }

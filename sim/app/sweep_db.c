@@ -301,7 +301,7 @@ bool sweep_db_open(struct sweep_db *d, const char *path, const struct sweep *swe
                 == SQLITE_OK
             || failed(d))
         && execute(d, "PRAGMA page_size = 16384; PRAGMA journal_mode = WAL;"
-                      "PRAGMA wal_autocheckpoint = 4096; PRAGMA synchronous = NORMAL")
+                      "PRAGMA wal_autocheckpoint = 256; PRAGMA synchronous = NORMAL")
         && make_or_check(d, sweep) && prepare(d) && mark_done(d, sweep, *done))
         return true;
     sweep_db_close(d);

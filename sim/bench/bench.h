@@ -34,11 +34,17 @@ bool bench_convert(const char *program, uint64_t records, uint64_t limit,
 bool bench_memory(const char *program, uint64_t records, struct memory_bench *result);
 
 /* Points of a second in a sweep of runs of 1000 I/Os, confined to each of two cores and on
- * both, in the turn that made most of the second one; by the clock, so the machine should
- * have nothing else to do. points: a multiple of 100. */
-struct sweep_bench {
+ * both; by the clock, so the machine should have nothing else to do. points: a multiple of
+ * 100. */
+struct sweep_turn {
     double one[2], both;
-    double ratio;   /* Of both to the mean of one. */
+    double ratio; /* Of both to the mean of one. */
+};
+
+enum { SWEEP_TURNS = 5 };
+
+struct sweep_bench {
+    struct sweep_turn turn[SWEEP_TURNS]; /* The least ratio first. */
     unsigned cores; /* That this process may use; with one core nothing is measured. */
 };
 bool bench_sweep(const char *program, unsigned points, struct sweep_bench *b);

@@ -94,11 +94,13 @@ static void print_sweep(const char *program)
         puts("  there is one core only");
         return;
     }
+    const struct sweep_turn *middle = &b.turn[SWEEP_TURNS / 2];
     printf("  %-14s %10s\n", "cores", "runs/s");
-    printf("  %-14s %10.1f\n", "one", b.one[0]);
-    printf("  %-14s %10.1f\n", "another one", b.one[1]);
-    printf("  %-14s %10.1f\n", "both", b.both);
-    printf("  ratio %.2f\n", b.ratio);
+    printf("  %-14s %10.1f\n", "one", middle->one[0]);
+    printf("  %-14s %10.1f\n", "another one", middle->one[1]);
+    printf("  %-14s %10.1f\n", "both", middle->both);
+    printf("  ratio %.2f: the middle one of %d turns from %.2f to %.2f\n", middle->ratio,
+           SWEEP_TURNS, b.turn[0].ratio, b.turn[SWEEP_TURNS - 1].ratio);
 }
 
 static void run(void *arg, const struct sim_host *host)

@@ -14,7 +14,7 @@
 #include "sim/base/check.h"
 #include "sim/bench/bench.h"
 
-enum { TURNS = 3, WALKERS = 50 };
+enum { WALKERS = 50 };
 
 static double now(void)
 {
@@ -79,19 +79,22 @@ static void choose_cores(cpu_set_t one[2], cpu_set_t *both)
 /* With the process that collects on the same core: what one core does by itself. Cores of a
  * virtual machine are not always equal, so each is asked. */
 static bool turn(const char *program, const char *folder, unsigned points,
-                 struct sweep_bench *best)
+                 struct sweep_turn *t)
 {
-    struct sweep_bench b = *best;
     cpu_set_t one[2], both;
     choose_cores(one, &both);
     for (unsigned i = 0; i < 2; i++)
-        if ((b.one[i] = sweep_once(program, folder, points, &one[i])) == 0.0)
+        if ((t->one[i] = sweep_once(program, folder, points, &one[i])) == 0.0)
             return false;
-    b.both  = sweep_once(program, folder, points, &both);
-    b.ratio = 2.0 * b.both / (b.one[0] + b.one[1]);
-    if (b.ratio > best->ratio)
-        *best = b;
-    return b.both > 0.0;
+    t->both  = sweep_once(program, folder, points, &both);
+    t->ratio = 2.0 * t->both / (t->one[0] + t->one[1]);
+    return t->both > 0.0;
+}
+
+static int by_ratio(const void *a, const void *b)
+{
+    const struct sweep_turn *one = a, *other = b;
+    return (one->ratio > other->ratio) - (one->ratio < other->ratio);
 }
 
 bool bench_sweep(const char *program, unsigned points, struct sweep_bench *b)
@@ -103,8 +106,9 @@ bool bench_sweep(const char *program, unsigned points, struct sweep_bench *b)
     if (mkdtemp(folder) == NULL)
         return false;
     bool done = write_spec(folder, points);
-    for (unsigned i = 0; done && b->cores >= 2 && i < TURNS; i++)
-        done = turn(program, folder, points, b);
+    for (unsigned i = 0; done && b->cores >= 2 && i < SWEEP_TURNS; i++)
+        done = turn(program, folder, points, &b->turn[i]);
+    qsort(b->turn, SWEEP_TURNS, sizeof b->turn[0], by_ratio);
     for (unsigned i = 0; i < sizeof left / sizeof left[0]; i++) {
         snprintf(path, sizeof path, "%s/%s", folder, left[i]);
         unlink(path);
