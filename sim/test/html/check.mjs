@@ -80,6 +80,20 @@ const look = async (page, want) => {
     return wrong;
 };
 
+/* The command that a page names gives its figures again. */
+const REPEATED = { replay: "result", several: "several", drives: "drives", rdma: "rdma" };
+const repeat = async (page, result) => {
+    const commands = await page.$$eval("#run pre", all => all.map(e => e.textContent));
+    const wrong = commands.length === 1 ? [] : [`${commands.length} commands`];
+    try {
+        execFileSync("sh", ["-c", `${commands[0].replace(/^iovasim/, '"$IOVASIM"')} --json repeated.json`], { stdio: "pipe" });
+        if (!readFileSync("repeated.json").equals(readFileSync(`${result}.json`))) wrong.push(`gives others: ${commands[0]}`);
+    } catch (e) {
+        wrong.push(`fails: ${e.stderr || e}`);
+    }
+    return wrong;
+};
+
 let failures = 0;
 const report = (name, mode, wrong) => {
     for (const w of wrong) {
@@ -92,6 +106,7 @@ for (const [name, want] of Object.entries(PAGES)) {
     if (statSync(`${name}.html`).size >= LIMIT) report(name, "any", [`is ${statSync(`${name}.html`).size} bytes long`]);
     const { page, wrong } = await open(name, want.more ? [...MODES, ...MORE] : MODES, want);
     report(name, "the sizes", wrong);
+    if (REPEATED[name]) report(name, "command", await repeat(page, REPEATED[name]));
     await page.close();
 }
 
@@ -128,21 +143,6 @@ for (const [name, want] of Object.entries(PAGES)) {
     const rows = await page.$$eval("#comparison tbody tr", r => r.length);
     if (rows !== 2) wrong.push(`the other workload has ${rows} runs`);
     report("suite", "another workload", wrong);
-    await page.close();
-}
-
-/* The commands that a page names give its figures again. */
-for (const [name, result] of [["replay", "result"], ["several", "several"], ["drives", "drives"], ["rdma", "rdma"]]) {
-    const { page, wrong } = await open(name, ONE, PAGES[name]);
-    const commands = await page.$$eval("#run pre", all => all.map(e => e.textContent));
-    if (commands.length !== 1) wrong.push(`${commands.length} commands`);
-    try {
-        execFileSync("sh", ["-c", `${commands[0].replace(/^iovasim/, '"$IOVASIM"')} --json repeated.json`], { stdio: "pipe" });
-        if (!readFileSync("repeated.json").equals(readFileSync(`${result}.json`))) wrong.push(`gives others: ${commands[0]}`);
-    } catch (e) {
-        wrong.push(`fails: ${e.stderr || e}`);
-    }
-    report(name, "command", wrong);
     await page.close();
 }
 
