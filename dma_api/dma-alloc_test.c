@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dma_api/dma-mapping.h"
 
-#include "sim/test/kernel_rig.h"
+#include "sim/test/failing.h"
 #include "sim/test/shim.h"
 
 enum { PAGE = 4096 };
@@ -278,41 +278,11 @@ static bool try_noncontiguous(struct kernel_rig *r)
     return view != NULL;
 }
 
-struct failing {
-    bool (*try)(struct kernel_rig *r);
-    unsigned nth;
-    bool failed, done;
-};
-
-static void fail_one(struct kernel_rig *r, void *state)
-{
-    struct failing *f = state;
-    kernel_rig_fail_at(r, f->nth);
-    f->done   = f->try(r);
-    f->failed = kernel_rig_failed(r);
-    kernel_rig_fail_at(r, 0);
-    EXPECT(f->done || f->failed);
-    if (r->domain != NULL)
-        EXPECT_EQUAL(r->kernel.pages.out, kernel_rig_tables(r, &r->domain->table) + 1);
-    expect_empty(r);
-    EXPECT(f->try(r));
-    expect_empty(r);
-}
-
 static unsigned fail_each(enum kernel_rig_hardware hardware,
                           bool (*try)(struct kernel_rig *r))
 {
-    struct failing f = { try, 0, true, false };
-    unsigned refused = 0;
-    while (f.failed && f.nth < 100) {
-        struct kernel_rig *r = kernel_rig_new(hardware);
-        f.nth++;
-        kernel_rig_run(r, fail_one, &f);
-        kernel_rig_free(r);
-        refused += !f.done;
-    }
-    EXPECT(f.done);
-    return refused;
+    const struct failing_calls how = { hardware, .expect_empty = expect_empty };
+    return failing_calls(&how, try, NULL);
 }
 
 TEST_CASE(dma_alloc, no_memory_at_any_place_leaves_nothing_behind)

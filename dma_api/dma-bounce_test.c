@@ -2,7 +2,7 @@
 #include "dma_api/dma-bounce.h"
 
 #include "dma_api/pci-p2pdma.h"
-#include "sim/test/kernel_rig.h"
+#include "sim/test/failing.h"
 #include "sim/test/shim.h"
 
 enum { PAGE = 4096, BOTH = PT_READ | PT_WRITE };
@@ -583,41 +583,21 @@ static bool try_list(struct kernel_rig *r)
     return error == 0;
 }
 
-struct failing {
-    bool (*try)(struct kernel_rig *r);
-    unsigned nth;
-    bool failed, done;
-};
-
-static void fail_one(struct kernel_rig *r, void *state)
+static void distrust(struct kernel_rig *r)
 {
-    struct failing *f = state;
+    r->untrusted = true;
+}
+
+static void align(struct kernel_rig *r)
+{
     dma_set_min_align_mask(&r->device, PAGE - 1);
-    kernel_rig_fail_at(r, f->nth);
-    f->done   = f->try(r);
-    f->failed = kernel_rig_failed(r);
-    kernel_rig_fail_at(r, 0);
-    EXPECT(f->done || f->failed);
-    EXPECT_EQUAL(r->kernel.pages.out, kernel_rig_tables(r, &r->domain->table) + 1);
-    expect_empty(r);
-    EXPECT(f->try(r));
-    expect_empty(r);
 }
 
 static unsigned fail_each(bool (*try)(struct kernel_rig *r))
 {
-    struct failing f = { try, 0, true, false };
-    unsigned refused = 0;
-    while (f.failed && f.nth < 100) {
-        struct kernel_rig *r = kernel_rig_new(RIG_FAKE);
-        r->untrusted         = true;
-        f.nth++;
-        kernel_rig_run(r, fail_one, &f);
-        kernel_rig_free(r);
-        refused += !f.done;
-    }
-    EXPECT(f.done);
-    return refused;
+    static const struct failing_calls how = { RIG_FAKE, distrust, align, expect_empty,
+                                              .warns = true };
+    return failing_calls(&how, try, NULL);
 }
 
 TEST_CASE(dma_bounce, no_memory_at_any_place_leaves_nothing_behind)

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "sim/test/kernel_rig.h"
+#include "sim/test/failing.h"
 #include "sim/test/shim.h"
 
 enum { PAGE = 4096, BOTH = PT_READ | PT_WRITE };
@@ -591,42 +591,13 @@ static bool try_list(struct kernel_rig *r)
     return error == 0;
 }
 
-struct failing {
-    bool (*try)(struct kernel_rig *r);
-    unsigned nth;
-    bool failed, done;
-};
-
-static void fail_one(struct kernel_rig *r, void *state)
-{
-    struct failing *f = state;
-    kernel_rig_fail_at(r, f->nth);
-    f->done   = f->try(r);
-    f->failed = kernel_rig_failed(r);
-    kernel_rig_fail_at(r, 0);
-    EXPECT(f->done || f->failed);
-    EXPECT_EQUAL(r->kernel.stats.warning, 0);
-    EXPECT_EQUAL(r->kernel.pages.out, kernel_rig_tables(r, &r->domain->table) + 1);
-    expect_empty(r);
-    EXPECT(f->try(r)); /* Later there is memory again. */
-    expect_empty(r);
-}
-
-/* Fails the first allocation, then the second, ... until the call needs fewer. */
 static unsigned fail_each(bool (*try)(struct kernel_rig *r))
 {
-    struct failing f = { try, 0, true, false };
-    unsigned refused = 0;
-    while (f.failed && f.nth < 100) {
-        struct kernel_rig *r = kernel_rig_new(RIG_FAKE);
-        f.nth++;
-        kernel_rig_run(r, fail_one, &f);
-        kernel_rig_free(r);
-        refused += !f.done;
-    }
-    EXPECT(f.done);                   /* None failed any more. */
-    EXPECT_EQUAL(refused + 2, f.nth); /* Only the address node is asked for twice. */
-    return refused;
+    static const struct failing_calls how = { RIG_FAKE, .expect_empty = expect_empty };
+    unsigned machines;
+    const unsigned failures = failing_calls(&how, try, &machines);
+    EXPECT_EQUAL(failures + 2, machines); /* Only the address node is asked for twice. */
+    return failures;
 }
 
 TEST_CASE(dma_iommu, no_memory_at_any_place_leaves_nothing_behind)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "workloads/hmm_dma.h"
 
-#include "sim/test/kernel_rig.h"
+#include "sim/test/failing.h"
 #include "sim/test/shim.h"
 
 #define MEM UINT64_C(0x40000000)
@@ -183,30 +183,6 @@ TEST_CASE(hmm_dma, a_device_that_must_sync_or_cannot_reach_all_memory_is_refused
     run(RIG_FAKE, "7.3", "strict", refuses);
 }
 
-/* In a fresh machine each time fails the first allocation, the second, ... as long as there
- * are so many; try fails or not, and leaves nothing mapped. Returns how often it failed. */
-struct failing {
-    unsigned failures;
-    uint64_t nth;
-    bool reached;
-};
-
-static unsigned fail_each(const char *release, const char *policy, kernel_program *try)
-{
-    struct failing f = { .reached = true };
-    while (f.reached) {
-        struct kernel_rig *r      = kernel_rig_new(RIG_FAKE);
-        r->linux_config.release   = release;
-        r->linux_config.dma_debug = 1;
-        kernel_rig_policy(r, policy);
-        f.nth++;
-        kernel_rig_run(r, try, &f);
-        EXPECT_EQUAL(r->kernel.stats.finding, 0);
-        kernel_rig_free(r);
-    }
-    return f.failures;
-}
-
 /* Every allocation in turn fails; the entry is then as before, and it works again. */
 static void unwinds(struct kernel_rig *r, void *state)
 {
@@ -235,8 +211,8 @@ static void unwinds(struct kernel_rig *r, void *state)
 
 TEST_CASE(hmm_dma, every_failed_allocation_leaves_the_entry_as_it_was)
 {
-    EXPECT(fail_each("7.3", "strict", unwinds) > 0);
-    EXPECT(fail_each("6.12", "strict", unwinds) > 0);
+    EXPECT(failing_each("7.3", "strict", unwinds) > 0);
+    EXPECT(failing_each("6.12", "strict", unwinds) > 0);
 }
 
 /* Two CPUs, each with its own entries of one map. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "workloads/rdma_rw.h"
 
-#include "sim/test/kernel_rig.h"
+#include "sim/test/failing.h"
 #include "sim/test/shim.h"
 
 #define MEM    UINT64_C(0x40000000)
@@ -139,30 +139,6 @@ TEST_CASE(rdma_rw, a_bvec_that_begins_inside_a_page_fails_the_transfer_with_eio)
     run(RIG_FAKE, "6.12", "strict", unaligned);
 }
 
-/* In a fresh machine each time fails the first allocation, the second, ... as long as there
- * are so many; try fails or not, and leaves nothing mapped. Returns how often it failed. */
-struct failing {
-    unsigned failures;
-    uint64_t nth;
-    bool reached;
-};
-
-static unsigned fail_each(const char *release, const char *policy, kernel_program *try)
-{
-    struct failing f = { .reached = true };
-    while (f.reached) {
-        struct kernel_rig *r      = kernel_rig_new(RIG_FAKE);
-        r->linux_config.release   = release;
-        r->linux_config.dma_debug = 1;
-        kernel_rig_policy(r, policy);
-        f.nth++;
-        kernel_rig_run(r, try, &f);
-        EXPECT_EQUAL(r->kernel.stats.finding, 0);
-        kernel_rig_free(r);
-    }
-    return f.failures;
-}
-
 static void unwinds(struct kernel_rig *r, void *state)
 {
     struct bio_vec bv[BVECS];
@@ -182,7 +158,7 @@ static void unwinds(struct kernel_rig *r, void *state)
 
 TEST_CASE(rdma_rw, every_failed_allocation_leaves_nothing_mapped)
 {
-    EXPECT(fail_each("7.3", "strict", unwinds) > 0);
-    EXPECT(fail_each("6.12", "strict", unwinds) > 0);
-    EXPECT(fail_each("6.12", "lazy", unwinds) > 0);
+    EXPECT(failing_each("7.3", "strict", unwinds) > 0);
+    EXPECT(failing_each("6.12", "strict", unwinds) > 0);
+    EXPECT(failing_each("6.12", "lazy", unwinds) > 0);
 }
