@@ -68,7 +68,7 @@ static void decode_iofence(const struct riscv *v, struct riscv_command d,
                            struct iommu_command *c)
 {
     const bool wsi = d.low & RISCV_FENCE_WSI;
-    if ((d.low & ~IOFENCE_FIELDS) || RISCV_CMD_FUNC(d.low) != 0
+    if ((d.low & ~IOFENCE_FIELDS) || (d.high & ~mask_lg2(62)) || RISCV_CMD_FUNC(d.low) != 0
         || (wsi && !(v->fctl & RISCV_FCTL_WSI)))
         return;
     c->kind       = COMMAND_WAIT;

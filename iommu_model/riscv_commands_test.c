@@ -299,6 +299,8 @@ TEST_CASE(riscv_commands, the_queue_stops_at_an_illegal_one_until_software_says_
         { RISCV_IOTINVAL | RISCV_GVMA << 7 | RISCV_INVAL_PSCV, 0 },
         { RISCV_IOFENCE | 1 << 7, 0 },
         { RISCV_IOFENCE | 1 << 14, 0 },
+        { RISCV_IOFENCE, UINT64_C(1) << 62 },
+        { RISCV_IOFENCE | RISCV_FENCE_AV, UINT64_C(1) << 63 | RISCV_RIG_STATUS >> 2 },
         { RISCV_IOFENCE | RISCV_FENCE_WSI, 0 }, /* fctl.WSI is 0. */
         { RISCV_IODIR | 2 << 7, 0 },
         { RISCV_IODIR | 1 << 10, 0 },
