@@ -3,7 +3,9 @@
  * faultq - records of faults, written one after the other into a queue in memory.
  *
  * A record waits in a small buffer until those before it are written. A buffer that is full
- * loses what comes; so does a queue that is full, until software clears the overflow.
+ * loses what comes; so does a queue that is full, until software clears the overflow, and
+ * with what comes what has waited. A queue that is switched off is busy until the record
+ * under way is written.
  *
  * With faultq.drops, the buffer is emptied at one record a cycle for as long as a write
  * waits for its acknowledgement, instead of once: what was there or comes then is lost.
@@ -58,7 +60,7 @@ void faultq_written(struct iommu *m, cycle_t now)
 {
     struct faultq *q = &m->faultq;
     q->pop_to        = now;
-    if (!m->config.faultq.drops)
+    if (!m->config.faultq.drops && q->head_is_ours)
         q->pop_at = now;
     iommu_schedule(m, ITEM_FAULTQ, now + m->config.faultq.complete_cycles);
 }
@@ -128,13 +130,45 @@ static void write_record(struct iommu *m, cycle_t now)
     q->written(m, lost, now);
 }
 
+/* The buffer, without the record that is being written. */
+static void lose_waiting(struct iommu *m)
+{
+    struct faultq *q = &m->faultq;
+    m->stats.fault_lost += q->count - q->head_is_ours;
+    q->count        = 0;
+    q->head_is_ours = false;
+    q->pop_at       = CYCLE_NEVER;
+}
+
+void faultq_stop(struct iommu *m)
+{
+    m->faultq.enabled = false;
+    lose_waiting(m);
+}
+
+void faultq_start(struct iommu *m, uint64_t base, uint32_t entries)
+{
+    struct faultq *q = &m->faultq;
+    CHECK(!q->enabled);
+    q->orphan   = q->busy;
+    q->base     = base;
+    q->entries  = entries;
+    q->tail     = 0;
+    q->overflow = false;
+    q->enabled  = true;
+}
+
 void faultq_run(struct iommu *m, cycle_t now)
 {
     struct faultq *q = &m->faultq;
     drop_up_to(m, now);
-    if (q->enabled)
+    if (q->orphan)
+        m->stats.fault_lost++;
+    else
         write_record(m, now);
-    q->busy = false;
+    q->busy = q->orphan = false;
+    if (q->overflow)
+        lose_waiting(m);
     /* Faults are announced a little ahead of their cycle: the newest may be still to come.
      */
     if (q->count > 0 && q->enabled && !q->overflow)

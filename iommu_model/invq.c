@@ -5,6 +5,10 @@
  * A wait command that follows a draining invalidation is held until the DMA of every
  * translation looked up before that invalidation has reached memory. (Epochs: each look-up
  * belongs to the present one, a draining invalidation opens the next.)
+ *
+ * A queue that is switched off is busy until the command at hand is done and the read under
+ * way has come; what was fetched and not begun stays undone. One that is switched on before
+ * that begins behind it.
  */
 #include "iommu_model/arch.h"
 
@@ -36,9 +40,9 @@ static void fetch(struct iommu *m, cycle_t presented)
 /* From the one that is carried out, or would be next, to the tail. */
 static uint32_t commands_queued(const struct invq *q)
 {
-    const bool none_yet  = q->state == INVQ_IDLE || q->state == INVQ_FETCHING;
+    const bool none_yet  = q->state == INVQ_IDLE || q->state == INVQ_FETCHING || q->orphan;
     const uint32_t first = none_yet ? q->head : q->current;
-    return q->entries == 0 ? 0 : (q->tail - first) & (q->entries - 1);
+    return q->enabled ? (q->tail - first) & (q->entries - 1) : 0;
 }
 
 void invq_measure(struct iommu *m, cycle_t now)
@@ -66,10 +70,11 @@ static void go_on(struct iommu *m, cycle_t now)
 {
     struct invq *q = &m->invq;
     q->state       = INVQ_EXECUTING;
+    q->orphan      = false;
     q->ready_at    = now + m->config.invq.next_cycles;
     if (q->next < q->fetched)
         iommu_schedule(m, ITEM_INVQ, now + m->config.invq.execute_cycles);
-    else if (q->head != q->tail && q->enabled && !q->timed_out)
+    else if (q->head != q->tail && q->enabled && !q->halted && !q->timed_out)
         fetch(m, q->ready_at);
     else
         q->state = INVQ_IDLE;
@@ -88,7 +93,7 @@ static void complete(struct iommu *m, const struct iommu_command *c, cycle_t now
     struct invq *q = &m->invq;
     if (m->watcher != NULL && m->watcher->command_done != NULL)
         m->watcher->command_done(m->watcher->self, q->current, now);
-    if (!m->config.invq.early_head)
+    if (!m->config.invq.early_head && !q->orphan)
         move_head(m, now);
     q->fence_armed = q->late = false;
     q->next++;
@@ -345,11 +350,13 @@ void invq_answered(struct iommu *m, uint16_t requester, uint32_t itags,
 
 /* What has not come to its turn stays in the queue, and is fetched again when software has
  * cleared the error. */
-static void forget_fetched(struct invq *q)
+static void forget_fetched(struct iommu *m)
 {
-    q->void_fetch = q->state == INVQ_FETCHING;
+    struct invq *q     = &m->invq;
+    const bool is_done = q->state == INVQ_WRITING && m->config.invq.write_waits;
+    q->void_fetch      = q->state == INVQ_FETCHING;
     if (q->next < q->fetched)
-        q->fetched = q->next + 1;
+        q->fetched = q->next + !is_done;
 }
 
 /* A wait under way is given up: at once where it stands for the devices, else when it is
@@ -384,7 +391,7 @@ void invq_devices_run(struct iommu *m, cycle_t now)
         }
     }
     if (late) {
-        forget_fetched(q);
+        forget_fetched(m);
         abort_wait(m, now);
     }
     try_again(m, now);
@@ -392,9 +399,57 @@ void invq_devices_run(struct iommu *m, cycle_t now)
         iommu_schedule(m, ITEM_DEVICES, next);
 }
 
-static void execute(struct iommu *m, cycle_t now)
+void invq_stop(struct iommu *m)
+{
+    m->invq.enabled = false;
+    forget_fetched(m);
+}
+
+/* The one at hand, which may have to be tried again, whatever its width was. */
+static void keep_at_hand(struct invq *q)
+{
+    const uint32_t words = q->entry_bytes / 8;
+    if (q->next < q->fetched)
+        memmove(q->data, &q->data[q->next * words], q->entry_bytes);
+    memset(&q->data[words], 0, sizeof q->data - q->entry_bytes);
+    q->fetched -= q->next;
+    q->next = 0;
+}
+
+void invq_start(struct iommu *m, uint64_t base, uint32_t entries, uint32_t entry_bytes)
 {
     struct invq *q = &m->invq;
+    CHECK(!q->enabled);
+    q->orphan = invq_busy(q);
+    if (q->orphan && q->state != INVQ_FETCHING)
+        keep_at_hand(q);
+    q->base        = base;
+    q->entries     = entries;
+    q->entry_bytes = entry_bytes;
+    q->head        = 0;
+    q->enabled     = true;
+}
+
+/* It stands at the head, for software to see. */
+static void stop_at_illegal(struct iommu *m, const struct iommu_command *c, cycle_t now)
+{
+    struct invq *q = &m->invq;
+    m->stats.command++;
+    m->stats.command_other++;
+    if (q->orphan) { /* There is nobody to tell. */
+        q->next++;
+        go_on(m, now);
+        return;
+    }
+    q->halted = true;
+    q->state  = INVQ_IDLE;
+    q->head   = q->current;
+    invq_measure(m, now);
+    m->arch->illegal(m, c, now);
+}
+
+static void execute(struct iommu *m, cycle_t now)
+{
     struct iommu_command c;
     decode(m, &c);
     switch (c.kind) {
@@ -402,13 +457,7 @@ static void execute(struct iommu *m, cycle_t now)
         pass_wait(m, &c, now);
         return;
     case COMMAND_ILLEGAL:
-        q->halted = true;
-        q->state  = INVQ_IDLE;
-        q->head   = q->current; /* It stands at the head, for software to see. */
-        m->stats.command++;
-        m->stats.command_other++;
-        invq_measure(m, now);
-        m->arch->illegal(m, &c, now);
+        stop_at_illegal(m, &c, now);
         return;
     case COMMAND_IOTLB:
         invalidate_iotlb(m, &c);
@@ -444,17 +493,18 @@ void invq_run(struct iommu *m, cycle_t now)
     if (q->state == INVQ_FETCHING) {
         memcpy(q->data, memport_arrived(&m->memport, MEMPORT_INVQ, now), sizeof q->data);
         iommu_schedule(m, ITEM_MEMPORT, memport_due(&m->memport, m->asked_cycle));
+        if (q->void_fetch) {
+            q->state    = INVQ_IDLE;
+            q->orphan   = false;
+            q->ready_at = now + m->config.invq.next_cycles;
+            invq_kick(m, now);
+            return;
+        }
         if (m->memport.read[MEMPORT_INVQ].failed) {
             fetch_failed(m, now);
             return;
         }
         q->current = q->head;
-        if (q->void_fetch) {
-            q->state    = INVQ_IDLE;
-            q->ready_at = now + m->config.invq.next_cycles;
-            invq_kick(m, now);
-            return;
-        }
         if (m->config.invq.early_head)
             move_head(m, now + 1);
         go_on(m, now);

@@ -291,6 +291,7 @@ struct invq {
     bool timed_out; /* A device has not answered: nothing is fetched until it is cleared. */
     bool late; /* ... since the command at hand came to its turn; a wait is given up. */
     bool void_fetch; /* ... since the fetch that is under way began; it is made again. */
+    bool orphan; /* What is at hand is of a queue that was switched off: no head moves. */
     struct invq_sent sent[ATS_ITAGS];
     uint32_t sent_count;
     /* Watched only: nothing is decided by it. */
@@ -298,6 +299,12 @@ struct invq {
     uint32_t queued_most; /* the most since whoever looks set it to now's. */
     cycle_t queued_since; /* Up to here they are in the statistics. */
 };
+
+/* Something is at hand, or being read. */
+static inline bool invq_busy(const struct invq *q)
+{
+    return q->state != INVQ_IDLE;
+}
 
 enum command_kind {
     COMMAND_NOTHING,
@@ -319,6 +326,7 @@ struct faultq {
     uint64_t base;
     uint32_t entries, head, tail;
     bool busy;              /* The oldest is being written. */
+    bool orphan;            /* ... and belongs to a queue that was switched off. */
     bool head_is_ours;      /* ... and has not left the buffer yet. */
     cycle_t last;           /* The newest record's cycle. */
     cycle_t pop_at, pop_to; /* When records are dropped: one in each of these cycles. */
@@ -634,6 +642,10 @@ void context_walk_flush(struct iommu *m);
 /* Contexts were dropped: walks that go by one of them have it read again. */
 void walker_refetch(struct iommu *m, cycle_t now);
 
+/* Switches the queue off: what was fetched and not begun is forgotten. */
+void invq_stop(struct iommu *m);
+/* Switches a queue on that is off; its head is 0. */
+void invq_start(struct iommu *m, uint64_t base, uint32_t entries, uint32_t entry_bytes);
 /* The tail has moved, or the queue was switched on, or an error was cleared. */
 void invq_kick(struct iommu *m, cycle_t now);
 void invq_run(struct iommu *m, cycle_t now);
@@ -652,6 +664,10 @@ void invq_written(struct iommu *m, cycle_t now);
 /* Earlier DMA has finished: a drain may be over. */
 void invq_retired(struct iommu *m, cycle_t now);
 
+/* Switches the queue off: the record under way is written, those that wait are lost. */
+void faultq_stop(struct iommu *m);
+/* Switches a queue on that is off; its tail is 0. */
+void faultq_start(struct iommu *m, uint64_t base, uint32_t entries);
 /* Takes a record at the cycle of its fault. */
 void faultq_push(struct iommu *m, const uint64_t record[FAULTQ_WORDS], cycle_t cycle);
 void faultq_run(struct iommu *m, cycle_t now);

@@ -95,19 +95,34 @@ static uint64_t queue_start(uint64_t qb, uint32_t entries, unsigned record_bytes
     return RISCV_PPN_53_10(qb) & ~((uint64_t)entries * record_bytes - 1);
 }
 
+static uint32_t queue_entries(uint64_t qb)
+{
+    return UINT32_C(1) << riscv_queue_lg2(qb);
+}
+
+/* cqon and busy, fqon and busy. */
+static uint32_t activity(bool enabled, bool busy)
+{
+    return (enabled || busy ? RISCV_QUEUE_ON : 0)
+           | (!enabled && busy ? RISCV_QUEUE_BUSY : 0);
+}
+
 static void enable_commands(struct iommu *m, bool on)
 {
-    struct riscv *v = riscv_front(m);
-    struct invq *q  = &m->invq;
-    if (on && !q->enabled) {
-        q->entries = UINT32_C(1) << riscv_queue_lg2(v->cqb);
-        q->base    = queue_start(v->cqb, q->entries, RISCV_COMMAND_BYTES);
-        q->head    = 0;
-        q->halted  = false;
-        q->tail &= q->entries - 1;
-        v->cqcsr = 0;
+    struct riscv *v        = riscv_front(m);
+    struct invq *q         = &m->invq;
+    const uint32_t entries = queue_entries(v->cqb);
+    if (on == q->enabled)
+        return;
+    if (!on) {
+        invq_stop(m);
+        return;
     }
-    q->enabled = on;
+    invq_start(m, queue_start(v->cqb, entries, RISCV_COMMAND_BYTES), entries,
+               RISCV_COMMAND_BYTES);
+    q->halted = false;
+    q->tail &= entries - 1;
+    v->cqcsr = 0;
 }
 
 static void write_cqcsr(struct iommu *m, uint32_t value, cycle_t now)
@@ -115,9 +130,8 @@ static void write_cqcsr(struct iommu *m, uint32_t value, cycle_t now)
     struct riscv *v        = riscv_front(m);
     const uint32_t cleared = value & CQ_CAUSES;
     enable_commands(m, value & RISCV_QUEUE_ENABLE);
-    v->cqcsr &= ~(cleared | RISCV_QUEUE_ENABLE | RISCV_QUEUE_IE | RISCV_QUEUE_ON);
+    v->cqcsr &= ~(cleared | RISCV_QUEUE_ENABLE | RISCV_QUEUE_IE);
     v->cqcsr |= value & (RISCV_QUEUE_ENABLE | RISCV_QUEUE_IE);
-    v->cqcsr |= m->invq.enabled ? RISCV_QUEUE_ON : 0;
     m->invq.halted = v->cqcsr & CQ_ERRORS;
     raise_causes(m, now);
     invq_kick(m, now);
@@ -125,17 +139,18 @@ static void write_cqcsr(struct iommu *m, uint32_t value, cycle_t now)
 
 static void enable_faults(struct iommu *m, bool on)
 {
-    struct riscv *v  = riscv_front(m);
-    struct faultq *q = &m->faultq;
-    if (on && !q->enabled) {
-        q->entries  = UINT32_C(1) << riscv_queue_lg2(v->fqb);
-        q->base     = queue_start(v->fqb, q->entries, RISCV_FAULT_BYTES);
-        q->tail     = 0;
-        q->overflow = false;
-        q->head &= q->entries - 1;
-        v->fqcsr = 0;
+    struct riscv *v        = riscv_front(m);
+    struct faultq *q       = &m->faultq;
+    const uint32_t entries = queue_entries(v->fqb);
+    if (on == q->enabled)
+        return;
+    if (!on) {
+        faultq_stop(m);
+        return;
     }
-    q->enabled = on;
+    faultq_start(m, queue_start(v->fqb, entries, RISCV_FAULT_BYTES), entries);
+    q->head &= entries - 1;
+    v->fqcsr = 0;
 }
 
 static void write_fqcsr(struct iommu *m, uint32_t value, cycle_t now)
@@ -143,18 +158,27 @@ static void write_fqcsr(struct iommu *m, uint32_t value, cycle_t now)
     struct riscv *v        = riscv_front(m);
     const uint32_t cleared = value & (RISCV_QUEUE_MF | RISCV_FQ_OF);
     enable_faults(m, value & RISCV_QUEUE_ENABLE);
-    v->fqcsr &= ~(cleared | RISCV_QUEUE_ENABLE | RISCV_QUEUE_IE | RISCV_QUEUE_ON);
+    v->fqcsr &= ~(cleared | RISCV_QUEUE_ENABLE | RISCV_QUEUE_IE);
     v->fqcsr |= value & (RISCV_QUEUE_ENABLE | RISCV_QUEUE_IE);
-    v->fqcsr |= m->faultq.enabled ? RISCV_QUEUE_ON : 0;
     m->faultq.overflow = v->fqcsr & RISCV_FQ_OF;
     raise_causes(m, now);
 }
 
+/* Only as many bits can be written as an index of the queue has: of the one that is on, or
+ * that would be. */
 static void write_tail(struct iommu *m, uint32_t value, cycle_t now)
 {
-    struct invq *q = &m->invq;
-    q->tail        = q->entries == 0 ? value : value & (q->entries - 1);
+    struct invq *q         = &m->invq;
+    const uint32_t entries = q->enabled ? q->entries : queue_entries(riscv_front(m)->cqb);
+    q->tail                = value & (entries - 1);
     invq_kick(m, now);
+}
+
+static void write_fault_head(struct iommu *m, uint32_t value)
+{
+    struct faultq *q       = &m->faultq;
+    const uint32_t entries = q->enabled ? q->entries : queue_entries(riscv_front(m)->fqb);
+    q->head                = value & (entries - 1);
 }
 
 /* ---- The register file
@@ -258,7 +282,7 @@ static void write_word(struct iommu *m, uint32_t offset, uint32_t value, cycle_t
         write_tail(m, value, now);
         return;
     case RISCV_FQH:
-        m->faultq.head = m->faultq.entries == 0 ? value : value & (m->faultq.entries - 1);
+        write_fault_head(m, value);
         return;
     case RISCV_CQCSR:
         write_cqcsr(m, value, now);
@@ -325,9 +349,9 @@ static uint32_t read_word(struct iommu *m, uint32_t offset, cycle_t now)
     case RISCV_FQT:
         return m->faultq.tail;
     case RISCV_CQCSR:
-        return v->cqcsr;
+        return v->cqcsr | activity(m->invq.enabled, invq_busy(&m->invq));
     case RISCV_FQCSR:
-        return v->fqcsr;
+        return v->fqcsr | activity(m->faultq.enabled, m->faultq.busy);
     case RISCV_IPSR:
         return v->ipsr;
     case RISCV_IOCOUNTOVF:
