@@ -115,7 +115,8 @@ struct iommu_arch {
     void (*decode)(struct iommu *m, const uint64_t *words, struct iommu_command *command);
     /* The queue stops at an illegal one. */
     void (*illegal)(struct iommu *m, const struct iommu_command *command, cycle_t now);
-    /* The queue's head has moved; wait commands also ask for their interrupt. */
+    /* A command is done, and its status is in memory if it has one; wait commands also ask
+     * for their interrupt. */
     void (*completed)(struct iommu *m, const struct iommu_command *command, cycle_t now);
 
     /* A device has not answered an invalidation in time, or has answered one that it was

@@ -75,15 +75,18 @@ static void vtd_free(struct iommu *m)
 /* ---- Registers --------------------------------------------------------------------------
  */
 
-static uint32_t shown_status(const struct vtd *v)
+/* A queue is shown as on until what it has begun is done. */
+static uint32_t shown_status(const struct iommu *m)
 {
-    return v->now >= v->changed_at ? v->status : v->status ^ v->changing;
+    const struct vtd *v  = vtd_front(m);
+    const uint32_t shown = v->now >= v->changed_at ? v->status : v->status ^ v->changing;
+    return shown | (invq_busy(&m->invq) ? VTD_G_QI : 0);
 }
 
 static void set_status(struct iommu *m, uint32_t status)
 {
     struct vtd *v = vtd_front(m);
-    v->changing   = shown_status(v) ^ status;
+    v->changing   = shown_status(m) ^ status;
     v->status     = status;
     v->changed_at =
         v->now + (uint64_t)v->config->handshake_cycles * m->config.iommu.period_ps;
@@ -178,8 +181,9 @@ static void raise_status(struct iommu *m, uint32_t bit, cycle_t now)
 
 static void queue_error(struct iommu *m, enum vtd_queue_error info, cycle_t now)
 {
-    struct vtd *v = vtd_front(m);
-    v->iqercd     = (v->iqercd & ~mask_lg2(4)) | VTD_IQERCD_IQEI((uint64_t)info);
+    struct vtd *v  = vtd_front(m);
+    m->invq.halted = true;
+    v->iqercd      = (v->iqercd & ~mask_lg2(4)) | VTD_IQERCD_IQEI((uint64_t)info);
     raise_status(m, VTD_FSTS_IQE, now);
 }
 
@@ -188,17 +192,22 @@ static void queue_error(struct iommu *m, enum vtd_queue_error info, cycle_t now)
 
 static void enable_queue(struct iommu *m, bool on)
 {
-    const struct vtd *v = vtd_front(m);
-    struct invq *q      = &m->invq;
-    if (on && !q->enabled) {
-        const unsigned wide = vtd_wide(v);
-        q->base             = v->iqa & VTD_TABLE_MASK;
-        q->entries          = UINT32_C(1) << (bits_get(v->iqa, 2, 0) + 8 - wide);
-        q->entry_bytes      = VTD_IQ_ENTRY_BYTES << wide;
-        q->head             = 0;
-        q->tail &= q->entries - 1; /* It was written when no size was known. */
+    const struct vtd *v    = vtd_front(m);
+    struct invq *q         = &m->invq;
+    const unsigned wide    = vtd_wide(v);
+    const uint32_t entries = UINT32_C(1) << (bits_get(v->iqa, 2, 0) + 8 - wide);
+    if (on == q->enabled)
+        return;
+    if (!on) {
+        invq_stop(m);
+        return;
     }
-    q->enabled = on;
+    invq_start(m, v->iqa & VTD_TABLE_MASK & m->pa_last, entries,
+               (uint32_t)VTD_IQ_ENTRY_BYTES << wide);
+    if (q->tail < entries)
+        return;
+    q->tail = 0; /* It was written when no size was known. */
+    queue_error(m, VTD_IQEI_TAIL, iommu_cycle(m, v->now));
 }
 
 /* GCMD (11.4.4.1): SRTP and WBF are one-shot, the others hold their state. */
@@ -221,17 +230,27 @@ static void write_gcmd(struct iommu *m, uint32_t value)
 
 static void write_tail(struct iommu *m, uint64_t value)
 {
-    struct invq *q      = &m->invq;
-    const unsigned lg2  = VTD_IQ_ENTRY_LG2 + vtd_wide(vtd_front(m));
-    const uint32_t tail = (uint32_t)(value >> lg2);
-    /* Software clears it before it enables. */
-    if ((q->entries == 0 || tail < q->entries) && (value & mask_lg2(lg2)) == 0) {
-        q->tail = tail;
-    } else {
-        q->halted = true;
-        queue_error(m, VTD_IQEI_TAIL, iommu_cycle(m, vtd_front(m)->now));
-    }
-    invq_kick(m, iommu_cycle(m, vtd_front(m)->now));
+    struct invq *q       = &m->invq;
+    const unsigned lg2   = VTD_IQ_ENTRY_LG2 + vtd_wide(vtd_front(m));
+    const uint64_t below = value & mask_lg2(lg2);
+    const cycle_t now    = iommu_cycle(m, vtd_front(m)->now);
+    if (below == UINT64_C(1) << VTD_IQ_ENTRY_LG2)
+        queue_error(m, VTD_IQEI_ALIGNMENT, now);
+    else if (below != 0 || value >> lg2 > UINT32_MAX
+             || (q->enabled && value >> lg2 >= q->entries))
+        queue_error(m, VTD_IQEI_TAIL, now);
+    else
+        q->tail = (uint32_t)(value >> lg2);
+    invq_kick(m, now);
+}
+
+static void write_queue_address(struct iommu *m, uint64_t value)
+{
+    struct vtd *v     = vtd_front(m);
+    const bool narrow = !v->config->scalable;
+    v->iqa            = narrow ? value & ~VTD_IQA_DW : value;
+    if (narrow && (value & VTD_IQA_DW))
+        queue_error(m, VTD_IQEI_WIDTH, iommu_cycle(m, v->now));
 }
 
 /* FSTS (11.4.9): error bits are cleared by writing ones; the queue then goes on. */
@@ -245,6 +264,12 @@ static void write_fsts(struct iommu *m, uint32_t value)
         m->invq.timed_out = false;
     forget_serviced(v);
     invq_kick(m, iommu_cycle(m, v->now));
+}
+
+/* 0 while the queue is off. */
+static uint64_t shown_head(const struct iommu *m)
+{
+    return m->invq.enabled || invq_busy(&m->invq) ? m->invq.head : 0;
 }
 
 static void write_record(struct vtd *v, uint32_t offset, uint64_t value, unsigned bytes)
@@ -289,7 +314,7 @@ static void vtd_write(struct iommu *m, uint32_t offset, uint64_t value, unsigned
         write_event(m, VTD_EVENT_WAIT, offset - VTD_IECTL, (uint32_t)value);
         return;
     case VTD_IQA:
-        v->iqa = v->config->scalable ? value : value & ~VTD_IQA_DW;
+        write_queue_address(m, value);
         return;
     case VTD_IQT:
         write_tail(m, value);
@@ -321,7 +346,7 @@ static uint64_t vtd_read(struct iommu *m, uint32_t offset, unsigned bytes, sim_t
     case VTD_ECAP:
         return v->ecap;
     case VTD_GSTS:
-        return shown_status(v);
+        return shown_status(m);
     case VTD_RTADDR:
         return v->root;
     case VTD_FSTS:
@@ -339,7 +364,7 @@ static uint64_t vtd_read(struct iommu *m, uint32_t offset, unsigned bytes, sim_t
     case VTD_IQERCD:
         return v->iqercd;
     case VTD_IQH:
-        return (uint64_t)m->invq.head << (VTD_IQ_ENTRY_LG2 + vtd_wide(v));
+        return shown_head(m) << (VTD_IQ_ENTRY_LG2 + vtd_wide(v));
     case VTD_IQT:
         return (uint64_t)m->invq.tail << (VTD_IQ_ENTRY_LG2 + vtd_wide(v));
     case VTD_IQA:
@@ -570,7 +595,7 @@ static void vtd_record(struct iommu *m, const struct iommu_fault *f, cycle_t now
 
 static void vtd_illegal(struct iommu *m, const struct iommu_command *c, cycle_t now)
 {
-    queue_error(m, c->error, now);
+    queue_error(m, c->unwritable ? VTD_IQEI_FETCH : c->error, now);
 }
 
 /* IWC of ICS: the first one sets the event off. */

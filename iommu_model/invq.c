@@ -100,7 +100,8 @@ static void complete(struct iommu *m, const struct iommu_command *c, cycle_t now
     q->current = (q->current + 1) & (q->entries - 1);
     m->stats.command++;
     invq_measure(m, now);
-    m->arch->completed(m, c, now);
+    if (!c->writes_status) /* Else when the status is there. */
+        m->arch->completed(m, c, now);
 }
 
 static void decode(struct iommu *m, struct iommu_command *c)
@@ -199,7 +200,7 @@ static void issue_write(struct iommu *m, const struct iommu_command *c, cycle_t 
     const struct memport_remote *remote = m->config.remote;
     *write_ring_push(&m->invq.writes) =
         (struct invq_write){ remote == NULL ? due : CYCLE_NEVER, c->status_pa, c->status,
-                             c->status_bytes };
+                             c->status_bytes, c->interrupts };
     if (remote != NULL)
         remote->write(remote->self, MEMPORT_STATUS, c->status_pa, &c->status,
                       c->status_bytes, cycle_time(issued, m->config.iommu.period_ps));
@@ -538,12 +539,16 @@ void invq_written(struct iommu *m, cycle_t now)
 
 void invq_write_done(struct iommu *m, cycle_t now)
 {
-    struct write_ring *r      = &m->invq.writes;
-    const struct invq_write w = *write_ring_front(r);
+    static const struct iommu_command written = { .kind       = COMMAND_WAIT,
+                                                  .interrupts = true };
+    struct write_ring *r                      = &m->invq.writes;
+    const struct invq_write w                 = *write_ring_front(r);
     CHECK(w.due == now);
     if (m->config.remote == NULL)
         memory_device_write(m->memory, w.pa, &w.data, w.bytes);
     write_ring_pop(r);
+    if (w.interrupts)
+        m->arch->completed(m, &written, now);
     if (!write_ring_empty(r))
         iommu_schedule(m, ITEM_WRITE, write_ring_front(r)->due);
     if (m->invq.state != INVQ_WRITING)

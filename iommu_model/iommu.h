@@ -267,6 +267,7 @@ struct invq_write {
     cycle_t due;
     uint64_t pa, data;
     uint32_t bytes;
+    bool interrupts; /* When it is there. */
 };
 #define RING_NAME write_ring
 #define RING_ITEM struct invq_write

@@ -175,15 +175,16 @@ static void decode_pasid_device(struct vtd_descriptor d, struct iommu_command *c
     c->device.global    = d.high & 1;
 }
 
-/* Invalidation wait (6.5.2.8). */
-static void decode_wait(struct vtd_descriptor d, struct iommu_command *c)
+/* Invalidation wait (6.5.2.8). Nobody claims a write beyond memory: it is lost. */
+static void decode_wait(const struct iommu *m, struct vtd_descriptor d,
+                        struct iommu_command *c)
 {
     c->kind          = COMMAND_WAIT;
-    c->writes_status = d.low & VTD_WAIT_SW;
-    c->interrupts    = d.low & VTD_WAIT_IF;
     c->status_pa     = d.high & ~UINT64_C(3);
     c->status        = d.low >> 32;
     c->status_bytes  = 4;
+    c->interrupts    = d.low & VTD_WAIT_IF;
+    c->writes_status = (d.low & VTD_WAIT_SW) && c->status_pa <= m->pa_last;
 }
 
 void vtd_decode(struct iommu *m, const uint64_t *words, struct iommu_command *c)
@@ -192,14 +193,16 @@ void vtd_decode(struct iommu *m, const uint64_t *words, struct iommu_command *c)
     const struct vtd_descriptor d = { words[0], words[1] };
     const unsigned type           = vtd_inv_type(d);
     const bool wide               = m->invq.entry_bytes > VTD_IQ_ENTRY_BYTES;
-    if (wide && (words[2] != 0 || words[3] != 0))
+    if (vtd_scalable(v) && !wide)
+        illegal(c, VTD_IQEI_WIDTH);
+    else if (wide && (words[2] != 0 || words[3] != 0))
         illegal(c, VTD_IQEI_RESERVED);
     else if (type == VTD_INV_CONTEXT)
         decode_context(v, d, c);
     else if (type == VTD_INV_IOTLB)
         decode_iotlb(v, d, c);
     else if (type == VTD_INV_WAIT)
-        decode_wait(d, c);
+        decode_wait(m, d, c);
     else if (type == VTD_INV_IEC)
         c->kind = COMMAND_NOTHING; /* Nothing is cached: interrupts are not remapped. */
     else if (type == VTD_INV_DEVTLB && v->config->device_tlb)

@@ -310,3 +310,302 @@ TEST_CASE(vtd_queue, caching_mode_caches_what_is_absent_until_it_is_told)
     EXPECT_EQUAL(r.pa, 0x9000);
     rig_stop(&rig);
 }
+
+/* ---- Switched off and on --------------------------------------------------------------
+ */
+
+static void set_gcmd(bool queue)
+{
+    set_reg(VTD_GCMD, VTD_G_TE | (queue ? VTD_G_QI : 0));
+}
+
+static void queue_status(unsigned i, uint32_t data)
+{
+    rig_queue(&rig, vtd_inv_wait(rig.status + 64 + 4 * (uint64_t)i, data));
+}
+
+static uint32_t status_of(unsigned i)
+{
+    return memory_read32(&rig.memory, rig.status + 64 + 4 * (uint64_t)i);
+}
+
+static bool is_on(void)
+{
+    return reg(VTD_GSTS) & VTD_G_QI;
+}
+
+static void restart(bool polls, bool wide)
+{
+    set_gcmd(false);
+    for (unsigned i = 0; polls && is_on(); i++) {
+        REQUIRE(i < 1000);
+        run_for(1);
+    }
+    if (polls) {
+        EXPECT_EQUAL(reg(VTD_IQH), 0);
+    }
+    rig.tail     = 0;
+    rig.scalable = wide;
+    set_reg(VTD_IQT, 0);
+    iommu_mmio_ops.write(&rig.iommu, VTD_IQA,
+                         vtd_iqa(rig.queue, 1) | (wide ? VTD_IQA_DW : 0), 8, rig.now);
+    set_gcmd(true);
+}
+
+static void check_restart(unsigned after, bool polls, bool wide)
+{
+    for (unsigned i = 0; i < 6; i++)
+        queue_status(i, 7);
+    rig_ring(&rig);
+    run_for(after);
+    restart(polls, wide);
+    EXPECT_EQUAL(reg(VTD_IQH), 0);
+    for (unsigned i = 8; i < 11; i++)
+        queue_status(i, 8);
+    rig_ring(&rig);
+    run_for(1000);
+    for (unsigned i = 8; i < 11; i++)
+        EXPECT_EQUAL(status_of(i), 8);
+    EXPECT_EQUAL(reg(VTD_IQH), 3 * (uint64_t)VTD_IQ_ENTRY_BYTES << wide);
+    EXPECT_EQUAL(reg(VTD_FSTS), 0);
+    EXPECT(is_on());
+    for (unsigned i = 1; i < 6; i++) /* In order, without a gap. */
+        EXPECT(status_of(i) == 0 || status_of(i - 1) == 7);
+}
+
+TEST_CASE(vtd_queue, one_switched_on_again_carries_out_all_of_its_descriptors)
+{
+    for (unsigned how = 0; how < 8; how++)
+        for (unsigned after = 0; after < 250; after++) {
+            rig_defaults(&rig);
+            rig.vtd.scalable              = how & 2;
+            rig.settings.invq.write_waits = how & 4;
+            rig_start(&rig);
+            check_restart(after, how & 1, how & 2);
+            rig_stop(&rig);
+        }
+}
+
+/* A descriptor of the other width at hand: it is what it was when it is tried again. */
+TEST_CASE(vtd_queue, a_wait_at_hand_keeps_its_width)
+{
+    start();
+    rig_queue(&rig, vtd_inv_devtlb(DEVICE, 0, 0x5000, 0));
+    queue_status(0, 1);
+    queue_status(1, 2);
+    rig_ring(&rig);
+    run_for(500);
+    EXPECT_EQUAL(rig.iommu.invq.state, INVQ_DEVICES);
+    set_gcmd(false);
+    run_for(100);
+    EXPECT(is_on()); /* A device has not answered. */
+    set_reg(VTD_IQT, 0);
+    set_gcmd(true);
+    rig.tail = 0;
+    queue_status(2, 3);
+    rig_ring(&rig);
+    run_for(500);
+    EXPECT_EQUAL(status_of(2), 0);
+    iommu_invalidated(&rig.iommu, DEVICE, UINT32_C(1) << sent[0].itag, 1, rig.now);
+    run_for(500);
+    EXPECT_EQUAL(status_of(0), 1);
+    EXPECT_EQUAL(status_of(1), 0);
+    EXPECT_EQUAL(status_of(2), 3);
+    EXPECT_EQUAL(reg(VTD_IQH), VTD_IQ_ENTRY_BYTES);
+    rig_stop(&rig);
+}
+
+/* ---- Errors of the queue itself -------------------------------------------------------
+ */
+
+/* Nothing is fetched from the error on, wherever the queue is; all is when it is cleared.
+ */
+TEST_CASE(vtd_queue, a_wrong_tail_stops_the_queue_in_the_middle_of_its_work)
+{
+    for (unsigned after = 0; after < 300; after++) {
+        start();
+        for (unsigned i = 0; i < 12; i++)
+            queue_status(i, 7);
+        rig_ring(&rig);
+        run_for(after);
+        set_reg(VTD_IQT, 8);
+        EXPECT_EQUAL(reg(VTD_FSTS), VTD_FSTS_IQE);
+        const bool reading   = rig.iommu.invq.state == INVQ_FETCHING;
+        const uint64_t reads = rig.iommu.memport.stats.read_command;
+        run_for(2000);
+        EXPECT(rig.iommu.memport.stats.read_command <= reads + reading);
+        EXPECT_EQUAL(rig.iommu.invq.state, INVQ_IDLE);
+        set_reg(VTD_FSTS, VTD_FSTS_IQE);
+        run_for(2000);
+        EXPECT_EQUAL(reg(VTD_IQH) >> VTD_IQ_ENTRY_LG2, 12);
+        EXPECT_EQUAL(status_of(11), 7);
+        rig_stop(&rig);
+    }
+}
+
+static void ask(void *self, unsigned place, uint64_t pa, uint32_t words, sim_time_t now)
+{
+    (void)pa;
+    (void)words;
+    (void)now;
+    *(unsigned *)self = place;
+}
+
+TEST_CASE(vtd_queue, a_queue_that_memory_does_not_have_says_so)
+{
+    static unsigned asked;
+    static sim_time_t due;
+    const struct memport_remote remote = { .read = ask, .self = &asked };
+    rig_defaults(&rig);
+    rig.settings.remote = &remote;
+    asked               = MEMPORT_PLACES;
+    due                 = TIME_NEVER;
+    iommu_init(&rig.iommu, &rig.settings, NULL, &due, NULL, NULL, 1);
+    set_reg(VTD_IQT, 1 << VTD_IQ_ENTRY_LG2);
+    set_reg(VTD_GCMD, VTD_G_QI);
+    while (asked == MEMPORT_PLACES) {
+        rig.now = due;
+        iommu_step(&rig.iommu, rig.now);
+    }
+    EXPECT_EQUAL(asked, MEMPORT_INVQ);
+    iommu_arrived(&rig.iommu, asked, NULL, rig.now);
+    iommu_step(&rig.iommu, rig.now);
+    EXPECT_EQUAL(reg(VTD_FSTS), VTD_FSTS_IQE);
+    EXPECT_EQUAL(reg(VTD_IQERCD), VTD_IQEI_FETCH);
+    EXPECT_EQUAL(reg(VTD_IQH), 0);
+    rig_stop(&rig);
+}
+
+/* What the address has beyond the width of memory's is not there. */
+TEST_CASE(vtd_queue, the_queue_is_in_memory)
+{
+    rig_defaults(&rig);
+    rig.vtd.address_lg2 = 46;
+    rig_start(&rig);
+    set_gcmd(false);
+    iommu_mmio_ops.write(&rig.iommu, VTD_IQA, vtd_iqa(rig.queue, 0) | UINT64_C(1) << 47, 8,
+                         rig.now);
+    set_gcmd(true);
+    queue_wait(3);
+    run_for(1000);
+    EXPECT_EQUAL(status(), 3);
+    rig_stop(&rig);
+}
+
+/* The write is lost, as one that nobody claims; the wait is done. */
+TEST_CASE(vtd_queue, a_status_that_memory_does_not_have_is_written_nowhere)
+{
+    start();
+    rig_queue(&rig, vtd_inv_wait(UINT64_MAX & ~UINT64_C(3), 5));
+    queue_wait(3);
+    run_for(1000);
+    EXPECT_EQUAL(status(), 3);
+    EXPECT_EQUAL(reg(VTD_IQH) >> VTD_IQ_ENTRY_LG2, 2);
+    rig_stop(&rig);
+}
+
+/* While the queue is off its size is not known: the tail is looked at when it is on. */
+TEST_CASE(vtd_queue, the_tail_belongs_to_the_queue_that_is_to_come)
+{
+    start();
+    set_gcmd(false);
+    iommu_mmio_ops.write(&rig.iommu, VTD_IQA, vtd_iqa(rig.queue, 1), 8, rig.now);
+    set_reg(VTD_IQT, 300 << VTD_IQ_ENTRY_LG2);
+    EXPECT_EQUAL(reg(VTD_FSTS), 0);
+    EXPECT_EQUAL(reg(VTD_IQT) >> VTD_IQ_ENTRY_LG2, 300);
+    rig_stop(&rig);
+    start();
+    set_gcmd(false);
+    set_reg(VTD_IQT, 300 << VTD_IQ_ENTRY_LG2);
+    set_gcmd(true);
+    run_for(1000);
+    EXPECT_EQUAL(reg(VTD_FSTS), VTD_FSTS_IQE);
+    EXPECT_EQUAL(reg(VTD_IQERCD), VTD_IQEI_TAIL);
+    EXPECT_EQUAL(rig.iommu.stats.command, 0);
+    rig_stop(&rig);
+}
+
+TEST_CASE(vtd_queue, a_width_that_does_not_go_with_the_tables_is_an_error)
+{
+    start(); /* Not of scalable mode. */
+    set_gcmd(false);
+    iommu_mmio_ops.write(&rig.iommu, VTD_IQA, vtd_iqa(rig.queue, 1) | VTD_IQA_DW, 8,
+                         rig.now);
+    EXPECT_EQUAL(reg(VTD_FSTS), VTD_FSTS_IQE);
+    EXPECT_EQUAL(reg(VTD_IQERCD), VTD_IQEI_WIDTH);
+    rig_stop(&rig);
+    rig_defaults(&rig);
+    rig.vtd.scalable = true;
+    rig_start(&rig);
+    set_gcmd(false);
+    iommu_mmio_ops.write(&rig.iommu, VTD_IQA, vtd_iqa(rig.queue, 0), 8, rig.now);
+    set_gcmd(true);
+    rig.scalable = false;
+    queue_wait(3);
+    run_for(1000);
+    EXPECT_EQUAL(reg(VTD_FSTS), VTD_FSTS_IQE);
+    EXPECT_EQUAL(reg(VTD_IQERCD), VTD_IQEI_WIDTH);
+    EXPECT_EQUAL(status(), 0);
+    rig_stop(&rig);
+}
+
+TEST_CASE(vtd_queue, a_tail_inside_a_descriptor_is_an_error)
+{
+    rig_defaults(&rig);
+    rig.vtd.scalable = true;
+    rig_start(&rig);
+    set_reg(VTD_IQT, 1 << VTD_IQ_ENTRY_LG2);
+    EXPECT_EQUAL(reg(VTD_FSTS), VTD_FSTS_IQE);
+    EXPECT_EQUAL(reg(VTD_IQERCD), VTD_IQEI_ALIGNMENT);
+    EXPECT_EQUAL(reg(VTD_IQT), 0);
+    rig_stop(&rig);
+}
+
+/* ---- The wait's interrupt --------------------------------------------------------------
+ */
+
+static struct {
+    unsigned count;
+    uint32_t status_then;
+} message;
+
+static void receive(void *self, uint64_t address, uint32_t data, sim_time_t now)
+{
+    (void)self;
+    (void)address;
+    (void)data;
+    (void)now;
+    message.count++;
+    message.status_then = status();
+}
+
+/* Who is interrupted finds the status written (6.5.2.8). */
+TEST_CASE(vtd_queue, the_interrupt_of_a_wait_comes_behind_its_status)
+{
+    for (unsigned waits = 0; waits < 2; waits++) {
+        rig_defaults(&rig);
+        rig.settings.invq.write_waits = waits;
+        rig_start(&rig);
+        message.count       = 0;
+        rig.iommu.interrupt = receive;
+        set_reg(VTD_IECTL, 0);
+        struct vtd_descriptor d = vtd_inv_wait(rig.status, 9);
+        d.low |= VTD_WAIT_IF;
+        rig_queue(&rig, d);
+        rig_ring(&rig);
+        run_for(1000);
+        EXPECT_EQUAL(message.count, 1);
+        EXPECT_EQUAL(message.status_then, 9);
+        EXPECT_EQUAL(reg(VTD_ICS), 1);
+        rig_queue(&rig, d); /* IWC stands: no second message. */
+        rig_ring(&rig);
+        run_for(1000);
+        EXPECT_EQUAL(message.count, 1);
+        set_reg(VTD_ICS, 1);
+        rig_queue(&rig, d);
+        rig_ring(&rig);
+        run_for(1000);
+        EXPECT_EQUAL(message.count, 2);
+        rig_stop(&rig);
+    }
+}

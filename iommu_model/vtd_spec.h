@@ -110,11 +110,13 @@ static inline unsigned vtd_cap_sllps(uint64_t cap)
 #define VTD_IQERCD_ICESID(x) bits_put(x, 63, 48)
 
 enum vtd_queue_error {
-    VTD_IQEI_NONE     = 0,
-    VTD_IQEI_TAIL     = 1, /* The tail lies beyond the queue, or inside a descriptor. */
-    VTD_IQEI_FETCH    = 2, /* Memory has no such queue. */
-    VTD_IQEI_TYPE     = 3, /* Not known, or not of this mode. */
-    VTD_IQEI_RESERVED = 4, /* A reserved field is not 0. */
+    VTD_IQEI_NONE      = 0,
+    VTD_IQEI_TAIL      = 1, /* The tail lies beyond the queue. */
+    VTD_IQEI_FETCH     = 2, /* Memory has no such queue. */
+    VTD_IQEI_TYPE      = 3, /* Not known, or not of this mode. */
+    VTD_IQEI_RESERVED  = 4, /* A reserved field is not 0. */
+    VTD_IQEI_WIDTH     = 5, /* Of 16 bytes in scalable mode, of 32 where there is none. */
+    VTD_IQEI_ALIGNMENT = 6, /* The tail lies inside a descriptor of 32 bytes. */
 };
 
 /* Fault recording register (11.4.14), two quadwords. */
