@@ -313,6 +313,7 @@ class Port : public tlm::tlm_fw_transport_if<>
     void forward(Job &job);
     void release(Job &job, std::map<std::uint64_t, Job *> &ready);
     void send_on(Job &job);
+    Job *next_response();
     void respond();
     void finish(Job &job);
     bool probe(tlm::tlm_generic_payload &trans, std::uint64_t iova, std::uint8_t access,
@@ -331,7 +332,7 @@ class Port : public tlm::tlm_fw_transport_if<>
     Job *responding_     = nullptr; // Its response has not ended.
     sim_time_t held_at_  = 0;
     bool response_busy_  = false;
-    std::deque<Job *> responses_;
+    std::deque<Job *> responses_; // Carried out; unless they are in order.
     // By first, last and memory address: one range may have been given out twice.
     std::map<std::array<std::uint64_t, 3>, Grant> grants_;
 };

@@ -279,22 +279,34 @@ void Port::completed(Job &job)
         impl_.tell(job);
     job.trans->set_address(job.iova);
     job.trans->set_response_status(job.status);
-    responses_.push_back(&job);
+    if (!impl_.settings.tlm.ordered)
+        responses_.push_back(&job);
     respond();
+}
+
+// The one whose response may begin: the first that was carried out, or in order the first.
+Job *Port::next_response()
+{
+    Job *next = nullptr;
+    if (impl_.settings.tlm.ordered) {
+        if (!order_.empty() && order_.front()->state == Job::State::completed)
+            next = order_.front();
+    } else if (!responses_.empty()) {
+        next = responses_.front();
+        responses_.pop_front();
+    }
+    return next;
 }
 
 void Port::respond()
 {
-    while (!response_busy_ && !responses_.empty()) {
-        auto next = responses_.begin();
-        if (impl_.settings.tlm.ordered)
-            next = std::find(responses_.begin(), responses_.end(), order_.front());
-        if (next == responses_.end())
+    while (!response_busy_) {
+        Job *next = next_response();
+        if (next == nullptr)
             return;
-        Job &job = **next;
+        Job &job = *next;
         if (requesting_ == &job)
             request_accepted(job);
-        responses_.erase(next);
         response_busy_                      = true;
         responding_                         = &job;
         impl_.port_view[number_].responding = true;

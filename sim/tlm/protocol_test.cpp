@@ -289,6 +289,72 @@ TEST(Overlapping, transactions_go_on_in_the_order_of_their_requests)
     });
 }
 
+// Memory answers writes at once and reads in turn: in order, writes stand behind the reads
+// before them, and each response leaves when its turn has come.
+TEST(Ordered, responses_stand_behind_those_before_them)
+{
+    simulate([] {
+        const std::uint64_t base = UINT64_C(0x40000000);
+        constexpr unsigned count = 4000;
+        Bench b("", "vtd", 1);
+        std::map<const tlm::tlm_generic_payload *, unsigned> number;
+        std::deque<tlm::tlm_generic_payload *> responses;
+        sc_core::sc_event event;
+        unsigned answered = 0, most = 0, done = 0, ahead = 0;
+        bool requesting = false;
+        b.iommu.set("tlm.outstanding", "1024");
+        b.iommu.set("tlm.ordered", "1");
+        b.memory.port[0]->writes_apart    = true;
+        b.memory.port[0]->channel.beat_ps = 100000;
+        for (unsigned i = 0; i < 16; i++)
+            b.world.map(0, base + i * 4096, 2 * base + i * 4096, PT_READ | PT_WRITE);
+        b.memory.watch = [&](const tlm::tlm_generic_payload &) {
+            ahead = std::max(ahead, ++done - answered);
+        };
+        b.requester[0]->responded = [&](tlm::tlm_generic_payload &t) {
+            responses.push_back(&t);
+            event.notify(sc_core::SC_ZERO_TIME);
+        };
+        b.requester[0]->accepted = [&] {
+            requesting = false;
+            event.notify(sc_core::SC_ZERO_TIME);
+        };
+        thread([&] {
+            std::mt19937 random(11);
+            b.enable();
+            for (unsigned begun = 0; answered < count;) {
+                sc_core::sc_time delay = sc_core::SC_ZERO_TIME;
+                if (!responses.empty()) {
+                    tlm::tlm_generic_payload &t = *responses.front();
+                    tlm::tlm_phase phase        = tlm::END_RESP;
+                    responses.pop_front();
+                    EXPECT_EQ(number[&t], answered);
+                    EXPECT_TRUE(t.is_response_ok());
+                    b.requester[0]->socket->nb_transport_fw(t, phase, delay);
+                    t.release();
+                    answered++;
+                } else if (begun < count && !requesting) {
+                    const std::uint64_t at = base + random() % 0x400 * 64;
+                    auto &t                = b.pool.make(random() % 8 != 0, at, 64);
+                    tlm::tlm_phase phase   = tlm::BEGIN_REQ;
+                    number[&t]             = begun++;
+                    requesting             = true;
+                    EXPECT_EQ(b.requester[0]->socket->nb_transport_fw(t, phase, delay),
+                              tlm::TLM_ACCEPTED);
+                    most = std::max(most, begun - answered);
+                } else {
+                    sc_core::wait(event);
+                }
+            }
+        });
+        sc_core::sc_start();
+        EXPECT_EQ(answered, count);
+        EXPECT_EQ(most, 1024u + 1);
+        EXPECT_GT(ahead, 100u);
+        b.expect_clean();
+    });
+}
+
 // ---- The checker sees what it should
 
 struct Planted {
