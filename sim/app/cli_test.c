@@ -158,6 +158,31 @@ TEST_CASE(cli, an_output_that_cannot_be_written_leaves_nothing_behind)
     EXPECT_EQUAL(program_files("cut.json") + program_files("bad.json"), 0);
 }
 
+TEST_CASE(cli, what_standard_output_does_not_take_is_said)
+{
+    static const char *const command[] = {
+        "--help",
+        "presets",
+        "params iotlb --json",
+        "trace info " SINGLE,
+        "trace cat " SINGLE,
+        "replay " SINGLE " --limit 5 --policy strict --api iova",
+        "compare " SINGLE " --limit 5 --policies strict",
+        "gate @/same.json @/same.json",
+        "diff @/same.json @/same.json",
+        "export @/same.json --format csv",
+    };
+    char arguments[256];
+    program_run(&r, "replay " SINGLE " --limit 5 --policy strict --json @/same.json");
+    EXPECT_EQUAL(r.status, 0);
+    for (unsigned i = 0; i < sizeof command / sizeof command[0]; i++) {
+        snprintf(arguments, sizeof arguments, "%s >/dev/full", command[i]);
+        expect_refusal(arguments, 2, "cannot write");
+    }
+    program_run(&r, "--version >&-");
+    EXPECT_EQUAL(r.status, 2);
+}
+
 TEST_CASE(cli, release_6_12_compares_what_it_has)
 {
     program_run(&r, "replay " MULTI " --limit 20 --set linux.release=6.12 --policy strict");

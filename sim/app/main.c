@@ -2,8 +2,7 @@
 /*
  * iovasim - the program: finds the command and runs it.
  */
-#include <signal.h>
-#include <stdarg.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -41,9 +40,8 @@ static bool wants_help(const char *argument)
     return strcmp(argument, "--help") == 0 || strcmp(argument, "-h") == 0;
 }
 
-int main(int argc, const char **argv)
+static int run(int argc, const char **argv)
 {
-    interrupt_install();
     if (argc < 2) {
         print_help(stderr);
         return EXIT_USAGE;
@@ -67,4 +65,16 @@ int main(int argc, const char **argv)
         if (wants_help(argv[i]))
             argv[i] = "--help";
     return command->run(argc - 1, argv + 1);
+}
+
+/* A verdict or a table of which a part was lost is none, whichever command printed it. */
+int main(int argc, const char **argv)
+{
+    interrupt_install();
+    const int status = run(argc, argv);
+    const bool lost  = fflush(stdout) != 0 || ferror(stdout);
+    if (lost && (status == EXIT_FINE || status == EXIT_REGRESSED))
+        return command_fail(EXIT_USAGE, "standard output: cannot write: %s",
+                            strerror(errno));
+    return status;
 }
