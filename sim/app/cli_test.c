@@ -183,6 +183,30 @@ TEST_CASE(cli, what_standard_output_does_not_take_is_said)
     EXPECT_EQUAL(r.status, 2);
 }
 
+TEST_CASE(cli, two_outputs_do_not_go_into_one_file)
+{
+    static const char *const both[] = {
+        "--json @/one --html @/one",     "--json - --html -",
+        "--json - --format csv=-",       "--format csv=@/one --format markdown=@/one",
+        "--json @/one --vcd @/one",      "--timeline @/one --vcd @/one",
+        "--html @/one --timeline @/one",
+    };
+    char arguments[256];
+    for (unsigned i = 0; i < sizeof both / sizeof both[0]; i++) {
+        snprintf(arguments, sizeof arguments,
+                 "replay " SINGLE " --limit 5 --policy strict --api iova %s", both[i]);
+        expect_refusal(arguments, 2, "two outputs cannot go there");
+    }
+    expect_refusal("compare " SINGLE " --limit 5 --csv - --json -", 2,
+                   "standard output: two outputs");
+    expect_refusal("compare " SINGLE " --limit 5 --csv @/one.svg --plot @/one.svg", 2,
+                   "one.svg: two outputs");
+    EXPECT_EQUAL(program_files("one"), 0);
+    program_run(&r, "replay " SINGLE " --limit 5 --policy strict --json /dev/null "
+                    "--html /dev/null");
+    EXPECT_EQUAL(r.status, 0);
+}
+
 TEST_CASE(cli, release_6_12_compares_what_it_has)
 {
     program_run(&r, "replay " MULTI " --limit 20 --set linux.release=6.12 --policy strict");

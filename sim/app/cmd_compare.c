@@ -153,15 +153,11 @@ static bool parse_numbers(struct compare_call *c)
 /* An output that cannot be written is found before the work, not after it. */
 static bool try_output(struct compare_call *c, const char *option, const char *path)
 {
-    struct output o;
     if (path == NULL)
         return true;
     if (path[0] == '\0')
         return usage(c, "%s: expected a file", option);
-    if (!output_open(&o, path, &c->error))
-        return false;
-    output_abandon(&o);
-    return true;
+    return output_try(path, &c->error);
 }
 
 static bool check_outputs(struct compare_call *c)

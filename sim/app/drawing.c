@@ -67,7 +67,8 @@ static bool open_file(struct output *o, const char *option, const char *path,
 {
     if (path[0] == '\0' || strcmp(path, "-") == 0)
         return error_set(error, "%s: expected a file, got '%s'", option, path);
-    return output_open(o, path, error) || error_in(error, "%s", option);
+    return (output_try(path, error) && output_open(o, path, error))
+           || error_in(error, "%s", option);
 }
 
 static bool begin_waves(struct drawing *d, struct experiment *e)

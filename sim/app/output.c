@@ -90,10 +90,38 @@ void output_abandon(struct output *o)
     forget(o);
 }
 
+/* Of two paths that are not there yet only the words can be compared. */
+static bool same_file(const char *a, const char *b)
+{
+    struct stat x, y;
+    if (strcmp(a, b) == 0)
+        return true;
+    return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev
+           && x.st_ino == y.st_ino;
+}
+
+/* What the command line has asked for so far; two in one would spoil each other. */
+static bool claim(const char *path, struct error *error)
+{
+    enum { CLAIMS_MAX = 64 };
+    static char *claimed[CLAIMS_MAX];
+    unsigned i = 0;
+    if (strcmp(path, "-") != 0 && !replaceable(path))
+        return true; /* /dev/null, a pipe: takes whatever comes. */
+    for (; i < CLAIMS_MAX && claimed[i] != NULL; i++)
+        if (same_file(claimed[i], path))
+            return error_set(error, "%s: two outputs cannot go there",
+                             strcmp(path, "-") == 0 ? "standard output" : path);
+    CHECK(i < CLAIMS_MAX);
+    claimed[i] = strdup(path);
+    CHECK(claimed[i] != NULL);
+    return true;
+}
+
 bool output_try(const char *path, struct error *error)
 {
     struct output o;
-    if (!output_open(&o, path, error))
+    if (!claim(path, error) || !output_open(&o, path, error))
         return false;
     output_abandon(&o);
     return true;

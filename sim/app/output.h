@@ -17,7 +17,11 @@ struct output {
 
 bool output_open(struct output *o, const char *path, struct error *error);
 
-/* Whether it could be opened: asked before long work, not after it. Nothing is left. */
+/*
+ * Whether it could be opened: asked before long work, not after it. Nothing is left. Each
+ * output of a command asks, once: a file, or standard output, that another one of this
+ * process has asked for is refused.
+ */
 bool output_try(const char *path, struct error *error);
 
 /* The file is there, whole; false when the disk was full, say, and then nothing is there.
