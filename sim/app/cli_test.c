@@ -105,6 +105,12 @@ TEST_CASE(cli, recordings_of_kernels_are_checked)
 TEST_CASE(cli, unknown_keys_and_impossible_parameters_are_named)
 {
     expect_refusal("replay " SINGLE " --set iotlb.set=4", 2, "did you mean iotlb.sets?");
+    expect_refusal("compaer", 2, "'compaer': no such command; did you mean compare?");
+    expect_refusal("replay " SINGLE " --policy stict", 2, "did you mean strict?");
+    expect_refusal("replay " SINGLE " --preset vtd-serer", 2, "did you mean vtd-server?");
+    expect_refusal("compare " SINGLE " --policies lazzy", 2, "did you mean lazy?");
+    expect_refusal("compare " SINGLE " --sort cpu_cycles", 2,
+                   "did you mean cpu_cycles_per_io?");
     expect_refusal("replay " SINGLE " --set bogus.key=4", 2,
                    "bogus.key: no such parameter; `iovasim params`");
     expect_refusal("replay " SINGLE " --set iotlb.sets=3", 2, "a power of two, got '3'");

@@ -96,10 +96,10 @@ static bool add_policies(struct compare_call *c, const char *name)
             add_policy(c, flush_table[i]);
         return true;
     }
-    if (flush_find(name) == NULL)
-        return usage(c, "--policies: '%s' is not known; `iovasim policies` lists them",
-                     name);
-    add_policy(c, flush_find(name));
+    const struct flush_policy *policy = option_policy("--policies", name, &c->error);
+    if (policy == NULL)
+        return false;
+    add_policy(c, policy);
     return true;
 }
 
@@ -121,12 +121,11 @@ static bool parse_sort(struct compare_call *c)
     c->by = METRIC_ID_cpu_cycles_per_io;
     if (c->sort == NULL)
         return true;
-    for (unsigned i = 0; i < METRIC_COUNT; i++)
-        if (strcmp(c->sort, metric_def[i].name) == 0) {
-            c->by = (enum metric_id)i;
-            return true;
-        }
-    return usage(c, "--sort: '%s' is no metric; docs/result.md lists them", c->sort);
+    const struct metric_def *metric = option_metric(c->sort, &c->error);
+    if (metric == NULL)
+        return error_in(&c->error, "--sort");
+    c->by = (enum metric_id)(metric - metric_def);
+    return true;
 }
 
 static bool parse_numbers(struct compare_call *c)

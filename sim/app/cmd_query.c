@@ -131,6 +131,15 @@ static int put_table(sqlite3_stmt *s)
     return got;
 }
 
+/* Whether another statement, or what is none, follows the first. */
+static bool more_follows(sqlite3 *db, const char *rest)
+{
+    sqlite3_stmt *s  = NULL;
+    const bool wrong = sqlite3_prepare_v2(db, rest, -1, &s, NULL) != SQLITE_OK;
+    sqlite3_finalize(s);
+    return wrong || s != NULL;
+}
+
 static int run_sql(struct query_call *c, sqlite3 *db, const char *sql)
 {
     sqlite3_stmt *s;
@@ -139,6 +148,10 @@ static int run_sql(struct query_call *c, sqlite3 *db, const char *sql)
         return command_fail(EXIT_USAGE, "SQL: %s",
                             sqlite3_errcode(db) != SQLITE_OK ? sqlite3_errmsg(db)
                                                              : "expected a statement");
+    if (more_follows(db, rest)) {
+        sqlite3_finalize(s);
+        return command_fail(EXIT_USAGE, "SQL: expected one statement");
+    }
     const int got = c->csv ? put_csv(s) : c->json ? put_json(s) : put_table(s);
     int status    = EXIT_FINE;
     if (got != SQLITE_DONE)
@@ -203,6 +216,11 @@ static int with_arguments(struct query_call *c, const char **argument)
     if ((sql != NULL) + (c->pareto != NULL) + (c->sensitivity != NULL) > 1)
         return command_fail(EXIT_USAGE,
                             "query: expected one of SQL, --pareto and --sensitivity");
+    if (c->csv && c->json)
+        return command_fail(EXIT_USAGE, "query: expected one of --csv and --json");
+    if ((c->csv || c->json) && (c->pareto != NULL || c->sensitivity != NULL))
+        return command_fail(EXIT_USAGE, "query: --csv and --json are for rows, not for "
+                                        "--pareto and --sensitivity");
     return query(c, path, sql);
 }
 

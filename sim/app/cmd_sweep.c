@@ -26,6 +26,8 @@ struct sweep_call {
     struct sweep_db db;
     bool *done;
     unsigned at, before, finished, refused;
+    unsigned refused_point; /* The first of them by number, */
+    char *refused_why;      /* and its reason. */
     struct progress progress;
     struct error error;
     int status;
@@ -113,6 +115,15 @@ static bool next(void *self, unsigned *point)
     return c->at++ < c->sweep.points;
 }
 
+static void note_refusal(struct sweep_call *c, unsigned point, const char *why)
+{
+    if (c->refused++ > 0 && point > c->refused_point)
+        return;
+    free(c->refused_why);
+    c->refused_point = point;
+    c->refused_why   = text_make("%s", why);
+}
+
 static bool take(struct sweep_call *c, unsigned point, const json_t *answer,
                  struct error *error)
 {
@@ -124,7 +135,8 @@ static bool take(struct sweep_call *c, unsigned point, const json_t *answer,
     }
     if (!sweep_db_add(&c->db, point, answer))
         return false;
-    c->refused += strcmp(status, "refused") == 0;
+    if (strcmp(status, "refused") == 0)
+        note_refusal(c, point, json_string_value(json_object_get(answer, "error")));
     progress_update(&c->progress, ++c->finished);
     return true;
 }
@@ -258,17 +270,54 @@ static bool sweep(struct sweep_call *c)
         printf("%s: %u points, %u run now, %u were there: %s\n", c->sweep.name,
                c->sweep.points, c->finished, c->before, path);
     if (fine && c->refused > 0)
-        printf("%u of those run now were refused; the column error says why\n", c->refused);
+        printf("%u of those run now were refused; the column error says why\n"
+               "  point %u: %s\n",
+               c->refused, c->refused_point, c->refused_why);
+    free(c->refused_why);
     free(usual);
     free(c->done);
     return fine;
 }
 
+/* Each as the words of `iovasim replay`. */
 static int list_points(const struct sweep *s)
 {
-    for (unsigned i = 0; i < s->points; i++)
-        printf("%u\t%s\n", i, s->line[i]);
+    for (unsigned i = 0; i < s->points; i++) {
+        printf("%u\t", i);
+        spec_put_words(&s->point[i], stdout);
+        putchar('\n');
+    }
     return EXIT_FINE;
+}
+
+/* A name that is none is a slip, not a configuration that does not work. */
+static bool check_names(const struct spec *s, struct error *error)
+{
+    unsigned api = 0;
+    while (api < BLK_API_COUNT && strcmp(s->api, blk_api_name[api]) != 0)
+        api++;
+    if (api == BLK_API_COUNT)
+        return error_set(error, "api: expected iova, streaming or sg, got '%s'", s->api);
+    if (option_policy("policy", s->policy, error) == NULL)
+        return false;
+    for (unsigned i = 0; i < s->sets; i++)
+        if (!config_knows(s->set[i], error))
+            return false;
+    struct config config;
+    if (s->preset == NULL)
+        return true;
+    const bool known = config_init(&config, s->preset, error);
+    if (known)
+        config_free(&config);
+    return known;
+}
+
+static bool check_points(struct sweep_call *c)
+{
+    for (unsigned i = 0; i < c->sweep.points; i++)
+        if (!check_names(&c->sweep.point[i], &c->error))
+            return error_in(&c->error, "%s: point %u", c->spec, i);
+    return true;
 }
 
 static int load_and_sweep(struct sweep_call *c, const char **argument)
@@ -285,6 +334,10 @@ static int load_and_sweep(struct sweep_call *c, const char **argument)
         || !option_number("--jobs", c->jobs_text, 1, 256, &c->jobs, &c->error)
         || !sweep_load(&c->sweep, argument[0], &c->error))
         return command_fail(EXIT_USAGE, "%s", c->error.text);
+    if (!check_points(c)) {
+        sweep_free(&c->sweep);
+        return command_fail(EXIT_USAGE, "%s", c->error.text);
+    }
     const bool task = c->task_list != NULL;
     const int status =
         c->list ? list_points(&c->sweep)

@@ -91,7 +91,8 @@ TEST_CASE(compare, mistakes_get_one_clear_line)
     expect_refusal("compare " MIXED " --bogus", 2, "--bogus");
     expect_refusal("compare " MIXED " --policies strict,foo", 2, "--policies: 'foo'");
     expect_refusal("compare " MIXED " --policies ,", 2, "--policies: the list is empty");
-    expect_refusal("compare " MIXED " --sort foo", 2, "--sort: 'foo' is no metric");
+    expect_refusal("compare " MIXED " --sort foo", 2,
+                   "--sort: 'foo': no such metric; docs");
     expect_refusal("compare " MIXED " --api all", 2, "--api: expected iova");
     expect_refusal("compare " MIXED " --preset foo", 2, "preset 'foo'");
     expect_refusal("compare " MIXED " --set attacker.strategy=x", 2, "attacker.strategy");

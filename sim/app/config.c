@@ -6,6 +6,7 @@
 
 #include "sim/app/preset.h"
 #include "sim/base/keys.h"
+#include "sim/base/near.h"
 
 #define MODULE(name, table)                                                                \
     {                                                                                      \
@@ -83,9 +84,12 @@ static const struct param_table *tables(const void *of, unsigned index, const vo
 static bool apply_preset(struct config *c, const char *name, struct error *error)
 {
     const struct preset *preset = preset_find(name);
+    struct near near            = near_begin(name);
+    for (unsigned i = 0; preset == NULL && preset_table[i] != NULL; i++)
+        near_offer(&near, preset_table[i]->name);
     if (preset == NULL)
-        return error_set(error, "preset '%s': not known; `iovasim presets` lists them",
-                         name);
+        return error_set(error, "preset '%s': not known;%s `iovasim presets` lists them",
+                         name, near_hint(&near));
     c->preset = preset->name;
     for (const struct preset_value *v = preset->value; v->assignment != NULL; v++)
         if (!config_set(c, v->assignment, error))
@@ -122,6 +126,12 @@ bool config_init(struct config *c, const char *preset, struct error *error)
 bool config_set(struct config *c, const char *assignment, struct error *error)
 {
     return keys_assign(tables, c, assignment, error);
+}
+
+bool config_knows(const char *assignment, struct error *error)
+{
+    char key[KEYS_BYTES_MAX];
+    return keys_split(assignment, key, error) != NULL && keys_known(tables, key, error);
 }
 
 bool config_check(const struct config *c, struct error *error)

@@ -55,6 +55,9 @@ void config_free(struct config *c);
  */
 bool config_set(struct config *c, const char *assignment, struct error *error);
 
+/* Whether the key of a "key=value" exists; false with such a line. */
+bool config_knows(const char *assignment, struct error *error);
+
 /* What the IOMMU is to be made with; points into c. */
 static inline struct iommu_settings config_settings(const struct config *c)
 {

@@ -38,9 +38,11 @@ static bool add_api(struct experiment *c, const char *name)
 
 static bool add_policy(struct experiment *c, const char *name)
 {
-    const struct flush_policy *policy = flush_find(name);
-    if (policy == NULL)
-        return usage(c, "--policy: '%s' is not known; `iovasim policies` lists them", name);
+    const struct flush_policy *policy = option_policy("--policy", name, &c->error);
+    if (policy == NULL) {
+        c->status = EXIT_USAGE;
+        return false;
+    }
     for (unsigned i = 0; i < c->policy_count; i++)
         if (c->policies[i] == policy)
             return true;

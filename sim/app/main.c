@@ -9,6 +9,7 @@
 #include "sim/app/cmd.h"
 #include "sim/app/interrupt.h"
 #include "sim/app/version.h"
+#include "sim/base/near.h"
 
 static void print_help(FILE *out)
 {
@@ -34,6 +35,15 @@ static const struct command *find(const char *name)
     return NULL;
 }
 
+static int no_such(const char *name)
+{
+    struct near near = near_begin(name);
+    for (unsigned i = 0; cmd_table[i] != NULL; i++)
+        near_offer(&near, cmd_table[i]->name);
+    return command_fail(EXIT_USAGE, "'%s': no such command;%s `iovasim --help` lists them",
+                        name, near_hint(&near));
+}
+
 /* -h asks for help like --help, before a command and behind it. */
 static bool wants_help(const char *argument)
 {
@@ -56,8 +66,7 @@ static int run(int argc, const char **argv)
     }
     const struct command *command = find(argv[1]);
     if (command == NULL)
-        return command_fail(EXIT_USAGE,
-                            "'%s': no such command; `iovasim --help` lists them", argv[1]);
+        return no_such(argv[1]);
     char name[64]; /* What its own help calls it. */
     snprintf(name, sizeof name, "iovasim %s", command->name);
     argv[1] = name;

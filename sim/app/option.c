@@ -2,8 +2,10 @@
 #include "sim/app/option.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 #include "sim/app/cmd.h"
+#include "sim/base/near.h"
 #include "sim/base/param.h"
 
 bool option_number(const char *option, const char *text, uint64_t least, uint64_t most,
@@ -42,4 +44,30 @@ int options_store(poptContext context)
     return options_read(context, NULL, NULL, &error)
                ? EXIT_FINE
                : command_fail(EXIT_USAGE, "%s", error.text);
+}
+
+const struct flush_policy *option_policy(const char *option, const char *name,
+                                         struct error *error)
+{
+    const struct flush_policy *policy = flush_find(name);
+    struct near near                  = near_begin(name);
+    for (unsigned i = 0; policy == NULL && flush_table[i] != NULL; i++)
+        near_offer(&near, flush_table[i]->name);
+    if (policy == NULL)
+        error_set(error, "%s: '%s' is not known;%s `iovasim policies` lists them", option,
+                  name, near_hint(&near));
+    return policy;
+}
+
+const struct metric_def *option_metric(const char *name, struct error *error)
+{
+    struct near near = near_begin(name);
+    for (unsigned i = 0; i < METRIC_COUNT; i++) {
+        if (strcmp(metric_def[i].name, name) == 0)
+            return &metric_def[i];
+        near_offer(&near, metric_def[i].name);
+    }
+    error_set(error, "'%s': no such metric;%s docs/result.md lists them", name,
+              near_hint(&near));
+    return NULL;
 }

@@ -7,10 +7,17 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "dma_api/flush.h"
+#include "sim/app/metric.h"
 #include "sim/base/error.h"
 
 #ifdef __cplusplus
 extern "C" {
+/* What has this name; NULL with a line that names the nearest. */
+const struct flush_policy *option_policy(const char *option, const char *name,
+                                         struct error *error);
+const struct metric_def *option_metric(const char *name, struct error *error);
+
 #endif
 
 #define OPTION_NO_MOST ((uint64_t)INT64_MAX) /* What JSON can hold. */
@@ -35,6 +42,16 @@ int options_store(poptContext context);
 
 #ifdef __cplusplus
 }
+/* What has this name; NULL with a line that names the nearest. */
+const struct flush_policy *option_policy(const char *option, const char *name,
+                                         struct error *error);
+const struct metric_def *option_metric(const char *name, struct error *error);
+
 #endif
+
+/* What has this name; NULL with a line that names the nearest. */
+const struct flush_policy *option_policy(const char *option, const char *name,
+                                         struct error *error);
+const struct metric_def *option_metric(const char *name, struct error *error);
 
 #endif

@@ -200,6 +200,35 @@ static void put_word(const char *text, FILE *out)
     free(word);
 }
 
+static void put_option(const char *option, const char *text, FILE *out)
+{
+    char *word = text_shell_word(text);
+    fprintf(out, " %s %s", option, word);
+    free(word);
+}
+
+void spec_put_words(const struct spec *s, FILE *out)
+{
+    const struct {
+        const char *option, *word;
+    } word[] = {
+        { "--preset", s->preset }, { "--policy", s->policy }, { "--api", s->api },
+        { "--cpus", s->cpus },     { "--limit", s->limit },   { "--seed", s->seed }
+    };
+    for (unsigned i = 0; i < s->traces; i++) {
+        char *trace = text_shell_word(s->trace[i]);
+        fprintf(out, "%s%s", i > 0 ? " " : "", trace);
+        free(trace);
+    }
+    for (unsigned i = 0; i < sizeof word / sizeof word[0]; i++)
+        if (word[i].word != NULL)
+            put_option(word[i].option, word[i].word, out);
+    if (s->attacker != NULL && strcmp(s->attacker, "off") != 0)
+        fputs(" --attacker", out);
+    for (unsigned i = 0; i < s->sets; i++)
+        put_option("--set", s->set[i], out);
+}
+
 char *spec_line(const struct spec *s)
 {
     const char *const word[] = { s->preset, s->policy, s->api,     s->cpus,

@@ -39,6 +39,9 @@ void spec_apply(const struct spec *s, struct experiment *e);
 /* All of it in one line, the same for the same spec; to be freed. */
 char *spec_line(const struct spec *s);
 
+/* As the words of `iovasim replay`. */
+void spec_put_words(const struct spec *s, FILE *out);
+
 /* A path as the file says it, seen from the folder of the file; to be freed. */
 char *spec_path(const char *file, const char *path);
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "sim/app/metric.h"
+#include "sim/app/option.h"
 #include "sim/app/sweep_db.h"
 #include "sim/app/text.h"
 #include "sim/base/check.h"
@@ -28,15 +29,6 @@ struct table {
 
 /* ---- Reading ---- */
 
-static const struct metric_def *metric_called(const char *name, struct error *error)
-{
-    for (unsigned i = 0; i < METRIC_COUNT; i++)
-        if (strcmp(metric_def[i].name, name) == 0)
-            return &metric_def[i];
-    error_set(error, "'%s': no such metric; docs/result.md lists them", name);
-    return NULL;
-}
-
 static bool read_metrics(struct table *t, const char *list, struct error *error)
 {
     char *copy = text_make("%s", list), *rest;
@@ -46,7 +38,7 @@ static bool read_metrics(struct table *t, const char *list, struct error *error)
         if (t->metrics == METRICS_MAX)
             fine = error_set(error, "more than %d metrics", METRICS_MAX);
         else
-            fine = (t->metric[t->metrics++] = metric_called(name, error)) != NULL;
+            fine = (t->metric[t->metrics++] = option_metric(name, error)) != NULL;
     }
     free(copy);
     return fine && (t->metrics > 0 || error_set(error, "expected a metric"));
@@ -373,11 +365,24 @@ static void put_group(const struct group *g, int width, FILE *out)
     free(text);
 }
 
+static bool all_equal(const struct table *t)
+{
+    unsigned i = 1;
+    while (i < t->rows && t->row[i].value[0] == t->row[0].value[0])
+        i++;
+    return i >= t->rows;
+}
+
 static void put_effects(struct table *t, FILE *out)
 {
     struct axis_effect effect[SWEEP_AXES_MAX];
     double mean = 0.0, variance = 0.0;
     int name = 4;
+    if (all_equal(t)) { /* Rounding would leave a variance, and shares of it. */
+        fprintf(out, "%s: %u runs, %.6g %s in each: no axis moves it\n", t->metric[0]->name,
+                t->rows, t->row[0].value[0], t->metric[0]->unit);
+        return;
+    }
     for (unsigned i = 0; i < t->rows; i++)
         mean += t->row[i].value[0] / t->rows;
     for (unsigned i = 0; i < t->rows; i++)

@@ -416,6 +416,23 @@ static bool read_key(struct plan *p, const char *key, yaml_node_t *value)
     return true;
 }
 
+/* What the method does not use was meant for another one. */
+static bool check_method(struct plan *p)
+{
+    const char *name = method_name[p->method];
+    const bool draws = p->method == METHOD_random || p->method == METHOD_lhs;
+    const bool list  = p->method == METHOD_list;
+    if (draws && p->samples < 1.0)
+        return yaml_refuse(&p->yaml, NULL, "method %s: expected samples: N", name);
+    if (!draws && p->samples > 0.0)
+        return yaml_refuse(&p->yaml, NULL, "method %s: samples: it draws none", name);
+    if (list ? p->axes != NULL : p->points != NULL)
+        return yaml_refuse(&p->yaml, list ? p->axes : p->points,
+                           "method %s: expected %s, got %s", name,
+                           list ? "points:" : "axes:", list ? "axes:" : "points:");
+    return true;
+}
+
 static bool read_plan(struct plan *p)
 {
     const char *key;
@@ -423,10 +440,7 @@ static bool read_plan(struct plan *p)
     for (unsigned i = 0; yaml_pair(&p->yaml, yaml_root(&p->yaml), i, &key, &value); i++)
         if (!read_key(p, key, value))
             return false;
-    if ((p->method == METHOD_random || p->method == METHOD_lhs) && p->samples < 1.0)
-        return yaml_refuse(&p->yaml, NULL, "method %s: expected samples: N",
-                           method_name[p->method]);
-    return make_points(p);
+    return check_method(p) && make_points(p);
 }
 
 bool sweep_load(struct sweep *s, const char *path, struct error *error)

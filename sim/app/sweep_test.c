@@ -138,6 +138,10 @@ TEST_CASE(sweep, mistakes_are_named_with_their_line)
         { BASE "method: list\npoints: []\n", "points: the list is empty" },
         { BASE "method: list\npoints: [ 5 ]\n", "a point: expected `key: value` lines" },
         { BASE "smaples: 5\n", ":2: 'smaples': expected name" },
+        { BASE "samples: 5\naxes: { a.b: [1] }\n", "method grid: samples: it draws none" },
+        { BASE "points: [ { a.b: 1 } ]\n", "method grid: expected axes:, got points:" },
+        { BASE "method: list\npoints: [ { a.b: 1 } ]\naxes: { a.b: [1] }\n",
+          ":4: method list: expected points:, got axes:" },
     };
     struct sweep s;
     for (unsigned i = 0; i < sizeof file / sizeof file[0]; i++) {
@@ -252,7 +256,8 @@ TEST_CASE(sweep, rows_say_what_was_run_and_what_was_refused)
 {
     write_spec(8);
     run("sweep @/kill.yaml --db @/rows.db", 0);
-    EXPECT_HAS(r.out, " were refused; the column error says why\n");
+    EXPECT_HAS(r.out, " were refused; the column error says why\n  point ");
+    EXPECT_HAS(r.out, "Linux 6.12 has no IOVA API");
     run("query @/rows.db \"SELECT \\\"iotlb.ways\\\" w, policy, status, records FROM "
         "result "
         "WHERE status = 'done' ORDER BY point\" --csv",
@@ -265,7 +270,31 @@ TEST_CASE(sweep, rows_say_what_was_run_and_what_was_refused)
     run("query @/rows.db", 0);
     EXPECT_HAS(r.out, "runs refused");
     run("sweep @/kill.yaml --list", 0);
-    EXPECT_HAS(r.out, "7\t- lazy iova - - - - ");
+    EXPECT_HAS(r.out, "tiny.iovatrace --policy lazy --api iova --set linux.release=6.12 "
+                      "--set iotlb.ways=2\n");
+}
+
+TEST_CASE(sweep, a_name_that_is_none_is_no_result)
+{
+    static const char *const file[][2] = {
+        { "axes: { iotlb.set: [1, 2] }\n",
+          "s.yaml: point 0: iotlb.set: no such parameter; did you mean iotlb.sets?" },
+        { "axes: { policy: [strict, stict] }\n",
+          "point 1: policy: 'stict' is not known; did you mean strict?" },
+        { "axes: { preset: [vtd-server, vtd-severe] }\n", "did you mean vtd-server?" },
+        { "axes: { api: [iova, both_of] }\n", "api: expected iova, streaming or sg" },
+        { "method: list\npoints: [ { iotlb.sets: 1 }, { iotlb.stes: 2 } ]\n", "point 1: " },
+    };
+    char text[256];
+    for (unsigned i = 0; i < sizeof file / sizeof file[0]; i++) {
+        snprintf(text, sizeof text,
+                 "base: { trace: gen:randread, policy: strict, api: iova, limit: 1 }\n%s",
+                 file[i][0]);
+        put("s.yaml", text);
+        run("sweep @/s.yaml --db @/slip.db", 2);
+        EXPECT_HAS(r.err, file[i][1]);
+        EXPECT_EQUAL(program_files("slip"), 0);
+    }
 }
 
 TEST_CASE(sweep, a_row_is_what_replay_gives_for_the_same_words)
@@ -301,9 +330,9 @@ TEST_CASE(sweep, spaces_in_a_path_make_no_two_points_one)
         "cp @SAMPLE/tiny.iovatrace \"@/it's\"",
         0);
     run("sweep @/apart.yaml --list", 0);
-    EXPECT_HAS(r.out, "/tiny iotlb.sets=2' \n1\t");
-    EXPECT_HAS(r.out, "/tiny iotlb.sets=2 \n2\t");
-    EXPECT_HAS(r.out, "/it'\\''s' \n");
+    EXPECT_HAS(r.out, "/tiny iotlb.sets=2' --policy lazy --api sg\n1\t");
+    EXPECT_HAS(r.out, "/tiny --policy lazy --api sg --set iotlb.sets=2\n2\t");
+    EXPECT_HAS(r.out, "/it'\\''s' --policy lazy --api sg\n");
     run("sweep @/apart.yaml --db @/spaces.db", 0);
     EXPECT_HAS(r.out, "3 points, 3 run now");
     run("query @/spaces.db 'SELECT records FROM run ORDER BY point' --csv", 0);
@@ -351,6 +380,16 @@ TEST_CASE(sweep, reports_find_what_a_plain_search_finds)
 }
 
 /* Points that differ only in a word's end, or in what has no column of its own. */
+TEST_CASE(sweep, a_metric_that_nothing_moves_is_put_down_to_no_axis)
+{
+    put("flat.yaml", "base: { trace: gen:randread, policy: strict, api: sg, limit: 7 }\n"
+                     "axes: { iotlb.sets: [1, 2, 4], walker.walkers: [1, 3] }\n");
+    run("sweep @/flat.yaml --db @/flat.db", 0);
+    run("query @/flat.db --sensitivity dma_address_bytes_per_io", 0);
+    EXPECT_TEXT(r.out, "dma_address_bytes_per_io: 6 runs, 8 bytes in each: no axis moves "
+                       "it\n");
+}
+
 TEST_CASE(sweep, reports_tell_apart_whatever_an_axis_says)
 {
     put("apart.yaml",
@@ -403,6 +442,14 @@ TEST_CASE(sweep, another_sweep_another_trace_and_wrong_questions_are_refused)
     EXPECT_HAS(r.err, "readonly");
     run("query @/own.db 'SELEC 1'", 2);
     EXPECT_HAS(r.err, "SQL: ");
+    run("query @/own.db 'SELECT 1; SELECT 2'", 2);
+    EXPECT_HAS(r.err, "SQL: expected one statement");
+    run("query @/own.db 'SELECT 1; nonsense'", 2);
+    run("query @/own.db 'SELECT 1 ; -- fine'", 0);
+    run("query @/own.db --csv --json 'SELECT 1'", 2);
+    EXPECT_HAS(r.err, "expected one of --csv and --json");
+    run("query @/own.db --csv --pareto iops", 2);
+    EXPECT_HAS(r.err, "are for rows");
     run("query @/own.db --pareto bogus", 2);
     EXPECT_HAS(r.err, "'bogus': no such metric");
     run("query @/own.db --pareto ios", 2);

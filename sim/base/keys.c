@@ -4,54 +4,21 @@
 #include <stdio.h>
 #include <string.h>
 
-static size_t smallest(size_t a, size_t b, size_t c)
-{
-    const size_t ab = a < b ? a : b;
-    return ab < c ? ab : c;
-}
-
-/* How many letters have to be changed, added or left out. Keys are short. */
-static size_t edit_distance(const char *a, const char *b)
-{
-    enum { LONGEST = 64 };
-    size_t row[LONGEST + 1];
-    const size_t n = strlen(b);
-    if (n > LONGEST)
-        return SIZE_MAX;
-    for (size_t j = 0; j <= n; j++)
-        row[j] = j;
-    for (size_t i = 1; a[i - 1] != '\0'; i++) {
-        size_t diagonal = row[0];
-        row[0]          = i;
-        for (size_t j = 1; j <= n; j++) {
-            const size_t above = row[j];
-            row[j] = smallest(above + 1, row[j - 1] + 1, diagonal + (a[i - 1] != b[j - 1]));
-            diagonal = above;
-        }
-    }
-    return row[n];
-}
+#include "sim/base/near.h"
 
 static bool unknown(keys_fn *tables, const char *key, struct error *error)
 {
-    char nearest[KEYS_BYTES_MAX] = "", candidate[KEYS_BYTES_MAX];
-    size_t least                 = SIZE_MAX;
+    struct near near = near_begin(key);
+    char candidate[KEYS_BYTES_MAX];
     const struct param_table *table;
     const void *values;
     for (unsigned i = 0; (table = tables(NULL, i, &values)) != NULL; i++)
         for (const struct param_def *def = table->def; def->name != NULL; def++) {
             snprintf(candidate, sizeof candidate, "%s.%s", table->prefix, def->name);
-            const size_t distance = edit_distance(key, candidate);
-            if (distance < least) {
-                least = distance;
-                memcpy(nearest, candidate, sizeof nearest);
-            }
+            near_offer(&near, candidate);
         }
-    if (least > strlen(key) / 3)
-        return error_set(error, "%s: no such parameter; `iovasim params` lists all", key);
-    return error_set(error,
-                     "%s: no such parameter; did you mean %s? `iovasim params` lists all",
-                     key, nearest);
+    return error_set(error, "%s: no such parameter;%s `iovasim params` lists all", key,
+                     near_hint(&near));
 }
 
 const struct param_def *keys_find(keys_fn *tables, const void *of, const char *key,
@@ -66,6 +33,14 @@ const struct param_def *keys_find(keys_fn *tables, const void *of, const char *k
             return def;
     }
     return NULL;
+}
+
+bool keys_known(keys_fn *tables, const char *key, struct error *error)
+{
+    const struct param_table *table;
+    const void *values;
+    return keys_find(tables, NULL, key, &table, &values) != NULL
+           || unknown(tables, key, error);
 }
 
 bool keys_set(keys_fn *tables, void *of, const char *key, const char *value,

@@ -21,6 +21,9 @@ typedef const struct param_table *keys_fn(const void *of, unsigned index,
 const struct param_def *keys_find(keys_fn *tables, const void *of, const char *key,
                                   const struct param_table **table, const void **values);
 
+/* Whether there is such a key; false with a line that names it, and the nearest one. */
+bool keys_known(keys_fn *tables, const char *key, struct error *error);
+
 /* Sets what a key names in of. False with a line that names the key, and the nearest one if
  * it is unknown. */
 bool keys_set(keys_fn *tables, void *of, const char *key, const char *value,
