@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#define _GNU_SOURCE /* FNM_EXTMATCH */
 #include "sim/app/cause.h"
 
 #include <fnmatch.h>
@@ -11,7 +12,8 @@
 /* Two runs, and the parts that were found. */
 struct search {
     const struct result_run *before, *after;
-    const char *phase; /* Only this one; NULL: all. */
+    const char *phase, *owner; /* Only these; NULL: all. */
+    const char *counter;       /* Those whose "group.key" is like this; NULL: all. */
     struct cause cause;
     unsigned room;
 };
@@ -69,7 +71,7 @@ static void each(struct search *s, const json_t *before, const json_t *after,
 static void add_owner(struct search *s, const char *phase, const char *owner, double before,
                       double after)
 {
-    if (strcmp(owner, "idle") != 0)
+    if (s->owner == NULL ? strcmp(owner, "idle") != 0 : strcmp(owner, s->owner) == 0)
         add(s, "cycles", before / records(s->before), after / records(s->after), owner,
             phase, " in ");
 }
@@ -132,10 +134,14 @@ static void find_device(struct search *s)
 static void add_counter(struct search *s, const char *group, const char *key, double before,
                         double after)
 {
-    const size_t n = strlen(key);
-    if (n > 3 && strcmp(key + n - 3, "_ps") == 0)
-        add(s, "ns/record", before / 1000.0 / records(s->before),
-            after / 1000.0 / records(s->after), group, key, ".");
+    char name[128];
+    snprintf(name, sizeof name, "%s.%s", group, key);
+    if (s->counter != NULL && fnmatch(s->counter, name, FNM_EXTMATCH) != 0)
+        return;
+    if (fnmatch("*_ps", key, 0) == 0 || fnmatch("*_ps_*", key, 0) == 0)
+        add(s, strstr(key, "page_ps") != NULL ? "page ns/record" : "ns/record",
+            before / 1000.0 / records(s->before), after / 1000.0 / records(s->after), group,
+            key, ".");
     else
         add(s, "/record", before / records(s->before), after / records(s->after), group,
             key, ".");
@@ -203,29 +209,39 @@ void cause_free(struct cause *c)
 
 /* Where to look, by the name of the metric: the first that matches. */
 static const struct {
-    const char *metric, *phase;
+    const char *metric, *phase, *owner, *counter;
     unsigned kinds;
 } place[] = {
-    { "map_cycles_per_io", "map", CAUSE_CYCLES },
-    { "unmap_cycles_per_io", "unmap", CAUSE_CYCLES },
-    { "deferred_cycles_per_io", "deferred", CAUSE_CYCLES },
-    { "*cycles*", NULL, CAUSE_CYCLES },
-    { "dma_latency*", NULL, CAUSE_DEVICE },
-    { "iotlb*", NULL, CAUSE_BLOCKS },
-    { "walk*", NULL, CAUSE_BLOCKS },
-    { "expos*", NULL, CAUSE_BLOCKS },
-    { "stale*", NULL, CAUSE_BLOCKS },
-    { "inval*", NULL, CAUSE_ACTIONS },
-    { "*", NULL, CAUSE_CYCLES | CAUSE_DEVICE },
+    { "map_cycles_per_io", "map", NULL, NULL, CAUSE_CYCLES },
+    { "unmap_cycles_per_io", "unmap", NULL, NULL, CAUSE_CYCLES },
+    { "deferred_cycles_per_io", "deferred", NULL, NULL, CAUSE_CYCLES },
+    { "inval_lock_cycles_per_io", NULL, "inval_lock", NULL, CAUSE_CYCLES },
+    { "inval_slot_cycles_per_io", NULL, "inval_slot", NULL, CAUSE_CYCLES },
+    { "inval_poll_cycles_per_io", NULL, "inval_wait", NULL, CAUSE_CYCLES },
+    { "*cycles*", NULL, NULL, NULL, CAUSE_CYCLES },
+    { "dma_latency*", NULL, NULL, NULL, CAUSE_DEVICE },
+    { "@(iotlb|walk)*", NULL, NULL, "@(iotlb.|walkcache.|iommu.walk|iommu.translation)*",
+      CAUSE_BLOCKS },
+    { "drain*", NULL, NULL, "iommu.@(drain|command)*", CAUSE_BLOCKS },
+    { "@(expos|stale)*", NULL, NULL, "audit.@(page|expos|stale)*", CAUSE_BLOCKS },
+    { "@(collateral|refill)*", NULL, NULL, "audit.@(collateral|pointer|refill)*",
+      CAUSE_BLOCKS },
+    { "@(partial|pool)*", NULL, NULL, "audit.@(partial|pool)*", CAUSE_BLOCKS },
+    { "inval*", NULL, NULL, NULL, CAUSE_ACTIONS },
+    { "*", NULL, NULL, NULL, CAUSE_CYCLES | CAUSE_DEVICE },
 };
 
 struct cause cause_of_metric(const struct result_run *before,
                              const struct result_run *after, const char *metric)
 {
     unsigned i = 0;
-    while (fnmatch(place[i].metric, metric, 0) != 0)
+    while (fnmatch(place[i].metric, metric, FNM_EXTMATCH) != 0)
         i++;
-    struct search s = { .before = before, .after = after, .phase = place[i].phase };
+    struct search s = { .before  = before,
+                        .after   = after,
+                        .phase   = place[i].phase,
+                        .owner   = place[i].owner,
+                        .counter = place[i].counter };
     return find(&s, place[i].kinds);
 }
 
@@ -235,8 +251,8 @@ static void put_part(const struct cause_part *part, const struct result_metric *
     const double delta = part->after - part->before;
     const double whole = after->value - before->value;
     fprintf(out, "%s %+.4g %s", part->name, delta, part->unit);
-    if (strcmp(part->unit, before->unit) == 0 && whole != 0.0
-        && fnmatch("*_p[0-9]*", before->name, 0) != 0) /* A percentile is no sum. */
+    if (strcmp(part->unit, "cycles") == 0 && strcmp(before->unit, "cycles") == 0
+        && whole != 0.0) /* Steps are of a DMA: they are no parts of what an I/O took. */
         fprintf(out, " (%.0f %% of the change)", 100.0 * delta / whole);
 }
 

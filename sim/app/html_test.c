@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What reports explain adds up to what they report, for block requests and for RDMA work.
  */
+#define _GNU_SOURCE /* FNM_EXTMATCH */
 #include "sim/app/html.h"
 
+#include <fnmatch.h>
 #include <math.h>
 #include <string.h>
 
@@ -91,4 +93,53 @@ TEST_CASE(html, causes_of_a_change_sum_to_it)
 {
     expect_causes_add_up("nvme-randrw-mixed.iovatrace");
     expect_causes_add_up("rdma-rping.verbs.txt.gz");
+}
+
+static double added_by(const struct cause *c, const char *name, const char **unit)
+{
+    for (unsigned i = 0; i < c->parts; i++)
+        if (strcmp(c->part[i].name, name) == 0) {
+            *unit = c->part[i].unit;
+            return c->part[i].after - c->part[i].before;
+        }
+    *unit = "";
+    return 0.0;
+}
+
+/* Counters that have nothing to do with a metric are none of its causes. */
+static void expect_causes_of_its_kind(const struct result_run *a,
+                                      const struct result_run *b, const char *metric,
+                                      const char *beginning)
+{
+    struct cause cause = cause_of_metric(a, b, metric);
+    EXPECT(cause.parts > 0);
+    for (unsigned i = 0; i < cause.parts; i++)
+        if (fnmatch(beginning, cause.part[i].name, FNM_EXTMATCH) != 0)
+            EXPECT_TEXT(cause.part[i].name, beginning);
+    cause_free(&cause);
+}
+
+TEST_CASE(html, causes_of_a_change_are_of_its_kind_and_in_its_unit)
+{
+    struct result before, after;
+    const char *unit[2];
+    replay(&before, "nvme-randrw-mixed.iovatrace", "--policy lazy");
+    replay(&after, "nvme-randrw-mixed.iovatrace",
+           "--policy lazy --set iotlb.sets=1 --set iotlb.ways=1 --set "
+           "invq.execute_cycles=300");
+    const struct result_run *a = &before.run[0], *b = &after.run[0];
+    struct cause cause = cause_of_metric(a, b, "exposure_page_us_per_io");
+    const double all   = added_by(&cause, "audit.exposed_page_ps", &unit[0]);
+    const double reuse = added_by(&cause, "audit.exposed_page_ps_reusable", &unit[1]);
+    EXPECT(all != 0.0 && near(all, reuse)); /* lazy holds nothing back. */
+    EXPECT(near(all / 1000.0, result_metric_value(b, "exposure_page_us_per_io")
+                                  - result_metric_value(a, "exposure_page_us_per_io")));
+    EXPECT_TEXT(unit[0], "page ns/record");
+    EXPECT_TEXT(unit[1], unit[0]);
+    cause_free(&cause);
+    expect_causes_of_its_kind(a, b, "walk_reads", "@(iotlb|walkcache|iommu).*");
+    expect_causes_of_its_kind(a, b, "iotlb_hit_rate", "@(iotlb|walkcache|iommu).*");
+    expect_causes_of_its_kind(a, b, "inval_poll_cycles_per_io", "inval_wait in *");
+    result_free(&before);
+    result_free(&after);
 }
