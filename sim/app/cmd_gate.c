@@ -87,18 +87,19 @@ static bool bless(struct gate_call *c, const char *const *path)
 {
     struct result before, after;
     int ignored;
-    bool done = true;
+    bool done = true, compared = false;
     if (!result_load(&after, path[1], &c->error))
         return false;
     if (result_load(&before, path[0], &c->error)) {
-        done = compare(c, &before, &after, &ignored);
+        done     = compare(c, &before, &after, &ignored);
+        compared = true;
         result_free(&before);
     }
     done = done
            && report_write(report_find("baseline", &c->error), &after, path[0], &c->error);
     result_free(&after);
     if (done)
-        printf("\n%s is the baseline now.\n", path[1]);
+        printf("%s%s is the baseline now.\n", compared ? "\n" : "", path[1]);
     return done;
 }
 

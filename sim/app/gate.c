@@ -128,14 +128,15 @@ static void judge_run(struct gate *g, const struct gate_config *c,
             note_missing(g, c, text_make("%s/%s", before->name, was->name));
             continue;
         }
-        struct gate_finding f = { before,
-                                  after,
-                                  was,
-                                  is,
-                                  rule_for(c, before->name, was->name),
-                                  GATE_UNCHANGED,
-                                  change_of(was->value, is->value) };
-        f.verdict             = class_of(&f);
+        struct gate_finding f     = { before,
+                                      after,
+                                      was,
+                                      is,
+                                      rule_for(c, before->name, was->name),
+                                      GATE_UNCHANGED,
+                                      change_of(was->value, is->value) };
+        f.verdict                 = class_of(&f);
+        g->used[f.rule - c->rule] = true;
         keep(g, &f);
         if (f.verdict == GATE_REGRESSED)
             explain_failure(is, &f);
@@ -157,7 +158,10 @@ static int order(const void *a, const void *b)
 void gate_judge(struct gate *g, const struct gate_config *c, const struct result *before,
                 struct result *after)
 {
-    *g = (struct gate){ .before = before, .after = after };
+    *g       = (struct gate){ .before = before, .after = after, .rule = c->rule };
+    g->rules = c->rules - 1; /* The last is for what is left. */
+    g->used  = calloc(c->rules, sizeof *g->used);
+    CHECK(g->used != NULL);
     for (unsigned i = 0; i < before->runs; i++) {
         const struct result_run *now = result_find(after, before->run[i].name);
         if (now == NULL)
@@ -183,4 +187,5 @@ void gate_free(struct gate *g)
         free(g->missing[i]);
     free(g->missing);
     free(g->finding);
+    free(g->used);
 }

@@ -66,6 +66,9 @@ struct gate {
     unsigned pairs, metrics, added; /* added: runs and metrics that only the new one has. */
     struct gate_finding *finding;   /* All but the unchanged: by class, the worst first. */
     unsigned findings, of_class[GATE_UNCHANGED + 1];
+    const struct gate_rule *rule; /* The file's, and which of them a metric went by. */
+    bool *used;
+    unsigned rules;
 };
 
 /* Compares; after's metrics that regressed get their failure. */

@@ -299,6 +299,18 @@ static void put_sides(const struct page *p, const struct gate *g, bool comparabl
     free(rest);
 }
 
+/* A pattern that is misspelt guards nothing. */
+static void put_idle_rules(const struct page *p, const struct gate *g)
+{
+    unsigned idle = 0;
+    for (unsigned i = 0; i < g->rules; i++)
+        if (!g->used[i])
+            fprintf(p->out, "%s%s", idle++ == 0 ? "Rules that no metric went by: " : ", ",
+                    g->rule[i].match);
+    if (idle > 0)
+        fputs(".\n", p->out);
+}
+
 static void put_all(const struct page *p, const struct gate *g)
 {
     const bool comparable = gate_comparable(g);
@@ -314,8 +326,10 @@ static void put_all(const struct page *p, const struct gate *g)
     if (!comparable)
         return;
     if (g->added > 0)
-        fprintf(p->out, "%u runs or metrics are new; `--bless` takes them over.\n",
-                g->added);
+        fprintf(p->out, "%u %s new; `--bless` takes %s over.\n", g->added,
+                g->added == 1 ? "run or metric is" : "runs or metrics are",
+                g->added == 1 ? "it" : "them");
+    put_idle_rules(p, g);
     if (g->of_class[GATE_REGRESSED] > 0)
         put_common(p, g);
     put_class(p, g, GATE_REGRESSED, "Worse", "red");

@@ -68,6 +68,15 @@ TEST_CASE(gate, the_same_result_passes_and_needs_no_baseline_to_begin_with)
     EXPECT_EQUAL(program_files("kept.json"), 1);
 }
 
+TEST_CASE(gate, the_first_baseline_has_nothing_to_be_compared_with)
+{
+    make_baseline();
+    run("--version >/dev/null; rm -f @/first.json; " TEST_BINARY_DIR
+        "/iovasim gate @/first.json @/base.json --bless",
+        0);
+    EXPECT(strncmp(r.out, program_path("base.json"), 4) == 0); /* No blank line before. */
+}
+
 TEST_CASE(gate, a_result_from_standard_input_becomes_the_baseline)
 {
     make_baseline();
@@ -238,6 +247,11 @@ TEST_CASE(gate, rules_say_how_much_and_in_which_direction)
                       "  - { match: cpu_*, severity: warn }\n");
     run("gate @/base.json @/perturbed.json --config @/rules.yaml", 0);
     EXPECT_HAS(r.out, "### Worse, for information: 1");
+    EXPECT(strstr(r.out, "Rules that no metric") == NULL);
+    put("rules.yaml", "metrics:\n  - { match: 'cycles_*', tolerance: 5 % }\n"
+                      "  - { match: '*', tolerance: 9 % }\n  - { match: ios }\n");
+    run("gate @/base.json @/perturbed.json --config @/rules.yaml", 0);
+    EXPECT_HAS(r.out, "\nRules that no metric went by: cycles_*, ios.\n");
     put("rules.yaml", "metrics:\n  - { match: '*_cycles_per_io', floor: 1e9 }\n");
     run("gate @/base.json @/perturbed.json --config @/rules.yaml", 0);
     put("rules.yaml", "better: same\n");

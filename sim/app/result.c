@@ -28,11 +28,19 @@ static const char *kind(const json_t *value)
     return value == NULL ? "nothing" : name[json_typeof(value)];
 }
 
+/* Of the place alone, without the dot before a member. */
+static int where_bytes(const struct reader *r)
+{
+    const int n = (int)strlen(r->where);
+    return n > 0 && r->where[n - 1] == '.' ? n - 1 : n;
+}
+
 static bool wrong(struct reader *r, const char *key, const char *expected,
                   const json_t *got)
 {
-    return error_set(r->error, "%s: %s%s: expected %s, got %s", r->result->name, r->where,
-                     key, expected, kind(got));
+    return error_set(r->error, "%s: %.*s%s: expected %s, got %s", r->result->name,
+                     key[0] == '\0' ? where_bytes(r) : (int)strlen(r->where), r->where, key,
+                     expected, kind(got));
 }
 
 __attribute__((format(printf, 2, 3))) static void at(struct reader *r, const char *format,
@@ -184,8 +192,8 @@ static bool name_run(struct reader *r, struct result_run *run)
     struct result *result = r->result;
     run->name = text_make("%s/%s/%s/%s", run->workload, run->preset, run->policy, run->api);
     if (json_object_get(result->place, run->name) != NULL)
-        return error_set(r->error, "%s: %sthe run %s stands there twice", result->name,
-                         r->where, run->name);
+        return error_set(r->error, "%s: %.*s: the run %s stands there twice", result->name,
+                         where_bytes(r), r->where, run->name);
     const int set =
         json_object_set_new(result->place, run->name, json_integer(run - result->run));
     CHECK(set == 0);

@@ -81,9 +81,9 @@ TEST_CASE(result, whatever_is_missing_or_of_another_type_is_named)
             "config.sets: expected a parameter's value");
     refused(good, "\"path\":\"a/t.x\"", "\"path\":3", "path: expected a string");
     refused(good, "\"runs\":[", "\"rums\":[", "expected 1 to 100000 runs, got 0");
-    refused(DOCUMENT("5"), "5", "5", "runs[0].: expected an object, got an integer");
+    refused(DOCUMENT("5"), "5", "5", "runs[0]: expected an object, got an integer");
     refused(DOCUMENT(RUN "," RUN), "iotlb", "iotlb",
-            "the run t/p/lazy/sg stands there twice");
+            "runs[1]: the run t/p/lazy/sg stands there twice");
     refused("[]", "[]", "[]", "expected an object with a \"schema\"");
 }
 
