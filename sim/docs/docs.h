@@ -43,6 +43,7 @@ double docs_metric(const json_t *run, const char *name);
  *     <!-- measured prices -->
  *     <!-- measured published -->
  *     <!-- measured nvme -->
+ *     <!-- measured attack -->
  *     <!-- end -->
  */
 void docs_renew_examples(FILE *out, const struct docs *docs, const char *page);
@@ -60,6 +61,9 @@ void docs_put_published(FILE *out, const struct docs *docs);
 
 /* The tables of what each feature of an NVMe drive and its driver changes. */
 void docs_put_nvme(FILE *out, const struct docs *docs);
+
+/* The table of what hostile devices beside RDMA NICs reach. */
+void docs_put_attack(FILE *out, const struct docs *docs);
 
 void docs_result(FILE *out, const struct docs *docs);
 void docs_calibration(FILE *out, const struct docs *docs);

@@ -401,6 +401,7 @@ static const struct {
     { "docs/choosing.md", NULL },
     { "docs/porting.md", NULL },
     { "docs/nvme.md", NULL },
+    { "docs/rdma.md", NULL },
     { "docs/library.md", NULL },
 };
 

@@ -95,6 +95,24 @@ static const char *renew_one(FILE *out, const struct docs *docs, const char *at)
     return end;
 }
 
+static void put_measured(FILE *out, const struct docs *docs, const char *what)
+{
+    static const struct {
+        const char *name;
+        void (*put)(FILE *out, const struct docs *docs);
+    } part[] = { { "prices", docs_put_prices },
+                 { "published", docs_put_published },
+                 { "nvme", docs_put_nvme },
+                 { "attack", docs_put_attack } };
+    for (unsigned i = 0; i < sizeof part / sizeof part[0]; i++)
+        if (strcmp(part[i].name, what) == 0) {
+            part[i].put(out, docs);
+            return;
+        }
+    fprintf(stderr, "iovasim_docs: nothing is measured as %s\n", what);
+    exit(1);
+}
+
 /* "<!-- WORD FILE NAMES -->": puts what it asks for; returns where the old part ends. */
 static const char *renew_part(FILE *out, const struct docs *docs, const char *at)
 {
@@ -107,12 +125,8 @@ static const char *renew_part(FILE *out, const struct docs *docs, const char *at
     fwrite(at, 1, (size_t)(end - at), out);
     if (strcmp(word, "code") == 0)
         docs_put_code(out, docs, file, names);
-    else if (strcmp(word, "measured") == 0 && strcmp(file, "published") == 0)
-        docs_put_published(out, docs);
-    else if (strcmp(word, "measured") == 0 && strcmp(file, "nvme") == 0)
-        docs_put_nvme(out, docs);
     else if (strcmp(word, "measured") == 0)
-        docs_put_prices(out, docs);
+        put_measured(out, docs, file);
     else
         docs_put_functions(out, docs, file);
     while (*end != '\0' && !begins(end, "<!-- end -->"))
