@@ -360,7 +360,7 @@ static void back_to_pool(struct audit *a, space_t space, uint64_t iova, uint64_t
 {
     const uint64_t last = iova + bytes - 1;
     for (uint64_t page = iova >> LEDGER_PAGE_LG2;
-         a->hostile && page <= last >> LEDGER_PAGE_LG2; page++) {
+         a->hostiles > 0 && page <= last >> LEDGER_PAGE_LG2; page++) {
         struct ledger_note *n = ledger_find(&a->ledger, space, page);
         if (n == NULL || !n->loan)
             continue;
@@ -462,7 +462,7 @@ static void lent(void *self, uint32_t space_number, uint64_t iova, uint64_t byte
     ledger_give_back(&a->ledger, space, first, last - first + 1, 0);
     for (uint64_t page = first; page <= last; page++) {
         const uint64_t lines = lines_in(page, iova, iova + bytes - 1);
-        if (pool && a->hostile)
+        if (pool && a->hostiles > 0)
             lend_of_pool(a, space, page, lines);
         else if (!pool && (lines != LEDGER_ALL_LENT || a->ledger.notes > 0))
             lend_page(a, space, page, lines);
@@ -604,36 +604,46 @@ static void stale_access(void *self, const struct dma_slot *slot, sim_time_t now
         break_access(a, slot, n, now);
 }
 
-static void hostile_stale(struct audit *a, const struct ledger_note *n, sim_time_t now)
+static enum audit_reach stale_reach(const struct ledger_note *n, sim_time_t now)
 {
     if (n->renewed)
-        a->stats.hostile_access_renewed++;
-    else if (n->reusable > now)
-        a->stats.hostile_access_held++;
-    else
-        a->stats.hostile_access_reusable++;
-    histogram_record(&a->attack_ns, (now - n->since) / TIME_NS);
+        return AUDIT_REACH_renewed;
+    return n->reusable > now ? AUDIT_REACH_held : AUDIT_REACH_reusable;
+}
+
+/* n: the note of the page, NULL where it has none. */
+static enum audit_reach reach_of(const struct audit *a, const struct dma_slot *slot,
+                                 const struct ledger_note *n, sim_time_t now)
+{
+    if (slot->bypassed)
+        return AUDIT_REACH_untranslated;
+    if (slot->stale)
+        return stale_reach(n, now);
+    if (ledger_in_pool(&a->ledger, ledger_space(slot->space),
+                       iova_of(slot) >> LEDGER_PAGE_LG2))
+        return n != NULL && n->loan && !outside_lent(n, slot) ? AUDIT_REACH_lent
+                                                              : AUDIT_REACH_pool;
+    return n != NULL && n->partial && outside_lent(n, slot) ? AUDIT_REACH_other
+                                                            : AUDIT_REACH_lent;
 }
 
 /* Told of every access of a hostile device, of the stale ones before they are let go. */
-static void hostile_access(void *self, const struct dma_slot *slot, sim_time_t now)
+static void hostile_access(struct audit_hostile *h, const struct dma_slot *slot,
+                           sim_time_t now)
 {
-    struct audit *a             = self;
+#define REACH_SUM(name) &a->stats.hostile_access_##name,
+    struct audit *a             = h->audit;
+    uint64_t *const sum[]       = { AUDIT_REACHES(REACH_SUM) };
     const uint64_t page         = iova_of(slot) >> LEDGER_PAGE_LG2;
     const struct ledger_note *n = ledger_find(&a->ledger, ledger_space(slot->space), page);
+    const enum audit_reach to   = reach_of(a, slot, n, now);
     a->stats.hostile_access++;
-    if (slot->bypassed)
-        a->stats.hostile_access_untranslated++;
-    else if (slot->stale)
-        hostile_stale(a, n, now);
-    else if (ledger_in_pool(&a->ledger, ledger_space(slot->space), page))
-        *(n != NULL && n->loan && !outside_lent(n, slot) ? &a->stats.hostile_access_lent
-                                                         : &a->stats.hostile_access_pool) +=
-            1;
-    else if (n != NULL && n->partial && outside_lent(n, slot))
-        a->stats.hostile_access_other++;
-    else
-        a->stats.hostile_access_lent++;
+    *sum[to] += 1;
+    h->reached[to]++;
+    if (slot->bypassed || !slot->stale)
+        return;
+    histogram_record(&a->attack_ns, (now - n->since) / TIME_NS);
+    histogram_record(&h->attack_ns, (now - n->since) / TIME_NS);
 }
 
 static void carried_out(void *self, const struct dma_slot *slot, sim_time_t now)
@@ -646,8 +656,9 @@ static void carried_out(void *self, const struct dma_slot *slot, sim_time_t now)
 
 static void hostile_carried_out(void *self, const struct dma_slot *slot, sim_time_t now)
 {
-    hostile_access(self, slot, now);
-    carried_out(self, slot, now);
+    struct audit_hostile *h = self;
+    hostile_access(h, slot, now);
+    carried_out(h->audit, slot, now);
 }
 
 /* ---- Collateral -------------------------------------------------------------------------
@@ -758,12 +769,14 @@ void audit_watch_device(struct audit *a, struct atc *atc)
     atc->referee            = &a->referee;
 }
 
-void audit_watch_hostile(struct audit *a, struct rootport *port)
+void audit_watch_hostile(struct audit *a, struct rootport *port, struct audit_hostile *h)
 {
-    audit_watch(a, port);
-    port->carried_out  = hostile_carried_out;
-    port->tells_always = true;
-    a->hostile         = true;
+    audit_watch(a, port); /* Which has room for it. */
+    *h                        = (struct audit_hostile){ .audit = a };
+    a->hostile[a->hostiles++] = h;
+    port->carried_out         = hostile_carried_out;
+    port->carried_out_self    = h;
+    port->tells_always        = true;
 }
 
 struct observer audit_observer(struct audit *a)
@@ -790,6 +803,8 @@ void audit_begin(struct audit *a, sim_time_t now)
     a->pool_most                                          = a->pool_now;
     memset(&a->exposure_ns, 0, sizeof a->exposure_ns);
     memset(&a->attack_ns, 0, sizeof a->attack_ns);
+    for (unsigned i = 0; i < a->hostiles; i++)
+        *a->hostile[i] = (struct audit_hostile){ .audit = a };
     ledger_visit(&a->ledger, forget_measured, a);
 }
 

@@ -78,7 +78,21 @@ struct audit_stats {
 extern const struct param_table audit_param_table;
 extern const struct stat_table audit_stat_table;
 
+/* What an access of a hostile device reached; the hostile_access_* above are the sums. */
+#define AUDIT_REACHES(R)                                                                   \
+    R(lent) R(held) R(reusable) R(renewed) R(pool) R(other) R(untranslated)
+#define AUDIT_REACH_ID(name) AUDIT_REACH_##name,
+enum audit_reach { AUDIT_REACHES(AUDIT_REACH_ID) AUDIT_REACH_COUNT };
+
 struct audit;
+
+/* A hostile device, and what came of its accesses since measuring began. */
+struct audit_hostile {
+    struct audit *audit;
+    uint64_t reached[AUDIT_REACH_COUNT];
+    struct histogram
+        attack_ns; /* Of each to a page given back: how long after its unmap. */
+};
 
 struct audit_device {
     struct audit *audit;
@@ -106,12 +120,13 @@ struct audit {
     unsigned devices;
     struct rootport *port[AUDIT_PORTS_MAX];
     unsigned ports;
+    struct audit_hostile *hostile[AUDIT_PORTS_MAX]; /* Whose device is hostile. */
+    unsigned hostiles;
     struct audit_promise promise;
     struct iommu_referee referee; /* What the IOMMU tells. */
     struct ledger ledger;
     struct ghosts entries, pointers;    /* Dropped although of use. */
     sim_time_t began;                   /* Only pages given back after it are measured, */
-    bool hostile;                       /* A device is. */
     bool over;                          /* and none from here on. */
     uint64_t stale_entries;             /* Of the IOTLB. */
     uint64_t stale_pages;               /* That anything holds. */
@@ -136,9 +151,8 @@ void audit_init(struct audit *a, struct iommu *iommu, const struct audit_promise
 void audit_free(struct audit *a);
 void audit_watch(struct audit *a, struct rootport *port);
 /* As audit_watch; and the port's device is hostile: each access that goes through is looked
- * at.
- */
-void audit_watch_hostile(struct audit *a, struct rootport *port);
+ * at, and counted in h as well, which stays where it is. */
+void audit_watch_hostile(struct audit *a, struct rootport *port, struct audit_hostile *h);
 /* The device of a watched port has a TLB of its own. */
 void audit_watch_device(struct audit *a, struct atc *atc);
 struct observer audit_observer(struct audit *a);

@@ -16,7 +16,8 @@ static struct iommu_response answer;
 static struct port_response done;
 static struct error error;
 static uint64_t root;
-static bool hostile; /* The device at the end of the wire. */
+static bool hostile; /* The device at the end of the wire; and what it reached. */
+static struct audit_hostile reached;
 
 static void prepare(void)
 {
@@ -34,7 +35,7 @@ static void start_with(struct audit_promise promise)
     rig_map(&rig, root, LEVELS, 0x200000, 0x40000000, 21, RW);
     audit_init(&audit, &rig.iommu, &promise);
     if (hostile)
-        audit_watch_hostile(&audit, &wire.root);
+        audit_watch_hostile(&audit, &wire.root, &reached);
     else
         audit_watch(&audit, &wire.root);
     observer = audit_observer(&audit);
@@ -668,6 +669,20 @@ TEST_CASE(audit, each_access_of_a_hostile_device_is_told_by_what_it_reached)
     EXPECT_EQUAL(s->hostile_access, 10);
     EXPECT_EQUAL(s->stale_access, 3);
     EXPECT(stat_check(&audit_stat_table, s, &error));
+    /* And by itself, until measuring begins anew. */
+    static const uint64_t each[AUDIT_REACH_COUNT] = {
+        [AUDIT_REACH_lent] = 3,    [AUDIT_REACH_held] = 1, [AUDIT_REACH_reusable] = 1,
+        [AUDIT_REACH_renewed] = 1, [AUDIT_REACH_pool] = 3, [AUDIT_REACH_other] = 1
+    };
+    for (unsigned i = 0; i < AUDIT_REACH_COUNT; i++)
+        EXPECT_EQUAL(reached.reached[i], each[i]);
+    EXPECT_EQUAL(reached.attack_ns.count, 3);
+    EXPECT_EQUAL(reached.attack_ns.max, audit.attack_ns.max);
+    audit_begin(&audit, rig.now);
+    EXPECT_EQUAL(reached.attack_ns.count, 0);
+    reach(0x2200);
+    EXPECT_EQUAL(reached.reached[AUDIT_REACH_lent], 1);
+    EXPECT_EQUAL(s->hostile_access_lent, 4);
     stop();
 }
 

@@ -124,11 +124,14 @@ static json_t *start_json(const struct machine_result *r, unsigned end)
 static json_t *ends_json(const struct machine_result *r)
 {
     static const char *const name[MACHINE_ENDS] = { "host", "target" };
-    static const char *const table[] = { "kernel", "iova",  "verbs", "rdma", "nvme",
-                                         "dma",    "iommu", "iotlb", NULL };
-    json_t *all                      = json_object();
+    static const char *const table[]    = { "kernel", "iova",  "verbs", "rdma", "nvme",
+                                            "dma",    "iommu", "iotlb", NULL };
+    static const char *const attacker[] = { "attacker", "audit", NULL };
+    json_t *all                         = json_object();
     for (unsigned i = 0; i < MACHINE_ENDS; i++) {
         json_t *one = group_json(&r->end[i], table);
+        if (r->attacker)
+            json_object_update_missing_new(one, group_json(&r->end[i], attacker));
         json_object_set_new(one, "cpu_breakdown", breakdown_json(&r->end[i]));
         json_object_set_new(one, "cpu_phases", phases_json(&r->end[i]));
         json_object_set_new(one, "start", start_json(r, i));
@@ -189,21 +192,48 @@ static json_t *histograms_json(const struct machine_result *r)
     return o;
 }
 
+/* As bus, device and function. */
+static json_t *requester_json(uint16_t requester)
+{
+    return json_sprintf("%02x:%02x.%x", requester >> 8, requester >> 3 & 31, requester & 7);
+}
+
 /* The drives of a run that has several. */
 static json_t *drives_json(const struct machine_result *r)
 {
     json_t *all = json_array();
     for (unsigned i = 0; i < r->drives; i++) {
         const struct machine_drive *d = &r->drive[i];
-        char requester[16];
-        json_t *o = json_object();
-        snprintf(requester, sizeof requester, "%02x:%02x.%x", d->requester >> 8,
-                 d->requester >> 3 & 31, d->requester & 7);
-        json_object_set_new(o, "requester", json_string(requester));
+        json_t *o                     = json_object();
+        json_object_set_new(o, "requester", requester_json(d->requester));
         json_object_set_new(o, "replay", table_json(&replay_stat_table, &d->replay));
         json_object_set_new(o, "driver", table_json(&driver_stat_table, &d->driver));
         json_object_set_new(o, "dma", table_json(&dma_stat_table, &d->dma));
         json_object_set_new(o, "io_latency", histogram_json(&d->io_latency_ns, "ns"));
+        json_array_append_new(all, o);
+    }
+    return all;
+}
+
+/* Each hostile device; the sums are where all counters are. */
+static json_t *attackers_json(const struct machine_result *r)
+{
+#define REACH_NAME(name) #name,
+    static const char *const reach[] = { AUDIT_REACHES(REACH_NAME) };
+    json_t *all                      = json_array();
+    for (unsigned i = 0; i < r->attackers; i++) {
+        const struct machine_attacker *a = &r->attack[i];
+        json_t *o                        = table_json(&attacker_stat_table, &a->stats);
+        json_t *reached                  = json_object();
+        for (unsigned k = 0; k < AUDIT_REACH_COUNT; k++)
+            json_object_set_new(reached, reach[k], count(a->reached[k]));
+        if (a->host[0] != '\0')
+            json_object_set_new(o, "host", json_string(a->host));
+        json_object_set_new(o, "victim", json_string(a->victim));
+        json_object_set_new(o, "requester", requester_json(a->requester));
+        json_object_set_new(o, "reached", reached);
+        json_object_set_new(o, "late_ns_p50", count(a->late_ns_p50));
+        json_object_set_new(o, "late_ns_max", count(a->late_ns_max));
         json_array_append_new(all, o);
     }
     return all;
@@ -263,6 +293,8 @@ static json_t *run_json(const struct machine_result *r)
     json_object_set_new(o, "device", devices);
     if (r->drives > 1)
         json_object_set_new(o, "drives", drives_json(r));
+    if (r->attacker)
+        json_object_set_new(o, "attackers", attackers_json(r));
     if (r->nvmf)
         json_object_set_new(o, "ends", ends_json(r));
     json_t *hardware = group_json(&r->counters, iommu);

@@ -148,6 +148,58 @@ static void drives(const struct comparison *report, FILE *out, bool colour)
           out);
 }
 
+/* ---- Several hostile devices
+ * ------------------------------------------------------------------------ */
+
+static double reached(const struct machine_attacker *a, enum audit_reach to)
+{
+    return (double)a->reached[to];
+}
+
+static void attacker_row(struct sheet *s, const struct machine_result *r, unsigned i)
+{
+    const struct machine_attacker *a = &r->attack[i];
+    const double percent = a->stats.access == 0 ? 0.0 : 100.0 / (double)a->stats.access;
+    const double stale   = reached(a, AUDIT_REACH_held) + reached(a, AUDIT_REACH_reusable)
+                         + reached(a, AUDIT_REACH_renewed);
+    const double other =
+        reached(a, AUDIT_REACH_other) + reached(a, AUDIT_REACH_untranslated);
+    struct libscols_line *line = scols_table_new_line(s->table, NULL);
+    cell(line, 0, "%s", r->policy);
+    cell(line, 1, "%s", r->api);
+    cell(line, 2, "%s%s%s", a->host, a->host[0] == '\0' ? "" : " ", a->victim);
+    figure(line, 3, (double)a->stats.access, 0);
+    figure(line, 4, percent * (double)a->stats.access_refused, 1);
+    figure(line, 5, percent * reached(a, AUDIT_REACH_lent), 1);
+    figure(line, 6, percent * stale, 1);
+    figure(line, 7, percent * reached(a, AUDIT_REACH_pool), 1);
+    figure(line, 8, percent * other, 1);
+    figure(line, 9, (double)a->late_ns_max / 1000.0, 1);
+}
+
+static void attackers(const struct comparison *report, FILE *out, bool colour)
+{
+    static const char *const name[] = { "tried", "refused", "lent", "stale",
+                                        "pool",  "other",   "max" };
+    if (report->runs == 0 || report->run[0].attackers < 2)
+        return;
+    struct sheet s = sheet_new(out, colour);
+    column(&s, "policy", false);
+    column(&s, "API", false);
+    column(&s, "attacked", false);
+    for (unsigned i = 0; i < sizeof name / sizeof name[0]; i++)
+        column(&s, name[i], true);
+    for (unsigned i = 0; i < report->runs; i++)
+        for (unsigned k = 0; k < report->run[i].attackers; k++)
+            attacker_row(&s, &report->run[i], k);
+    sheet_print(&s);
+    fputs(
+        "Hostile devices by what they attack: accesses tried; of them, in %, refused, to\n"
+        "what was lent then, to pages given back (max: the latest, us after the unmap),\n"
+        "to idle bytes of pools, to other bytes of a page or past the IOMMU.\n\n",
+        out);
+}
+
 /* ---- Bare accesses
  * ---------------------------------------------------------------------------------------
  */
@@ -442,6 +494,7 @@ void comparison_table(const struct comparison *report, FILE *out, bool colour)
     comparisons(report, out, colour);
     drives(report, out, colour);
     accesses(report, out, colour);
+    attackers(report, out, colour);
     legend(out);
     for (unsigned first = 0; first < report->runs; first += b.runs) {
         b.run   = &report->run[first];

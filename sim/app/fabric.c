@@ -95,6 +95,17 @@ static bool has_drive(const struct fabric_host *h)
     return h->fabric->storage != NULL && h->id == STORAGE_SERVER;
 }
 
+/* Of several; NULL: there is one. */
+static const char *name_of(const struct fabric_host *h)
+{
+    static const char *const end[] = {
+        [STORAGE_CLIENT] = "host", [STORAGE_SERVER] = "target"
+    };
+    if (h->fabric->hosts == 1)
+        return NULL;
+    return h->fabric->storage != NULL ? end[h->id] : h->name;
+}
+
 static bool fails(void *self, const char *what)
 {
     const struct fabric_host *h   = self;
@@ -119,8 +130,9 @@ static void begin_host(struct fabric_host *h)
     h->system.kernel.plant_reuse     = run->plant_reuse;
     h->system.iommu.iotlb.plant_deaf = run->plant_deaf;
     let_fail(h);
-    if (run->attacker)
-        attacker_start(&h->hostile.attacker, h->fabric->engine.now);
+    hostile_start(&h->hostile, h->fabric->engine.now);
+    if (has_drive(h))
+        hostile_start(&h->fabric->storage->hostile, h->fabric->engine.now);
 }
 
 static void end_host(struct fabric_host *h)
@@ -128,7 +140,9 @@ static void end_host(struct fabric_host *h)
     struct machine_result *r = h->fabric->result;
     struct machine_counters c;
     h->system.kernel.fails = NULL;
-    attacker_stop(&h->hostile.attacker);
+    hostile_stop(&h->hostile);
+    if (has_drive(h))
+        hostile_stop(&h->fabric->storage->hostile);
     audit_finish(&h->system.audit, h->fabric->engine.now);
     count(h, &c);
     machine_subtract(&c, &h->before);
@@ -139,8 +153,11 @@ static void end_host(struct fabric_host *h)
     r->exposed_pages_most = larger(r->exposed_pages_most, h->system.audit.exposed_most);
     r->pool_pages_most    = larger(r->pool_pages_most, h->system.audit.pool_most);
     merge_latencies(r, &h->slot.port);
-    if (has_drive(h))
+    hostile_tell(&h->hostile, name_of(h), "rdma0", r);
+    if (has_drive(h)) {
         merge_latencies(r, &h->fabric->storage->slot.port);
+        hostile_tell(&h->fabric->storage->hostile, name_of(h), "nvme0", r);
+    }
     histogram_merge(&r->exposure_ns, &h->system.audit.exposure_ns);
     histogram_merge(&r->attack_ns, &h->system.audit.attack_ns);
 }
@@ -167,9 +184,6 @@ static void look(void *self, uint64_t *value)
 
 static struct scope scope_of(struct fabric_host *h)
 {
-    static const char *const end[] = {
-        [STORAGE_CLIENT] = "host", [STORAGE_SERVER] = "target"
-    };
     const struct fabric *f = h->fabric;
     struct scope scope     = { .engine  = h->system.engine,
                                .cpu     = h->system.cpu,
@@ -177,11 +191,9 @@ static struct scope scope_of(struct fabric_host *h)
                                .iommu   = &h->system.iommu,
                                .audit   = &h->system.audit,
                                .devices = 1 };
-    snprintf(h->name, sizeof h->name, "host %u", h->id);
-    if (f->hosts > 1)
-        scope.name = f->storage != NULL ? end[h->id] : h->name;
-    scope.device[0] = (struct scope_device){
-        .name = "rdma0", .port = &h->slot.port, .nic = &h->nic, .verbs = &h->verbs
+    scope.name             = name_of(h);
+    scope.device[0]        = (struct scope_device){
+               .name = "rdma0", .port = &h->slot.port, .nic = &h->nic, .verbs = &h->verbs
     };
     if (has_drive(h))
         scope.device[scope.devices++] =
@@ -552,6 +564,7 @@ static enum machine_outcome build_and_run(struct fabric *f, const struct sim_hos
     for (unsigned i = 0; i < f->hosts; i++) {
         f->host[i].fabric = f;
         f->host[i].id     = i;
+        snprintf(f->host[i].name, sizeof f->host[i].name, "host %u", i);
         build_hardware(&f->host[i]);
     }
     f->wire.watcher      = f->run->packet;

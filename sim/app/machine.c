@@ -220,8 +220,7 @@ static void begin_measuring(struct machine *m)
     audit_begin(&m->system.audit, m->engine.now);
     m->system.kernel.plant_reuse     = m->run->plant_reuse;
     m->system.iommu.iotlb.plant_deaf = m->run->plant_deaf;
-    if (m->run->attacker)
-        attacker_start(&m->hostile.attacker, m->engine.now);
+    hostile_start(&m->hostile, m->engine.now);
     m->system.kernel.watcher = m->run->calls;
     sampler_begin(&m->sampler);
     begin_looking(m);
@@ -249,7 +248,7 @@ static void end_measuring(struct machine *m)
     struct machine_result *r = m->result;
     onlooker_end(&m->onlooker, m->engine.now);
     m->system.kernel.watcher = NULL;
-    attacker_stop(&m->hostile.attacker);
+    hostile_stop(&m->hostile);
     sampler_end(&m->sampler);
     audit_finish(&m->system.audit, m->engine.now);
     count(m, &r->counters);
@@ -260,6 +259,7 @@ static void end_measuring(struct machine *m)
     r->exposure_ns        = m->system.audit.exposure_ns;
     r->attack_ns          = m->system.audit.attack_ns;
     r->pool_pages_most    = m->system.audit.pool_most;
+    hostile_tell(&m->hostile, NULL, m->drive[0].name, r);
     for (unsigned i = 0; i < m->drives; i++)
         measure_drive(m, i);
     if (m->exercises) {

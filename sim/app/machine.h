@@ -30,8 +30,8 @@ struct machine_run {
     bool run_ahead;
     /* Tests plant faults: kernel.plant_reuse and iotlb.plant_deaf; 0: none. */
     uint64_t plant_reuse, plant_deaf;
-    bool attacker; /* A hostile device attacks the addresses of the first drive, or, in a
-                      fabric, one of each NIC's. */
+    bool attacker; /* A hostile device attacks the addresses of the first drive; in a
+                      fabric, one those of each NIC, and one those of its drive. */
     bool rdma;     /* The sources are RDMA work: fabric.h's hosts replay them. */
     const struct replay_source *source;
     unsigned sources;
@@ -89,7 +89,7 @@ struct machine_counters {
     MACHINE_BARE_COUNTERS(SYSTEM_COUNTER_FIELD)
 };
 
-enum { MACHINE_DRIVES_MAX = 8, MACHINE_ENDS = 2 };
+enum { MACHINE_DRIVES_MAX = 8, MACHINE_ENDS = 2, MACHINE_ATTACKERS_MAX = 8 };
 
 /* What one of several drives did; machine_counters has their sums. */
 struct machine_drive {
@@ -98,6 +98,16 @@ struct machine_drive {
     struct driver_stats driver;
     struct dma_stats dma;
     struct histogram io_latency_ns;
+};
+
+/* What one hostile device did, and what it reached; machine_counters has the sums. */
+struct machine_attacker {
+    char host[16]; /* Of several; "": there is one. */
+    char victim[16];
+    uint16_t requester;
+    struct attacker_stats stats;
+    uint64_t reached[AUDIT_REACH_COUNT];
+    uint64_t late_ns_p50, late_ns_max; /* Of its accesses to pages given back. */
 };
 
 struct machine_result {
@@ -115,6 +125,8 @@ struct machine_result {
     uint64_t exposure_ps_max, exposed_pages_most, pool_pages_most;
     unsigned drives;
     struct machine_drive drive[MACHINE_DRIVES_MAX];
+    unsigned attackers;
+    struct machine_attacker attack[MACHINE_ATTACKERS_MAX];
     struct machine_counters end[MACHINE_ENDS];   /* nvmf: of the host and of the target. */
     struct machine_counters start[MACHINE_ENDS]; /* The same, before the replay: from */
     sim_time_t start_ps;  /* connected queue pairs to a controller that is ready. */

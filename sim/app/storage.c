@@ -50,6 +50,15 @@ static bool alloc_medium(struct storage *s, struct error *error)
     return true;
 }
 
+/* It looks like the drive to the server's IOMMU. The NICs' have the seeds before. */
+static void build_attacker(struct storage *s, struct system *server)
+{
+    hostile_build(&s->hostile, server, s->config, NVME_REQUESTER,
+                  s->run->seed + STORAGE_HOSTS);
+    s->nvme.data_moved      = hostile_learn;
+    s->nvme.data_moved_self = &s->hostile;
+}
+
 bool storage_build(struct storage *s, const struct config *config,
                    const struct machine_run *run, struct system *server,
                    struct error *error)
@@ -61,6 +70,8 @@ bool storage_build(struct storage *s, const struct config *config,
                "nvme registers", &nvme_mmio_ops, &s->nvme);
     nvme_ctrl_init(&s->nvme, server->engine, slot_port(&s->slot), &config->nvme,
                    NVME_REQUESTER, run->seed);
+    if (run->attacker)
+        build_attacker(s, server);
     if (!s->checks)
         return true;
     if (!alloc_medium(s, error))
@@ -75,6 +86,7 @@ void storage_destroy(struct storage *s)
         replay_free(&s->replay);
     if (s->verify.lba != NULL)
         nvmf_verify_free(&s->verify);
+    hostile_destroy(&s->hostile);
     nvme_ctrl_free(&s->nvme);
     slot_destroy(&s->slot);
     if (s->medium != NULL)
@@ -216,6 +228,7 @@ void storage_count(const struct storage *s, unsigned host, struct machine_counte
     c->nvme = s->nvme.stats;
     slot_count(&s->slot, &c->system);
     slot_count_domain(&s->slot, &c->system);
+    system_add_stats(&attacker_stat_table, &c->attacker, &s->hostile.attacker.stats);
     for (unsigned q = 0; q < s->driver.queues; q++)
         system_add_stats(&driver_stat_table, &c->driver, &s->driver.queue[q].stats);
 }
@@ -237,6 +250,8 @@ bool storage_check(struct storage *s, struct error *error)
                              s->host.queue[i].failed);
     if (!slot_idle(&s->slot) || !nvme_ctrl_idle(&s->nvme))
         return error_set(error, "transactions of the drive were still under way");
+    if (!hostile_idle(&s->hostile))
+        return error_set(error, "transactions of the attacker were still under way");
     if (!nvme_ctrl_check(&s->nvme, error))
         return false;
     if (s->host.stats.mismatched == 0)

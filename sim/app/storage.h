@@ -10,6 +10,7 @@
 #ifndef SIM_APP_STORAGE_H
 #define SIM_APP_STORAGE_H
 
+#include "sim/app/hostile.h"
 #include "sim/app/machine.h"
 #include "sim/app/series.h"
 #include "sim/system/system.h"
@@ -25,6 +26,7 @@ struct storage {
     struct slot slot;
     struct nvme_ctrl nvme;
     struct nvme_driver driver;
+    struct hostile hostile; /* With run->attacker: beside the drive. */
     struct nvmf_target target;
     struct nvmf_host host;
     struct replay replay;
