@@ -49,6 +49,7 @@ static void answer(struct exerciser *e, const struct port_response *r, sim_time_
     e->stats.access_refused += r->status != PORT_OK;
     e->stats.bytes += e->bytes;
     e->stats.latency_ps += now - r->submitted;
+    histogram_record(&e->latency_ns, (now - r->submitted) / TIME_NS);
     if (e->answered < e->count)
         return;
     e->stats.list++;

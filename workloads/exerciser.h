@@ -66,6 +66,7 @@ struct exerciser {
     uint32_t count, next, answered, bytes;
     sim_time_t began, ready; /* Of the list; when the next access may go. */
     struct exerciser_stats stats;
+    struct histogram latency_ns; /* Submission to answer; whoever measures clears it. */
 };
 
 /* A block of engine; the port's device_due becomes its due slot. config is copied. */

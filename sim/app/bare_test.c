@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* bare - bare accesses and mappings through a whole machine. */
+#include <math.h>
+#include <stdio.h>
 #include <string.h>
 
-#include "sim/app/machine.h"
+#include "sim/app/metric.h"
 #include "sim/app/sources.h"
 #include "sim/host/direct.h"
+#include "sim/test/program.h"
 #include "sim/test/shim.h"
 
 static struct machine_result result;
@@ -118,6 +121,88 @@ TEST_CASE(bare, churn_maps_and_unmaps_by_each_api_without_any_dma)
         EXPECT_EQUAL(result.counters.dma.read + result.counters.dma.write, 0);
         EXPECT_EQUAL(result.io_latency_ns.count, 300);
     }
+}
+
+/* ---- What is told of them -------------------------------------------------------------
+ */
+
+static bool nearly(double a, double b)
+{
+    return fabs(a - b) <= 1e-9 * fabs(b);
+}
+
+/* What is moved and how fast are the device's, and each access has a latency. */
+TEST_CASE(bare, rates_and_latencies_are_those_of_the_accesses)
+{
+    static const char *const set[] = { "gen.requests=9000", "gen:window.bytes=128",
+                                       "gen:window.write_percent=20", NULL };
+    double m[METRIC_COUNT];
+    REQUIRE(run("gen:window", set, BLK_iova, "strict") == MACHINE_RAN);
+    metric_values(&result, m);
+    const struct exerciser_stats *e = &result.counters.exerciser;
+    EXPECT(m[METRIC_ID_ios] == 9000.0);
+    EXPECT(m[METRIC_ID_bytes] == 9000.0 * 128.0);
+    EXPECT(nearly(m[METRIC_ID_iops], 1e9 / interval_ns()));
+    EXPECT(
+        nearly(m[METRIC_ID_throughput_gbps], (double)e->bytes * 8e3 / (double)e->busy_ps));
+    EXPECT(m[METRIC_ID_sim_time_ns] > 2e-3 * (double)e->busy_ps); /* Lists are written. */
+    EXPECT_EQUAL(result.io_latency_ns.count, 9000);
+    EXPECT(fabs((double)result.io_latency_ns.sum / 9000.0 - latency_ns()) < 1.0);
+    EXPECT(m[METRIC_ID_io_latency_ns_p50] > 300.0);
+    EXPECT(m[METRIC_ID_io_latency_ns_p99] >= m[METRIC_ID_io_latency_ns_p50]);
+}
+
+/* Beside requests, rates are of the replay, as always, and count what both have moved. */
+TEST_CASE(bare, among_requests_rates_are_of_the_replay)
+{
+    static const char *const none[] = { NULL };
+    double m[METRIC_COUNT];
+    const char *path = program_path("both.csv");
+    FILE *out        = fopen(path, "w");
+    REQUIRE(out != NULL);
+    fputs("time_ns,latency_ns,op,lba,bytes,device,queue,cpu,completion_cpu,depth,segments,"
+          "qp,peer,peer_qp,key,address,region_bytes,local_key,local_address\n"
+          "0,,access_read,0,64,0,0,0,0,1,0x100000040+64,,,,,,,,\n"
+          "0,,read,8,4096,0,0,0,0,1,0x200000000+4096,,,,,,,,\n"
+          "0,,map,0,4096,0,0,0,0,1,0x300000000+4096,,,,,,,,\n",
+          out);
+    fclose(out);
+    REQUIRE(run(path, none, BLK_iova, "strict") == MACHINE_RAN);
+    metric_values(&result, m);
+    const double seconds = (double)result.time_ps * 1e-12;
+    EXPECT(m[METRIC_ID_ios] == 3.0);
+    EXPECT(m[METRIC_ID_bytes] == 64.0 + 4096.0); /* A mapping moves nothing. */
+    EXPECT(nearly(m[METRIC_ID_iops], 3.0 / seconds));
+    EXPECT(nearly(m[METRIC_ID_throughput_gbps], 4160.0 * 8e-9 / seconds));
+    EXPECT_EQUAL(result.io_latency_ns.count, 3);
+}
+
+/* The column of the line that begins with policy and API, under a heading; "": none. */
+static void figure_of(const char *table, unsigned column, char *out, size_t bytes)
+{
+    const char *at = strstr(table, "\nstrict iova ");
+    out[0]         = '\0';
+    for (unsigned i = 0; at != NULL && i <= column; i++) {
+        at += strspn(at, " \n");
+        snprintf(out, bytes, "%.*s", (int)strcspn(at, " \n"), at);
+        at += strlen(out);
+    }
+}
+
+TEST_CASE(bare, both_tables_of_a_replay_say_the_same)
+{
+    static struct program_result r;
+    char above[32], below[32];
+    program_run(&r, "replay gen:window --limit 5000 --policy strict --api iova");
+    EXPECT_EQUAL(r.status, 0);
+    const char *second = strstr(r.out, "accesses");
+    REQUIRE(second != NULL);
+    figure_of(r.out, 3, above, sizeof above);
+    figure_of(second, 4, below, sizeof below);
+    EXPECT_TEXT(above, below);
+    EXPECT(strcmp(above, "0.0") != 0);
+    figure_of(r.out, 9, above, sizeof above); /* us, the median. */
+    EXPECT_TEXT(above, "0.4");
 }
 
 TEST_CASE(bare, what_cannot_be_mapped_at_once_is_refused)

@@ -228,9 +228,11 @@ static void accesses(const struct comparison *report, FILE *out, bool colour)
         figure(line, 6, (double)e->access_refused, 0);
     }
     sheet_print(&s);
-    fputs("Bare accesses: ns, time of the device from one to the next; latency, mean in "
-          "ns.\n\n",
-          out);
+    fputs(
+        "Bare accesses: ns, time of the device from one to the next; latency, mean in ns;\n"
+        "Gb/s, while the device is busy. Where all records are such, kIOPS and Gb/s above\n"
+        "are, too; cycles are mostly of the software that writes their lists before.\n\n",
+        out);
 }
 
 /* ---- Where the cycles went

@@ -217,6 +217,7 @@ static void begin_measuring(struct machine *m)
         memset(&port->write_ps, 0, sizeof port->write_ps);
         m->drive_before[i] = drive_so_far(m, i);
     }
+    memset(&m->exerciser.latency_ns, 0, sizeof m->exerciser.latency_ns);
     audit_begin(&m->system.audit, m->engine.now);
     m->system.kernel.plant_reuse     = m->run->plant_reuse;
     m->system.iommu.iotlb.plant_deaf = m->run->plant_deaf;
@@ -263,6 +264,7 @@ static void end_measuring(struct machine *m)
     for (unsigned i = 0; i < m->drives; i++)
         measure_drive(m, i);
     if (m->exercises) {
+        histogram_merge(&r->io_latency_ns, &m->exerciser.latency_ns);
         histogram_merge(&r->dma_read_ps, &m->exerciser_slot.port.read_ps);
         histogram_merge(&r->dma_write_ps, &m->exerciser_slot.port.write_ps);
     }

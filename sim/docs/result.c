@@ -123,7 +123,11 @@ static void put_metrics(FILE *out)
         "can write what software reads in either. Pools are mapped by design and count\n"
         "apart. A refill is a walk for an entry that an invalidation has dropped although "
         "its\n"
-        "page was mapped; its stall is what the translations that waited for it lost.\n\n",
+        "page was mapped; its stall is what the translations that waited for it lost.\n"
+        "Where all records are bare accesses of a device (`gen:window`), `iops` and\n"
+        "`throughput_gbps` are of the time that the device was busy, without that in "
+        "which\n"
+        "software wrote their lists into its registers.\n\n",
         out);
 }
 
@@ -140,7 +144,9 @@ static void put_histograms(FILE *out)
 {
     fputs(
         "## Histograms\n\n| key of `histograms` | unit | of |\n| --- | --- | --- |\n"
-        "| `io_latency` | ns | records, first submission to last completion |\n"
+        "| `io_latency` | ns | records, first submission to last completion; of bare "
+        "accesses, "
+        "to the answer |\n"
         "| `dma_read_latency` | ps | the device's reads, submission to data |\n"
         "| `dma_write_latency` | ps | the device's posted writes, submission to credit |\n"
         "| `exposure` | ns | exposed pages, unmap to the end of exposure |\n"
