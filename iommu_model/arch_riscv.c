@@ -7,8 +7,8 @@
  *
  * Inaccuracies: no page-request queue, ATS, memory-resident interrupt files, debug
  * interface or big-endian tables; mode changes of ddtp take effect at once, and so does
- * switching a queue on; memory reports an access fault only beyond riscv.pa_lg2; interrupt messages are delivered
- * without being ordered behind fault records.
+ * switching a queue on; memory reports an access fault only beyond riscv.pa_lg2; interrupt
+ * messages are delivered without being ordered behind fault records.
  */
 #include "iommu_model/arch_riscv.h"
 

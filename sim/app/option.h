@@ -13,11 +13,6 @@
 
 #ifdef __cplusplus
 extern "C" {
-/* What has this name; NULL with a line that names the nearest. */
-const struct flush_policy *option_policy(const char *option, const char *name,
-                                         struct error *error);
-const struct metric_def *option_metric(const char *name, struct error *error);
-
 #endif
 
 #define OPTION_NO_MOST ((uint64_t)INT64_MAX) /* What JSON can hold. */
@@ -40,18 +35,13 @@ bool options_read(poptContext context, option_take *take, void *self, struct err
 /* Those of a command whose options popt stores all. An exit status; prints its line. */
 int options_store(poptContext context);
 
+/* What has this name; NULL with a line that names the nearest. */
+const struct flush_policy *option_policy(const char *option, const char *name,
+                                         struct error *error);
+const struct metric_def *option_metric(const char *name, struct error *error);
+
 #ifdef __cplusplus
 }
-/* What has this name; NULL with a line that names the nearest. */
-const struct flush_policy *option_policy(const char *option, const char *name,
-                                         struct error *error);
-const struct metric_def *option_metric(const char *name, struct error *error);
-
 #endif
-
-/* What has this name; NULL with a line that names the nearest. */
-const struct flush_policy *option_policy(const char *option, const char *name,
-                                         struct error *error);
-const struct metric_def *option_metric(const char *name, struct error *error);
 
 #endif

@@ -5,7 +5,7 @@
 
 enum { MANY = 100 }; /* No call asks so often. */
 
-unsigned failing_each(const char *release, const char *policy, kernel_program *try)
+unsigned failing_each(const char *release, const char *policy, kernel_program *attempt)
 {
     struct failing f = { .reached = true };
     while (f.reached) {
@@ -14,7 +14,7 @@ unsigned failing_each(const char *release, const char *policy, kernel_program *t
         r->linux_config.dma_debug = 1;
         kernel_rig_policy(r, policy);
         f.nth++;
-        kernel_rig_run(r, try, &f);
+        kernel_rig_run(r, attempt, &f);
         EXPECT_EQUAL(r->kernel.stats.finding, 0);
         kernel_rig_free(r);
     }
@@ -23,7 +23,7 @@ unsigned failing_each(const char *release, const char *policy, kernel_program *t
 
 struct call {
     const struct failing_calls *how;
-    bool (*try)(struct kernel_rig *r);
+    bool (*attempt)(struct kernel_rig *r);
     uint64_t nth;
     bool failed, done;
 };
@@ -34,7 +34,7 @@ static void fail_one(struct kernel_rig *r, void *state)
     if (c->how->begin != NULL)
         c->how->begin(r);
     kernel_rig_fail_at(r, c->nth);
-    c->done   = c->try(r);
+    c->done   = c->attempt(r);
     c->failed = kernel_rig_failed(r);
     kernel_rig_fail_at(r, 0);
     EXPECT(c->done || c->failed);
@@ -42,14 +42,14 @@ static void fail_one(struct kernel_rig *r, void *state)
     if (r->domain != NULL)
         EXPECT_EQUAL(r->kernel.pages.out, kernel_rig_tables(r, &r->domain->table) + 1);
     c->how->expect_empty(r);
-    EXPECT(c->try(r)); /* Later there is memory again. */
+    EXPECT(c->attempt(r)); /* Later there is memory again. */
     c->how->expect_empty(r);
 }
 
-unsigned failing_calls(const struct failing_calls *how, bool (*try)(struct kernel_rig *r),
-                       unsigned *machines)
+unsigned failing_calls(const struct failing_calls *how,
+                       bool (*attempt)(struct kernel_rig *r), unsigned *machines)
 {
-    struct call c     = { .how = how, .try = try, .failed = true };
+    struct call c     = { .how = how, .attempt = attempt, .failed = true };
     unsigned failures = 0;
     while (c.failed && c.nth < MANY) {
         struct kernel_rig *r = kernel_rig_new(how->hardware);

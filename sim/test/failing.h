@@ -24,7 +24,7 @@ struct failing {
 };
 
 /* Returns the failures. */
-unsigned failing_each(const char *release, const char *policy, kernel_program *try);
+unsigned failing_each(const char *release, const char *policy, kernel_program *attempt);
 
 /* For calls that undo what they did and say whether it worked. */
 struct failing_calls {
@@ -38,7 +38,7 @@ struct failing_calls {
 /* Returns how often the call failed; machines, if not NULL: how many there were, the last
  * of which had no failure. After each failure nothing is mapped and no page is out but
  * tables, and the same call then works. */
-unsigned failing_calls(const struct failing_calls *how, bool (*try)(struct kernel_rig *r),
-                       unsigned *machines);
+unsigned failing_calls(const struct failing_calls *how,
+                       bool (*attempt)(struct kernel_rig *r), unsigned *machines);
 
 #endif

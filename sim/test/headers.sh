@@ -25,7 +25,6 @@ while read -r header; do
     first[$header]=1
 done < <(awk 'FNR == 1 { seen = 0 }
     /^ *#/ && !seen++ && $1 == "#include" { gsub(/"/, "", $2); print $2 }' "${compiled[@]}")
-[[ ${#first[@]} -gt 100 ]] || { echo "the build begins with ${#first[@]} headers only" >&2; exit 1; }
 
 failed=0
 alone() { # HEADER LANGUAGE STANDARD COMPILER
