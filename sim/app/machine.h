@@ -1,14 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * machine - one complete system, built, run and taken apart again.
+ * machine - one run: a system built, a trace replayed on it, and all taken apart again.
  *
- *     NVMe controller (-- its TLB) -- link, root port -- IOMMU -- memory -- CPUs with
- * kernel and driver
- *
- * CPU 0 brings everything up and attaches the device under the flush policy; all CPUs
- * replay their share of the trace; CPU 0 takes everything down, and what was handed out
- * must have come back. What is reported is what happened between the two barriers around
- * the replay.
+ * It is one host with its drives (drives.h), or several with RDMA NICs (fabric.h). What is
+ * reported is what happened between the two barriers around the replay.
  */
 #ifndef SIM_APP_MACHINE_H
 #define SIM_APP_MACHINE_H
@@ -153,7 +148,7 @@ enum machine_outcome machine_run(const struct config *config, const struct machi
 const struct stat_table *machine_stats(const struct machine_counters *c, unsigned index,
                                        const void **stats);
 
-/* ---- What machine.c and fabric.c share ---- */
+/* ---- What drives.c and fabric.c share ---- */
 
 /* later -= earlier; sum += one; whether the outcomes of every whole sum to it. */
 void machine_subtract(struct machine_counters *later,
