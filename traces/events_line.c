@@ -155,6 +155,12 @@ bool events_parse_cleared(const char *fields, uint64_t *iova, uint64_t *bytes)
     return text_word(&at, " ") && take_hex(&at, iova) && text_number(&at, 10, bytes);
 }
 
+bool events_parse_flush(const char *fields, uint64_t *first, uint64_t *last)
+{
+    const char *at = fields;
+    return take_hex(&at, first) && take_hex(&at, last) && *first <= *last;
+}
+
 /* ---- Lists
  * ------------------------------------------------------------------------------------ */
 

@@ -69,6 +69,9 @@ bool events_parse_destroy(const char *fields, struct events_range *range);
 /* U: "d1 fffbe000 4096". */
 bool events_parse_cleared(const char *fields, uint64_t *iova, uint64_t *bytes);
 
+/* FR: "fffbe000 fffbefff 1", first and last address. */
+bool events_parse_flush(const char *fields, uint64_t *first, uint64_t *last);
+
 /* DS: "0000:00:1f.2 R addr=fff3f900,.. len=200,.. phys=9d212900,..", lists of hexadecimal
  * numbers; and DV: "0000:00:1f.2 R n=1 first=9d212900". */
 struct events_lists {

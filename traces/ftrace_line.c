@@ -277,6 +277,18 @@ bool ftrace_parse_iommu_unmap(const char *fields, struct ftrace_mapping *mapping
            && (mapping->bytes == 0 || mapping_check(mapping));
 }
 
+bool ftrace_parse_flush(const char *fields, uint64_t *first, uint64_t *last)
+{
+    const char *at = strchr(fields, '[');
+    while (at != NULL && strncmp(at, "[0x", 3) != 0) /* dmar0[0] */
+        at = strchr(at + 1, '[');
+    if (at == NULL)
+        return false;
+    at++;
+    return text_any_number(&at, first) && text_word(&at, "-") && text_any_number(&at, last)
+           && *at == ']' && *first <= *last;
+}
+
 bool ftrace_parse_iova_state(const char *fields, uint64_t *state,
                              struct ftrace_mapping *mapping)
 {

@@ -71,6 +71,10 @@ bool ftrace_parse_iova_link(const char *fields, struct ftrace_mapping *mapping);
 bool ftrace_parse_dma_unmap(const char *fields, struct ftrace_mapping *mapping);
 bool ftrace_parse_iommu_unmap(const char *fields, struct ftrace_mapping *mapping);
 
+/* intel_iommu's cache_tag_flush_range: "dmar0 dmar0[0] type iotlb did 4
+ * [0xfff3e000-0xfff3ffff] addr ...", the first and the last address. */
+bool ftrace_parse_flush(const char *fields, uint64_t *first, uint64_t *last);
+
 /* Probes of dma_iova_*, as far as they record it: the state that names the range, its
  * address (0: not recorded) and, of dma_iova_destroy, its mapped length. */
 bool ftrace_parse_iova_state(const char *fields, uint64_t *state,

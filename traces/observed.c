@@ -22,6 +22,10 @@ struct lane {
 
 enum { LIVE_BUCKETS = 1 << 14 };
 
+/* Invalidations follow soon, but on the other CPUs more may be unmapped in between; nothing
+ * that a driver maps is larger than that. */
+enum { CLEARED_REMEMBERED = 64, CLEARED_LARGEST = 1 << 30 };
+
 struct observer {
     struct lane lane[OBSERVED_LANES_MAX];
     unsigned lanes;
@@ -32,6 +36,7 @@ struct observer {
     uint32_t *range, ranges, ranges_room; /* Of them, those of the IOVA API. */
     uint32_t *cpu_flights, cpus_room;
     bool command_ends; /* Commands say when they end; else their requests do. */
+    struct observed_piece cleared[CLEARED_REMEMBERED]; /* And not invalidated so far. */
 };
 
 /* ---- Memory
@@ -361,6 +366,14 @@ struct observed_call *observe_unmap(struct observed *o, uint64_t line,
     return c;
 }
 
+/* Whether that address was mapped by itself. Of lists the unmap names the memory: they tell
+ * the mode of kernels alone that have no ranges, which lazy ones may invalidate at once. */
+static bool is_no_range(struct observed *o, uint64_t addr)
+{
+    const bool ranges = o->new_maps || o->has_links;
+    return !ranges || live_find(o, OBSERVED_single, OBSERVED_NONE, addr) != NULL;
+}
+
 void observe_cleared(struct observed *o, uint64_t addr, uint64_t bytes)
 {
     const uint64_t inside    = 4095;
@@ -374,6 +387,58 @@ void observe_cleared(struct observed *o, uint64_t addr, uint64_t bytes)
             return;
         }
     }
+    if (is_no_range(o, addr))
+        o->building->cleared[o->cleared++ % CLEARED_REMEMBERED] =
+            (struct observed_piece){ addr, bytes };
+}
+
+void observe_flushed(struct observed *o, uint64_t first, uint64_t last)
+{
+    o->has_flushes = true;
+    if (last - first > CLEARED_LARGEST)
+        return; /* Of everything: a queue is flushed. */
+    for (unsigned i = 0; i < CLEARED_REMEMBERED; i++) {
+        struct observed_piece *p = &o->building->cleared[i];
+        if (p->bytes == 0 || p->addr < first || p->addr + p->bytes - 1 > last)
+            continue;
+        p->bytes = 0;
+        o->flushed++;
+    }
+}
+
+/* ---- The mode
+ * -------------------------------------------------------------------------------- */
+
+/* Whether a call gave the device its memory's address (1) or another one (-1); 0: it does
+ * not say. */
+static int own_address(const struct observed_call *c)
+{
+    if (c->pieces == 0 || c->kind == OBSERVED_coherent
+        || (c->kind == OBSERVED_list && c->outs == 0))
+        return 0;
+    return c->kind != OBSERVED_range && c->addr == c->piece[0].addr ? 1 : -1;
+}
+
+static enum observed_mode mode_of_unmaps(const struct observed *o)
+{
+    const bool tells = o->has_flushes && o->cleared > 0;
+    if (tells && o->flushed * 10 >= o->cleared * 9)
+        return OBSERVED_STRICT;
+    if (tells && o->flushed * 10 <= o->cleared)
+        return OBSERVED_LAZY;
+    return OBSERVED_TRANSLATED;
+}
+
+enum observed_mode observed_mode(const struct observed *o)
+{
+    uint64_t own = 0, other = 0;
+    for (uint32_t i = 0; i < o->calls; i++) {
+        own += own_address(&o->call[i]) > 0;
+        other += own_address(&o->call[i]) < 0;
+    }
+    if (own == other)
+        return OBSERVED_UNKNOWN;
+    return own > other ? OBSERVED_PASSTHROUGH : mode_of_unmaps(o);
 }
 
 /* ---- Requests

@@ -86,6 +86,9 @@ struct observed {
     bool has_unmaps[OBSERVED_KINDS]; /* ... and unmaps of each kind. */
     bool old_maps, new_maps;         /* dma_map_page; dma_map_phys or the IOVA API. */
     uint64_t stray_unmaps;           /* Of what was mapped before the recording. */
+    uint64_t cleared;                /* What the IOMMU unmapped and was no range, */
+    uint64_t flushed;                /* and of it, what was invalidated at once. */
+    bool has_flushes;                /* Invalidations were recorded, of whatever. */
     bool foreign;                    /* It is no such recording, or maps nothing. */
     struct observer *building;       /* NULL when it is read. */
 };
@@ -93,6 +96,17 @@ struct observed {
 /* Reads all of it. False with FILE, line and what is wrong. */
 bool observed_read(struct observed *o, const char *path, struct error *error);
 void observed_free(struct observed *o);
+
+/* What can be seen of the kernel's mode: devices were given addresses of their memory, or
+ * others; and of these, whether unmaps waited for their invalidation. */
+enum observed_mode {
+    OBSERVED_UNKNOWN,
+    OBSERVED_PASSTHROUGH,
+    OBSERVED_TRANSLATED, /* Strict or lazy: invalidations were not recorded. */
+    OBSERVED_STRICT,
+    OBSERVED_LAZY,
+};
+enum observed_mode observed_mode(const struct observed *o);
 
 /* ---- Building: in the order of the lines. A thread is any number that tells it from
  * others.
@@ -157,6 +171,10 @@ struct observed_call *observe_unmap(struct observed *o, uint64_t line,
 
 /* The IOMMU's own event: [addr, addr + bytes) is unmapped. */
 void observe_cleared(struct observed *o, uint64_t addr, uint64_t bytes);
+
+/* The IOMMU's caches are told that [first, last] is unmapped: at once where that is what
+ * was unmapped just before. */
+void observe_flushed(struct observed *o, uint64_t first, uint64_t last);
 
 /* A request of just that call, which is the last one that was made. */
 struct observed_request *observe_alone(struct observed *o, const struct observe_line *at,

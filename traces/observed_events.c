@@ -140,6 +140,28 @@ static bool on_cleared(struct observed_reader *reader, const struct observe_line
     return true;
 }
 
+/* It only tells the mode: one that is written otherwise is left alone. */
+static bool on_flush(struct observed_reader *reader, const struct observe_line *at,
+                     const char *fields, struct error *error)
+{
+    uint64_t first, last;
+    (void)at;
+    (void)error;
+    if (events_parse_flush(fields, &first, &last))
+        observe_flushed(reader->o, first, last);
+    return true;
+}
+
+static bool on_flush_all(struct observed_reader *reader, const struct observe_line *at,
+                         const char *fields, struct error *error)
+{
+    (void)at;
+    (void)fields;
+    (void)error;
+    observe_flushed(reader->o, 0, UINT64_MAX);
+    return true;
+}
+
 static bool on_list(struct observed_reader *reader, const struct observe_line *at,
                     const char *fields, struct error *error)
 {
@@ -184,6 +206,8 @@ static const struct {
     { "CA", on_coherent },
     { "CF", on_coherent_free },
     { "U", on_cleared },
+    { "FR", on_flush },
+    { "FA", on_flush_all },
 };
 
 static bool take_line(struct observed_reader *reader, uint64_t number, const char *text,

@@ -154,6 +154,28 @@ static bool on_cleared(struct observed_reader *reader, const struct observe_line
     return true;
 }
 
+/* It only tells the mode: one that is written otherwise is left alone. */
+static bool on_flush(struct observed_reader *reader, const struct observe_line *at,
+                     const char *fields, struct error *error)
+{
+    uint64_t first, last;
+    (void)at;
+    (void)error;
+    if (ftrace_parse_flush(fields, &first, &last))
+        observe_flushed(reader->o, first, last);
+    return true;
+}
+
+static bool on_flush_all(struct observed_reader *reader, const struct observe_line *at,
+                         const char *fields, struct error *error)
+{
+    (void)at;
+    (void)fields;
+    (void)error;
+    observe_flushed(reader->o, 0, UINT64_MAX);
+    return true;
+}
+
 /* ---- The IOVA API, by probes
  * ----------------------------------------------------------------- */
 
@@ -231,6 +253,8 @@ static const struct {
     { "dma_alloc", on_alloc },
     { "dma_free", on_free },
     { "unmap", on_cleared },
+    { "cache_tag_flush_range", on_flush },
+    { "cache_tag_flush_all", on_flush_all },
 }, probes[] = {
     { "dma_iova_try_alloc", on_try_alloc },
     { "dma_iova_link", on_link },

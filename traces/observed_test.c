@@ -307,3 +307,81 @@ TEST_CASE(observed, broken_text_never_breaks_the_reader)
         EXPECT(good < ROUNDS || n == 1); /* ftrace may have lines of anybody's. */
     }
 }
+
+/* ---- The mode --------------------------------------------------------------------------
+ */
+
+#define MAP      "2 0t DM 0000:00:05.0 R ffda1000 4096 9000 -\n"
+#define IDENTITY "2 0t DM 0000:00:05.0 R 9000 4096 9000 -\n"
+#define UNMAP    "5 0h U d1 ffda1000 4096\n"
+#define FLUSH    "5 0h FR ffda1000 ffda1fff 1\n"
+#define OTHER    "5 0h FR ffdb1000 ffdb1fff 1\n"
+#define WHOLE    "9 0s FR 0 ffffffffffffffff 0\n"
+#define UNMAPPED "6 0h DU 0000:00:05.0 R ffda1000 4096 -\n"
+#define RANGE                                                                              \
+    "2 0t TA s0 9000 8192 1 ffe00000 2000\n2 0t TL s0 ffe00000 0 9000 4096 R\n"            \
+    "2 0t TL s0 ffe00000 1000 b000 4096 R\n"
+#define DESTROY                                                                            \
+    "5 0h U d1 ffe00000 8192\n5 0h FR ffe00000 ffe01fff 1\n5 0h TD s0 ffe00000 2000 R\n"
+
+static enum observed_mode mode_of(const char *events)
+{
+    struct observed o;
+    struct error error;
+    char text[2048];
+    snprintf(text, sizeof text, "### a\n1 0t N nvme0 q1 c1 read 8+8\n%s", events);
+    const bool good = read_text(&o, "mode.events.txt", text, &error);
+    EXPECT_TEXT(good ? "" : error.text, "");
+    const enum observed_mode mode = good ? observed_mode(&o) : OBSERVED_UNKNOWN;
+    observed_free(&o);
+    return mode;
+}
+
+TEST_CASE(observed, the_mode_is_told_by_addresses_and_invalidations)
+{
+    EXPECT_EQUAL(mode_of(IDENTITY), OBSERVED_PASSTHROUGH);
+    EXPECT_EQUAL(mode_of(MAP), OBSERVED_TRANSLATED);
+    EXPECT_EQUAL(mode_of(MAP IDENTITY), OBSERVED_UNKNOWN);
+    EXPECT_EQUAL(mode_of(MAP UNMAP FLUSH UNMAPPED), OBSERVED_STRICT);
+    EXPECT_EQUAL(mode_of(MAP UNMAP UNMAPPED WHOLE), OBSERVED_LAZY);
+    EXPECT_EQUAL(mode_of(MAP UNMAP UNMAPPED "9 0s FA d1\n"), OBSERVED_LAZY);
+    EXPECT_EQUAL(mode_of(MAP UNMAP OTHER UNMAPPED), OBSERVED_LAZY);
+    /* Nothing was invalidated so far, or such events were not recorded. */
+    EXPECT_EQUAL(mode_of(MAP UNMAP UNMAPPED), OBSERVED_TRANSLATED);
+    /* Neither is known where half of them are invalidated. */
+    EXPECT_EQUAL(mode_of(MAP UNMAP FLUSH UNMAPPED MAP UNMAP UNMAPPED), OBSERVED_TRANSLATED);
+    /* What is written otherwise is no mistake. */
+    EXPECT_EQUAL(mode_of(MAP UNMAP "5 0h FR x\n" UNMAPPED), OBSERVED_TRANSLATED);
+}
+
+/* Linux 7.3 invalidates them at once in either mode. */
+TEST_CASE(observed, ranges_do_not_tell_strict_from_lazy)
+{
+    EXPECT_EQUAL(mode_of(RANGE DESTROY), OBSERVED_TRANSLATED);
+    EXPECT_EQUAL(mode_of(RANGE DESTROY MAP UNMAP UNMAPPED WHOLE), OBSERVED_LAZY);
+    EXPECT_EQUAL(mode_of(RANGE DESTROY MAP UNMAP FLUSH UNMAPPED), OBSERVED_STRICT);
+    /* Also one whose end the probe has lost, and one from before the recording. */
+    EXPECT_EQUAL(mode_of(RANGE "5 0h U d1 ffe00000 8192\n5 0h FR ffe00000 ffe01fff 1\n"
+                               "6 0h U d1 ffc00000 8192\n6 0h FR ffc00000 ffc01fff 1\n"),
+                 OBSERVED_TRANSLATED);
+}
+
+TEST_CASE(observed, flushes_of_ftrace_are_parsed)
+{
+    uint64_t first = 0, last = 0;
+    EXPECT(ftrace_parse_flush("dmar0 dmar0[0] type iotlb did 4 [0xfff3e000-0xfff3ffff] "
+                              "addr 0xfff3e000 mask 0x1",
+                              &first, &last));
+    EXPECT_EQUAL(first, 0xfff3e000);
+    EXPECT_EQUAL(last, 0xfff3ffff);
+    EXPECT(ftrace_parse_flush("dmar1 0000:00:05.0[0] type devtlb did 4 "
+                              "[0x0-0xffffffffffffffff] addr 0x0 mask 0x0",
+                              &first, &last));
+    EXPECT_EQUAL(last, UINT64_MAX);
+    EXPECT(!ftrace_parse_flush("dmar0 dmar0[0] type iotlb", &first, &last));
+    EXPECT(!ftrace_parse_flush("dmar0 [0x2000-0x1fff]", &first, &last));
+    EXPECT(!ftrace_parse_flush("dmar0 [0x2000 0x3fff]", &first, &last));
+    EXPECT(!ftrace_parse_flush("dmar0 [0x2000-0x3fff", &first, &last));
+    EXPECT(!events_parse_flush("2000", &first, &last));
+    EXPECT(!events_parse_flush("2000 1fff 1", &first, &last));
+}

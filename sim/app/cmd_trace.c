@@ -48,7 +48,7 @@ struct trace_call {
     uint64_t limit;
     char *from, *to, *svg;
     char *skip_text, *begin_text, *end_text, *device_text, *cpu_text, *factor_text;
-    char *seed_text, *show_text;
+    char *seed_text, *show_text, *policy;
     bool release_set;
     struct config config; /* For generators; for check, of the machine. */
     struct edit_cut cut;
@@ -714,12 +714,15 @@ static int trace_validate(const struct trace_call *call)
 
 static int trace_check_recordings(const struct trace_call *call)
 {
-    const struct trace_check_call check = { .config  = &call->config,
-                                            .release = call->release_set
-                                                           ? call->config.kernel.release
-                                                           : NULL,
-                                            .json    = call->json != 0,
-                                            .show    = (unsigned)call->show };
+    const char *const release = call->release_set ? call->config.kernel.release : NULL;
+    const struct trace_check_call check = { .config = &call->config,
+                                            .chosen = { release, call->policy },
+                                            .json   = call->json != 0,
+                                            .show   = (unsigned)call->show };
+    if (call->policy != NULL && !trace_check_has_mode(call->policy))
+        return command_fail(EXIT_USAGE,
+                            "--policy: expected strict, lazy or passthrough, got '%s'",
+                            call->policy);
     return trace_check_command(&check, call->file);
 }
 
@@ -791,6 +794,10 @@ static void options_fill(struct trace_call *call, struct poptOption out[OPTIONS_
             "A parameter of the machine, as linux.release (default: the recording's); "
             "repeatable",
             "KEY=VALUE" } },
+        { TAKES_CHECK,
+          { "policy", 0, POPT_ARG_STRING, &call->policy, 0,
+            "The recorded mode: strict, lazy or passthrough (default: the recording's)",
+            "NAME" } },
         { TAKES_CHECK,
           { "show", 0, POPT_ARG_STRING, &call->show_text, 0,
             "How many differences of each recording to show (default 5)", "N" } },
@@ -940,7 +947,8 @@ static int subcommand_run(const struct subcommand *sub, int argc, const char **a
     char *const text[] = { call.from,        call.to,         call.svg,
                            call.skip_text,   call.begin_text, call.end_text,
                            call.device_text, call.cpu_text,   call.factor_text,
-                           call.seed_text,   call.limit_text, call.show_text };
+                           call.seed_text,   call.limit_text, call.show_text,
+                           call.policy };
     for (unsigned i = 0; i < sizeof text / sizeof text[0]; i++)
         free(text[i]);
     config_free(&call.config);

@@ -132,6 +132,11 @@ static void add_unmap(struct observed *o, const struct row *row, uint64_t line)
     const uint64_t value          = kind == OBSERVED_range  ? row->pair
                                     : kind == OBSERVED_list ? row->phys
                                                             : row->iova;
+    if (kind == OBSERVED_single || kind == OBSERVED_list) {
+        o->cleared++;
+        o->flushed += !row->queued;
+        o->has_flushes = true;
+    }
     struct observed_call *call =
         observe_unmap(o, line, kind, kind == OBSERVED_range ? OBSERVED_NONE : device, value,
                       kind == OBSERVED_list ? row->pages : row->bytes);

@@ -460,26 +460,110 @@ static const char *said_by(const char *path, const char *const (*words)[2])
     return NULL;
 }
 
-static const char *release_of(const char *path, const struct observed *o)
+const char *check_source_name(enum check_source source)
+{
+    static const char *const all[] = { "user", "name", "recording", "assumed" };
+    return all[source];
+}
+
+/* Whether the NVMe driver maps lists, as it did before there were ranges. */
+static bool maps_lists(const struct observed *o)
+{
+    for (uint32_t i = 0; i < o->calls; i++) {
+        const struct observed_call *c = &o->call[i];
+        const bool drive = c->device != OBSERVED_NONE && o->device[c->device].nvme;
+        if (c->kind == OBSERVED_list && c->request != OBSERVED_NONE
+            && (drive || o->request[c->request].command))
+            return true;
+    }
+    return false;
+}
+
+/* By the calls that only one of them makes; NULL: there are none. */
+static const char *seen_release(const struct observed *o)
+{
+    if (o->new_maps || o->has_links)
+        return "7.3";
+    return o->old_maps || maps_lists(o) ? "6.12" : NULL;
+}
+
+static void find_release(struct trace_check *c, const char *path, const struct observed *o,
+                         const char *chosen)
 {
     static const char *const words[][2] = { { "k612", "6.12" }, { "k618", "6.18" },
                                             { "k73", "7.3" },   { "6.12", "6.12" },
                                             { "6.18", "6.18" }, { "7.3", "7.3" },
                                             { NULL, NULL } };
-    const char *said                    = said_by(path, words);
-    if (said != NULL)
-        return said;
-    return o->old_maps && !o->new_maps ? "6.12" : "7.3";
+    const char *const named             = said_by(path, words);
+    const char *const seen              = seen_release(o);
+    c->release                          = chosen != NULL  ? chosen
+                                          : named != NULL ? named
+                                          : seen != NULL  ? seen
+                                                          : "7.3";
+    c->release_from                     = chosen != NULL  ? CHECK_FROM_user
+                                          : named != NULL ? CHECK_FROM_name
+                                          : seen != NULL  ? CHECK_FROM_recording
+                                                          : CHECK_FROM_assumed;
 }
 
-static const char *policy_of(const char *path)
+static const char *const modes[][2] = { { "strict", "strict" },
+                                        { "lazy", "lazy" },
+                                        { "passthrough", "passthrough" },
+                                        { NULL, NULL } };
+
+bool trace_check_has_mode(const char *name)
 {
-    static const char *const words[][2] = { { "strict", "strict" },
-                                            { "lazy", "lazy" },
-                                            { "passthrough", "passthrough" },
-                                            { NULL, NULL } };
-    const char *said                    = said_by(path, words);
-    return said == NULL ? "strict" : said;
+    for (unsigned i = 0; modes[i][0] != NULL; i++)
+        if (strcmp(modes[i][0], name) == 0)
+            return true;
+    return false;
+}
+
+/* What can be seen in the recording, its name left aside; NULL: it could be several. */
+static const char *seen_policy(enum observed_mode mode, const char *named)
+{
+    const bool names_translation = named != NULL && strcmp(named, "passthrough") != 0;
+    switch (mode) {
+    case OBSERVED_PASSTHROUGH:
+        return "passthrough";
+    case OBSERVED_STRICT:
+        return "strict";
+    case OBSERVED_LAZY:
+        return "lazy";
+    case OBSERVED_TRANSLATED:
+        return names_translation ? named : NULL;
+    case OBSERVED_UNKNOWN:
+        return named;
+    }
+    UNREACHABLE("a mode is one of these");
+}
+
+/* What is seen in the recording is more than what somebody called it. */
+static void find_policy(struct trace_check *c, const char *path, const struct observed *o,
+                        const char *chosen)
+{
+    const enum observed_mode mode = observed_mode(o);
+    c->named                      = said_by(path, modes);
+    c->translated                 = mode >= OBSERVED_TRANSLATED;
+    const char *const seen        = seen_policy(mode, c->named);
+    c->policy      = chosen != NULL ? chosen : seen != NULL ? seen : "strict";
+    c->policy_from = chosen != NULL ? CHECK_FROM_user
+                     : seen == NULL ? CHECK_FROM_assumed
+                     : c->named != NULL && strcmp(seen, c->named) == 0
+                         ? CHECK_FROM_name
+                         : CHECK_FROM_recording;
+}
+
+/* In one line; a name that says something else is told of. */
+static void put_settings(struct trace_check *c, enum blk_api api)
+{
+    static const char *const how[] = { "", "", " as recorded", " assumed" };
+    static const char *const by[]  = { "", "", " by its calls", " assumed" };
+    const bool other               = c->policy_from != CHECK_FROM_user && c->named != NULL
+                       && strcmp(c->named, c->policy) != 0;
+    snprintf(c->settings, sizeof c->settings, "Linux %s%s, %s%s%s%s, --api %s", c->release,
+             by[c->release_from], c->policy, how[c->policy_from],
+             other ? ", though named " : "", other ? c->named : "", blk_api_name[api]);
 }
 
 /* ---- One recording
@@ -572,23 +656,21 @@ static void run_free(struct run *u)
     free(u);
 }
 
-static bool replay(struct run *u, struct config *config, const char *release,
-                   const char *policy, struct error *error)
+static bool replay(struct run *u, struct config *config, struct error *error)
 {
     const unsigned most             = ENGINE_CPUS_MAX;
     const unsigned cpus             = u->o.cpus < most ? u->o.cpus : most;
     const enum blk_api api          = u->new_kernel ? BLK_iova : BLK_sg;
-    config->kernel.release          = release;
+    config->kernel.release          = u->c->release;
     config->nvme.transfer_pages_lg2 = 11; /* The recorded drive's limit is not known. */
-    snprintf(u->c->settings, sizeof u->c->settings, "Linux %s, %s, --api %s", release,
-             policy, blk_api_name[api]);
+    put_settings(u->c, api);
     for (uint32_t drive = 0; drive < u->o.disks + u->o.devices; drive++) {
         struct check_replay r = { .feed   = u->feed,
                                   .feeds  = u->feeds,
                                   .drive  = drive,
                                   .cpus   = cpus,
                                   .api    = api,
-                                  .policy = policy };
+                                  .policy = u->c->policy };
         if (!trace_check_replay(&r, config, error))
             return false;
         u->c->our_pool_pages += r.pool_pages;
@@ -597,7 +679,7 @@ static bool replay(struct run *u, struct config *config, const char *release,
 }
 
 bool trace_check_run(struct trace_check *check, const char *path, struct config *config,
-                     const char *release, struct error *error)
+                     const struct check_chosen *chosen, struct error *error)
 {
     struct run *u       = calloc(1, sizeof *u);
     const unsigned show = check->show;
@@ -609,11 +691,11 @@ bool trace_check_run(struct trace_check *check, const char *path, struct config 
                                        : observed_read(&u->o, path, error);
     check->foreign = u->o.foreign;
     if (good) {
-        const char *const follows = release != NULL ? release : release_of(path, &u->o);
-        u->new_kernel             = strcmp(follows, "6.12") != 0;
+        find_release(check, path, &u->o, chosen != NULL ? chosen->release : NULL);
+        find_policy(check, path, &u->o, chosen != NULL ? chosen->policy : NULL);
+        u->new_kernel = strcmp(check->release, "6.12") != 0;
         feed_all(u);
-        good = replay(u, config, follows, policy_of(path), error)
-               || error_in(error, "%s", path);
+        good = replay(u, config, error) || error_in(error, "%s", path);
         if (good)
             judge_all(u);
     }

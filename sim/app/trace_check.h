@@ -88,8 +88,20 @@ struct check_difference {
     char recorded[CHECK_TEXT_BYTES], ours[CHECK_TEXT_BYTES];
 };
 
+/* Where the release and the mode that a recording is checked with come from. */
+enum check_source {
+    CHECK_FROM_user,
+    CHECK_FROM_name,
+    CHECK_FROM_recording,
+    CHECK_FROM_assumed
+};
+const char *check_source_name(enum check_source source);
+
 struct trace_check {
-    char settings[96];
+    char settings[128];                   /* As one line. */
+    const char *release, *policy, *named; /* named: the mode that the name says, or NULL. */
+    enum check_source release_from, policy_from;
+    bool translated; /* Devices were given other addresses than their memory's, as seen. */
     struct check_row row[CHECK_ROWS_MAX];
     unsigned rows;
     uint64_t requests, compared, agree, given;
@@ -105,17 +117,24 @@ struct trace_check {
     bool foreign; /* The file is no such recording, or maps nothing. */
 };
 
+/* What the user says of the recorded kernel; NULL: nothing. policy: a mode of Linux's. */
+struct check_chosen {
+    const char *release, *policy;
+};
+/* Whether there is a mode of that name. */
+bool trace_check_has_mode(const char *name);
+
 /* The least share of agreeing requests, in per cent. */
 enum { TRACE_CHECK_LEAST = 99 };
 bool trace_check_good(const struct trace_check *check);
 
 /*
- * Reads the recording at path and replays it with a copy of config; release is a part of it
- * that the user has chosen (NULL: from the path, or the events). show: how many differences
+ * Reads the recording at path and replays it with a copy of config; what the user has
+ * chosen of chosen (NULL: nothing) overrides path and events. show: how many differences
  * are kept. False with one line: the recording cannot be read, or (stopped) Ctrl-C.
  */
 bool trace_check_run(struct trace_check *check, const char *path, struct config *config,
-                     const char *release, struct error *error);
+                     const struct check_chosen *chosen, struct error *error);
 
 /* ---- The replay: our side ---- */
 
@@ -150,7 +169,7 @@ void mapped_free(struct mapped *m);
 /* ---- The command ---- */
 struct trace_check_call {
     const struct config *config;
-    const char *release; /* As in trace_check_run. */
+    struct check_chosen chosen; /* As in trace_check_run. */
     bool json;
     unsigned show;
 };

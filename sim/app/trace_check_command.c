@@ -113,7 +113,7 @@ static void check_file(struct outcome *out, const char *path, bool named,
     struct error error        = { "" };
     CHECK(check != NULL);
     check->show = call->show;
-    if (trace_check_run(check, path, &config, call->release, &error)) {
+    if (trace_check_run(check, path, &config, &call->chosen, &error)) {
         if (call->json)
             json_array_append_new(out->json, trace_check_json(check, path));
         else

@@ -49,6 +49,11 @@ static void print_reasons(const char *what, const uint64_t *reason)
 void trace_check_print(const struct trace_check *c, const char *path)
 {
     printf("%s (%s)\n", path, c->settings);
+    if (c->policy_from == CHECK_FROM_assumed)
+        puts(c->translated
+                 ? "  strict is assumed: lazy, which it could be as well, maps alike"
+                 : "  strict is assumed, as neither name nor addresses say the mode: "
+                   "--policy says it");
     if (c->compared != 0)
         print_rows(c);
     else
@@ -130,15 +135,17 @@ static json_t *differences_json(const struct trace_check *c)
 json_t *trace_check_json(const struct trace_check *c, const char *path)
 {
     json_t *file = json_string(path);
-    return json_pack("{s:o,s:s,s:b,s:f,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o}",
-                     "file", file != NULL ? file : json_string("?"), "settings",
-                     c->settings, "good", trace_check_good(c), "share_percent",
-                     share(c->agree, c->compared + c->call_reason[CHECK_unclaimed]),
-                     "requests", number(c->requests), "compared", number(c->compared),
-                     "agree", number(c->agree), "choice_given", number(c->given),
-                     "requests_not_compared", reasons_json(c->reason), "calls",
-                     number(c->calls), "calls_not_compared", reasons_json(c->call_reason),
-                     "without_end", number(c->no_end), "without_unmaps",
-                     number(c->no_unmaps), "probes_lost", number(c->probe_lost), "rows",
-                     rows_json(c), "differences", differences_json(c));
+    return json_pack(
+        "{s:o,s:s,s:s,s:s,s:s,s:s,s:b,s:f,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:"
+        "o,s:o,s:o}",
+        "file", file != NULL ? file : json_string("?"), "settings", c->settings, "release",
+        c->release, "release_from", check_source_name(c->release_from), "policy", c->policy,
+        "policy_from", check_source_name(c->policy_from), "good", trace_check_good(c),
+        "share_percent", share(c->agree, c->compared + c->call_reason[CHECK_unclaimed]),
+        "requests", number(c->requests), "compared", number(c->compared), "agree",
+        number(c->agree), "choice_given", number(c->given), "requests_not_compared",
+        reasons_json(c->reason), "calls", number(c->calls), "calls_not_compared",
+        reasons_json(c->call_reason), "without_end", number(c->no_end), "without_unmaps",
+        number(c->no_unmaps), "probes_lost", number(c->probe_lost), "rows", rows_json(c),
+        "differences", differences_json(c));
 }

@@ -20,8 +20,8 @@ static const char *path_of(const char *name)
 }
 
 /* What came of it; NULL, with error filled, when it could not be read. To be freed. */
-static struct trace_check *run(const char *path, const char *release, const char *set,
-                               struct error *error)
+static struct trace_check *run_chosen(const char *path, const struct check_chosen *chosen,
+                                      const char *set, struct error *error)
 {
     struct trace_check *c = calloc(1, sizeof *c);
     struct config config;
@@ -30,12 +30,18 @@ static struct trace_check *run(const char *path, const char *release, const char
     CHECK(set == NULL || config_set(&config, set, error));
     error->text[0]  = '\0';
     c->show         = 3;
-    const bool good = trace_check_run(c, path, &config, release, error);
+    const bool good = trace_check_run(c, path, &config, chosen, error);
     config_free(&config);
     if (good)
         return c;
     free(c);
     return NULL;
+}
+
+static struct trace_check *run(const char *path, const char *release, const char *set,
+                               struct error *error)
+{
+    return run_chosen(path, &(struct check_chosen){ .release = release }, set, error);
 }
 
 static void expect_agrees(const char *name, uint64_t compared, uint64_t given)
@@ -427,6 +433,138 @@ TEST_CASE(trace_check, faults_in_other_recordings_are_found)
     text_free(&t);
 }
 
+/* ---- The release and the mode
+ * --------------------------------------------------------------- */
+
+/* A recording under another name, and without the lines that have that part (NULL: whole).
+ */
+static struct trace_check *run_renamed(const char *recording, const char *name,
+                                       const char *without,
+                                       const struct check_chosen *chosen)
+{
+    struct text t;
+    struct error error;
+    text_read(&t, path_of(recording));
+    for (unsigned i = 0; without != NULL && i < t.lines; i++)
+        if (strstr(t.line[i], without) != NULL)
+            set_line(&t, i, "");
+    struct trace_check *c = run_text(&t, name, &error);
+    if (c != NULL && chosen != NULL) {
+        free(c);
+        c = run_chosen(program_path(name), chosen, NULL, &error);
+    }
+    EXPECT_TEXT(c == NULL ? error.text : "", "");
+    text_free(&t);
+    return c;
+}
+
+static void expect_settings(struct trace_check *c, const char *settings)
+{
+    if (!EXPECT(c != NULL))
+        return;
+    EXPECT_TEXT(c->settings, settings);
+    EXPECT(c->compared > 0);
+    EXPECT_EQUAL(c->agree, c->compared);
+    free(c);
+}
+
+TEST_CASE(trace_check, a_recording_without_a_telling_name_tells_itself)
+{
+    expect_settings(
+        run_renamed("linux/k73-passthrough.ftrace.txt.gz", "mine.ftrace.txt", NULL, NULL),
+        "Linux 7.3 by its calls, passthrough as recorded, --api iova");
+    expect_settings(
+        run_renamed("linux/k612-strict.ftrace.txt.gz", "mine.ftrace.txt", NULL, NULL),
+        "Linux 6.12 by its calls, strict as recorded, --api sg");
+    expect_settings(
+        run_renamed("linux/k73-strict.events.txt.gz", "mine.events.txt", NULL, NULL),
+        "Linux 7.3 by its calls, strict as recorded, --api iova");
+    expect_settings(
+        run_renamed("linux/k612-lazy.oracle.txt.gz", "mine.oracle.txt", NULL, NULL),
+        "Linux 7.3 assumed, lazy as recorded, --api iova"); /* Pages one by one. */
+    expect_settings(
+        run_renamed("linux/k73-strict.oracle.txt.gz", "mine.oracle.txt", NULL, NULL),
+        "Linux 7.3 assumed, strict as recorded, --api iova");
+}
+
+TEST_CASE(trace_check, what_is_assumed_is_said)
+{
+    static struct program_result r;
+    struct trace_check *c =
+        run_renamed("linux/k73-strict.events.txt.gz", "mine.events.txt", " FR ", NULL);
+    REQUIRE(c != NULL);
+    EXPECT_EQUAL(c->policy_from, CHECK_FROM_assumed);
+    EXPECT(c->translated);
+    expect_settings(c, "Linux 7.3 by its calls, strict assumed, --api iova");
+    program_run(&r, "trace check @/mine.events.txt");
+    EXPECT_EQUAL(r.status, 0);
+    EXPECT_HAS(r.out,
+               "mine.events.txt (Linux 7.3 by its calls, strict assumed, --api iova)\n"
+               "  strict is assumed: lazy, which it could be as well, maps alike\n");
+    program_run(&r, "trace check --json @/mine.events.txt");
+    EXPECT_HAS(r.out, "\"release\": \"7.3\"");
+    EXPECT_HAS(r.out, "\"release_from\": \"recording\"");
+    EXPECT_HAS(r.out, "\"policy\": \"strict\"");
+    EXPECT_HAS(r.out, "\"policy_from\": \"assumed\"");
+}
+
+/* Which is what that line promises: every figure is the same. */
+TEST_CASE(trace_check, lazy_maps_as_strict_does)
+{
+    static const char *const name[] = { "linux/k73-strict.events.txt.gz",
+                                        "linux/k612-strict.ftrace.txt.gz",
+                                        "linux/k73-lazy-dac.oracle.txt.gz" };
+    for (unsigned i = 0; i < 3; i++) {
+        struct trace_check *c[2];
+        struct error error;
+        for (unsigned lazy = 0; lazy < 2; lazy++) {
+            const struct check_chosen chosen = { .policy = lazy ? "lazy" : "strict" };
+            c[lazy] = run_chosen(path_of(name[i]), &chosen, NULL, &error);
+            REQUIRE(c[lazy] != NULL);
+            EXPECT_TEXT(c[lazy]->policy, chosen.policy);
+            EXPECT_EQUAL(c[lazy]->policy_from, CHECK_FROM_user);
+        }
+        EXPECT_EQUAL(memcmp(c[0]->row, c[1]->row, sizeof c[0]->row), 0);
+        EXPECT_EQUAL(c[0]->agree, c[1]->agree);
+        free(c[0]);
+        free(c[1]);
+    }
+}
+
+/* What is seen is more than a name, which may be that of any folder. */
+TEST_CASE(trace_check, a_name_that_is_wrong_is_told_of)
+{
+    expect_settings(run_renamed("linux/k73-passthrough.ftrace.txt.gz",
+                                "k73-strict.ftrace.txt", NULL, NULL),
+                    "Linux 7.3, passthrough as recorded, though named strict, --api iova");
+    expect_settings(
+        run_renamed("linux/k73-strict.events.txt.gz", "k73-lazy.events.txt", NULL, NULL),
+        "Linux 7.3, strict as recorded, though named lazy, --api iova");
+    expect_settings(
+        run_renamed("linux/k73-strict.events.txt.gz", "k73-lazy.events.txt", " FR ", NULL),
+        "Linux 7.3, lazy, --api iova"); /* Nothing speaks against it. */
+    expect_settings(run_renamed("linux/k73-strict.events.txt.gz",
+                                "k73-passthrough.events.txt", " FR ", NULL),
+                    "Linux 7.3, strict assumed, though named passthrough, --api iova");
+}
+
+/* The user has the last word, also where it is wrong. */
+TEST_CASE(trace_check, the_user_says_the_mode)
+{
+    const struct check_chosen chosen = { .policy = "passthrough" };
+    static struct program_result r;
+    struct trace_check *c = run_renamed("linux/k73-strict.events.txt.gz",
+                                        "k73-strict.events.txt", NULL, &chosen);
+    REQUIRE(c != NULL);
+    EXPECT_TEXT(c->settings, "Linux 7.3, passthrough, --api iova");
+    EXPECT(c->agree < c->compared); /* Ranges are not to be had. */
+    free(c);
+    program_run(&r, "trace check --policy passthrough " TEST_SOURCE_DIR
+                    "/traces/linux/k73-strict.events.txt.gz");
+    EXPECT_EQUAL(r.status, 1);
+    EXPECT_HAS(r.out, "(Linux 7.3, passthrough, --api iova)");
+}
+
 /* ---- The command
  * ---------------------------------------------------------------------------- */
 
@@ -484,6 +622,8 @@ TEST_CASE(trace_check, mistakes_give_one_line)
           "linux.release" },
         { "trace check --show 1000 @SAMPLE/linux-nvme.events.txt.gz",
           "--show: expected 0" },
+        { "trace check --policy damn @SAMPLE/linux-nvme.events.txt.gz",
+          "--policy: expected strict, lazy or passthrough, got 'damn'" },
         { "trace check " TEST_SOURCE_DIR "/traces/linux/k73-strict-vnet-ats.oracle.txt.gz",
           "trace check: expected requests of the NVMe driver, found none to compare" },
     };
