@@ -300,3 +300,26 @@ TEST_CASE(policies, an_address_that_is_used_again_too_early_is_caught)
     }
     EXPECT(planted >= 22);
 }
+
+/* Hardware's lifetimes are what such a policy promises, however long they are. */
+TEST_CASE(policies, what_hardware_ends_is_promised_for_as_long_as_hardware_says)
+{
+    static const char *const lifetime[] = { "extension.lifetime_ns=100",
+                                            "extension.lifetime_ns=1000000",
+                                            "extension.lifetime_ns=4000000000" };
+    bool any                            = false;
+    for (unsigned i = 0; flush_table[i] != NULL; i++) {
+        const struct flush_policy *policy = flush_table[i];
+        if (!(policy->needs & EXT_CAP_LIFETIME))
+            continue;
+        any = true;
+        for (unsigned l = 0; l < sizeof lifetime / sizeof lifetime[0]; l++) {
+            const struct how how = {
+                .cpus = 2, .api = BLK_streaming, .attacker = true, .set = { lifetime[l] }
+            };
+            if (run(policy, &how) != MACHINE_RAN)
+                complain(policy, lifetime[l]);
+        }
+    }
+    EXPECT(any);
+}

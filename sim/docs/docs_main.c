@@ -129,6 +129,10 @@ static void put_promise(FILE *out, const struct flush_policy *p)
     uint64_t bound                   = 0;
     const void *config               = policy_defaults(p);
     const enum flush_promise promise = flush_policy_promise(p, config, NULL, &bound);
+    struct extension_config hardware;
+    param_reset(&extension_param_table, &hardware);
+    if (p->needs & EXT_CAP_LIFETIME) /* As system_promise. */
+        bound = time_max(bound, hardware.lifetime_ns * TIME_NS);
     fputs(flush_promise_text(promise), out);
     if (promise == PROMISE_BOUNDED_TIME)
         fprintf(out, ": %" PRIu64 " us", bound / TIME_US);

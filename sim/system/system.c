@@ -102,6 +102,8 @@ struct audit_promise system_promise(const struct system *s, enum flush_promise *
     *promise = flush_policy_promise(s->policy, system_policy_config(s->config, s->policy),
                                     s->kernel.policy, &p.bound);
     p.kind   = kind[*promise];
+    if (*promise == PROMISE_BOUNDED_TIME && (s->policy->needs & EXT_CAP_LIFETIME))
+        p.bound = time_max(p.bound, s->config->extension.lifetime_ns * TIME_NS);
     return p;
 }
 
