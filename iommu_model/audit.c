@@ -95,13 +95,20 @@ static bool is_late(const struct audit *a, const struct ledger_note *n, sim_time
            && now - n->since > a->promise.bound + a->promise.grace_ps;
 }
 
+static double in_us(sim_time_t ps)
+{
+    return (double)ps / TIME_US;
+}
+
 static void check_time(struct audit *a, const struct ledger_note *n, sim_time_t now)
 {
     if (is_late(a, n, now))
         broken(a, &a->stats.broken_time,
-               "invariant 1: 0x%" PRIx64 " stayed reachable for %" PRIu64
-               " ps after its unmap; the policy promises %" PRIu64 " ps",
-               n->page << LEDGER_PAGE_LG2, now - n->since, a->promise.bound);
+               "invariant 1: 0x%" PRIx64
+               " stayed reachable for %.3f us after its unmap; the "
+               "policy promises %.3f us, and audit.grace_us allows %.3f us more",
+               n->page << LEDGER_PAGE_LG2, in_us(now - n->since), in_us(a->promise.bound),
+               in_us(a->promise.grace_ps));
 }
 
 static void cover(struct audit *a, struct ledger_note *n, sim_time_t now)
