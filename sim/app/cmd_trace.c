@@ -516,6 +516,9 @@ static void copy_run(struct copy *c, const char *path, const struct trace_about 
     progress_end(&c->progress);
     if (c->status == EXIT_FINE && c->inputs == 1 && !no_late_notes(c->call))
         late_notes(c);
+    if (c->status == EXIT_FINE && c->put == 0 && (c->call->sub->takes & TAKES_CUT))
+        c->status =
+            command_fail(EXIT_USAGE, "trace cut: %s has no record there", c->call->file[0]);
     if (c->status != EXIT_FINE)
         c->call->exporter->abandon(c->out);
     else if (!c->call->exporter->finish(c->out, &error))

@@ -106,6 +106,8 @@ bool sources_rdma(const struct replay_source *source, unsigned sources, bool *rd
         of_rdma += got > 0 && trace_op_is_rdma(record.op);
     }
     *rdma = of_rdma > 0;
+    if (records == 0)
+        return error_set(error, "there is no record to replay");
     return of_rdma == 0 || of_rdma == records
            || error_set(error, "traces of block requests and of RDMA work cannot be "
                                "replayed together");

@@ -213,6 +213,21 @@ TEST_CASE(trace_verbs, cut_merge_and_scale)
     EXPECT_EQUAL(program_files("unwanted"), 0);
 }
 
+TEST_CASE(trace_verbs, of_no_record_there_is_no_trace_and_no_result)
+{
+    runs("trace cut @SAMPLE/tiny.iovatrace @/nothing.iovatrace --device 7", 2);
+    EXPECT_HAS(result.err, "tiny.iovatrace has no record there");
+    runs("trace cut @SAMPLE/tiny.iovatrace @/nothing.iovatrace --begin 9 --end 5", 2);
+    EXPECT_EQUAL(program_files("nothing"), 0);
+    runs("trace convert @SAMPLE/tiny.iovatrace @/none.iovatrace --limit 0", 0);
+    runs("replay @/none.iovatrace", 3);
+    EXPECT_TEXT(result.out, "");
+    EXPECT_HAS(result.err, "no record to replay");
+    runs("compare @/none.iovatrace", 3);
+    EXPECT_TEXT(result.out, "");
+    runs("replay @/none.iovatrace @SAMPLE/tiny.iovatrace --policy strict", 0);
+}
+
 TEST_CASE(trace_verbs, anonymised_traces_replay_alike_and_tell_nothing)
 {
     runs("trace anonymise @SAMPLE/nvme-randrw-mixed.iovatrace @/x --seed 5", 0);
