@@ -189,6 +189,17 @@ TEST_CASE(cli, what_standard_output_does_not_take_is_said)
     EXPECT_EQUAL(r.status, 2);
 }
 
+/* One says --policy, the other --policies: nobody can know which. */
+TEST_CASE(cli, replay_and_compare_take_the_name_of_either)
+{
+    program_run(&r, "replay @SAMPLE/tiny.iovatrace --policies window --api sg");
+    EXPECT_EQUAL(r.status, 0);
+    EXPECT_HAS(r.out, "window sg");
+    program_run(&r, "compare @SAMPLE/tiny.iovatrace --policy window,strict --api sg");
+    EXPECT_EQUAL(r.status, 0);
+    EXPECT_HAS(r.out, " window ");
+}
+
 TEST_CASE(cli, two_outputs_do_not_go_into_one_file)
 {
     static const char *const both[] = {

@@ -441,6 +441,8 @@ static int compare_run_command(int argc, const char **argv)
     const struct poptOption options[] = {
         { "policies", 0, POPT_ARG_STRING, &c->policies, 0, "Flush policies (default all)",
           "all|LIST" },
+        { "policy", 0, POPT_ARG_STRING | POPT_ARGFLAG_DOC_HIDDEN, &c->policies, 0, NULL,
+          NULL }, /* As replay has it. */
         { "sort", 0, POPT_ARG_STRING, &c->sort, 0,
           "The best by this one first (default cpu_cycles_per_io)", "METRIC" },
         { "api", 0, POPT_ARG_STRING, &c->api, 0, "iova (default), streaming or sg",

@@ -103,6 +103,8 @@ static int replay_run_command(int argc, const char **argv)
           "iova, streaming, sg, both or all (default)", "LIST" },
         { "policy", 0, POPT_ARG_STRING, &w->policy, 0,
           "Flush policies (default strict,lazy,passthrough)", "LIST" },
+        { "policies", 0, POPT_ARG_STRING | POPT_ARGFLAG_DOC_HIDDEN, &w->policy, 0, NULL,
+          NULL }, /* As compare has it. */
         { "attacker", 0, POPT_ARG_NONE, &attacker, 0,
           "Add a hostile device (parameters attacker.*)", NULL },
         { "cpus", 0, POPT_ARG_STRING, &w->cpus, 0,
