@@ -1,14 +1,17 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# headers.sh ROOT CC CXX BUILD - every header compiles alone, as C17 and as C++17.
+# headers.sh ROOT CC CXX BUILD PUBLIC... - every header compiles alone, as C17 and as C++17.
 #
 # A header that its own source includes before all else has been compiled alone by the build,
 # with more warnings than here. What a header lacks, it lacks in both languages, as none asks
-# for the language but to say extern "C": as C++, those of a folder are compiled in one go,
-# and each by itself where that fails, which it may for two that never meet.
+# for the language but to say extern "C": as C++, only what is installed (PUBLIC) is compiled
+# one by one. The others of a folder are compiled in one go, forwards and backwards, so that
+# none can lean on what stands before it, and each by itself where that fails, which it may
+# for two that never meet.
 set -euo pipefail
 root=$1 cc=$2 cxx=$3 build=$4
+shift 4
 warnings=(-Wall -Wextra -Werror -I. "-I$build/gen")
 cd "$root"
 
@@ -47,15 +50,21 @@ for header in "${headers[@]}"; do
     [[ -n ${first[$header]:-} ]] || { alone "$header" c gnu17 "$cc"; count=$((count + 1)); }
     [[ -n ${together[$header]:-} ]] || alone "$header" c++ c++17 "$cxx"
 done
+for header in "$@"; do
+    [[ -z ${together[$header]:-} ]] || alone "$header" c++ c++17 "$cxx"
+done
 for folder in $(dirname "${!together[@]}" | sort -u); do
     here=()
     for header in "${headers[@]}"; do
         [[ ${header%/*} != "$folder" || -z ${together[$header]:-} ]] || here+=("$header")
     done
-    printf '#include "%s"\n' "${here[@]}" |
-        "$cxx" -x c++ -std=c++17 -fsyntax-only "${warnings[@]}" - 2>/dev/null && continue
-    for header in "${here[@]}"; do
-        alone "$header" c++ c++17 "$cxx"
+    for order in cat tac; do
+        printf '#include "%s"\n' "${here[@]}" | "$order" |
+            "$cxx" -x c++ -std=c++17 -fsyntax-only "${warnings[@]}" - 2>/dev/null && continue
+        for header in "${here[@]}"; do
+            alone "$header" c++ c++17 "$cxx"
+        done
+        break
     done
 done
 echo "${#headers[@]} headers, $count of them as C by themselves here"
