@@ -3,9 +3,10 @@
 
 #include "sim/base/lg2.h"
 
-#define POOL_END   (UINT64_C(1) << 51) /* Where the kernel's own pages begin. */
-#define SLOT_BYTES (UINT64_C(1) << SWIOTLB_SLOT_LG2)
-#define NO_SLOT    UINT32_MAX
+#define POOL_END      (UINT64_C(1) << 51) /* Where the kernel's own pages begin. */
+#define SLOT_BYTES    (UINT64_C(1) << SWIOTLB_SLOT_LG2)
+#define SEGMENT_BYTES (SWIOTLB_SEGMENT_SLOTS * SLOT_BYTES)
+#define NO_SLOT       UINT32_MAX
 
 /* What a buffer stands for; kept at the slot in which its data begins. */
 struct bounce {
@@ -226,7 +227,9 @@ static struct wanted want(struct device *dev, phys_addr_t original, uint64_t byt
     w.align               = align_mask | (SLOT_BYTES - 1);
     w.same                = min_align & ~w.align;
     w.boundary            = dma_get_seg_boundary(dev) | (SLOT_BYTES - 1);
-    w.slots               = (uint32_t)((bytes + SLOT_BYTES - 1) >> SWIOTLB_SLOT_LG2);
+    w.slots               = bytes > SEGMENT_BYTES
+                                ? SWIOTLB_SEGMENT_SLOTS + 1 /* No area has so many in a row. */
+                                : (uint32_t)((bytes + SLOT_BYTES - 1) >> SWIOTLB_SLOT_LG2);
     const uint64_t widest = w.align > w.same ? w.align : w.same;
     w.stride              = (uint32_t)((widest >> SWIOTLB_SLOT_LG2) + 1);
     return w;
