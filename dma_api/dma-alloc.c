@@ -30,6 +30,12 @@ static phys_addr_t phys_of(const struct device *dev, const void *memory,
                : virt_to_phys(memory);
 }
 
+/* Neither nothing nor more than any memory has. */
+static bool is_size(size_t size)
+{
+    return size - 1 < SIZE_MAX / 2;
+}
+
 static unsigned order_of(size_t size)
 {
     return lg2_ceil(align_up(size, PAGE_SHIFT) >> PAGE_SHIFT);
@@ -58,6 +64,8 @@ void *dma_alloc_attrs(struct device *dev, size_t size, dma_addr_t *handle, gfp_t
         kernel_warn_once(k, "dma_alloc_attrs: compound pages cannot be had");
         return NULL;
     }
+    if (!is_size(size))
+        return NULL;
     const struct dma_call call = dma_call_enter(k, PHASE_map);
     void *memory               = dev->dma_iommu ? iommu_dma_alloc(dev, size, handle)
                                                 : direct_alloc(dev, size, handle, attrs);
@@ -144,6 +152,8 @@ struct page *dma_alloc_pages(struct device *dev, size_t size, dma_addr_t *handle
         kernel_warn_once(k, "dma_alloc_pages: compound pages cannot be had");
         return NULL;
     }
+    if (!is_size(size))
+        return NULL;
     const struct dma_call call = dma_call_enter(k, PHASE_map);
     const phys_addr_t phys     = get_pages(dev, size, handle, dir);
     if (phys != 0 && dma_debug_on(dev)) {

@@ -55,6 +55,15 @@ static void free_iova(struct dma_domain *d, dma_addr_t iova, uint64_t bytes)
     domain_release(d, &range);
 }
 
+/* The whole granules that hold so many bytes from there on; 0: none do, or more than there
+ * are addresses. */
+static uint64_t whole_granules(const struct dma_domain *d, uint64_t from, uint64_t size)
+{
+    const uint64_t mask   = domain_granule_mask(d);
+    const uint64_t offset = from & mask;
+    return size > UINT64_MAX - mask - offset ? 0 : (size + offset + mask) & ~mask;
+}
+
 /* ---- Single ranges
  * -------------------------------------------------------------------------- */
 
@@ -74,7 +83,7 @@ static dma_addr_t map_by_policy(struct device *dev, phys_addr_t phys, size_t siz
     const struct flush_mapping m = {
         .dev   = dev,
         .phys  = phys - offset,
-        .bytes = (size + offset + domain_granule_mask(d)) & ~domain_granule_mask(d),
+        .bytes = whole_granules(d, phys, size),
         .prot  = prot,
         .mask  = reachable(dev, *dev->dma_mask),
     };
@@ -90,8 +99,7 @@ static dma_addr_t map(struct device *dev, phys_addr_t phys, size_t size, unsigne
 {
     struct dma_domain *d  = dev->domain;
     const uint64_t offset = phys & domain_granule_mask(d);
-    const uint64_t bytes =
-        (size + offset + domain_granule_mask(d)) & ~domain_granule_mask(d);
+    const uint64_t bytes  = whole_granules(d, phys, size);
     if (domain_attach_deferred(dev) != 0)
         return DMA_MAPPING_ERROR;
     if (dev->dma_parms.min_align_mask > domain_granule_mask(d)) {
@@ -114,6 +122,8 @@ dma_addr_t iommu_dma_map_phys(struct device *dev, phys_addr_t phys, size_t size,
                               enum dma_data_direction dir, unsigned long attrs)
 {
     const bool in_place = attrs & DMA_ATTRS_IN_PLACE;
+    if (whole_granules(dev->domain, phys, size) == 0)
+        return DMA_MAPPING_ERROR; /* Linux looks for addresses first, and maps nothing. */
     if (dma_must_bounce(dev, phys, size, dir, attrs)) {
         phys = in_place ? DMA_MAPPING_ERROR : dma_bounce_map(dev, phys, size, attrs);
         if (phys == DMA_MAPPING_ERROR)
@@ -146,8 +156,7 @@ void dma_range_unmap(struct dma_domain *d, dma_addr_t addr, size_t size)
 {
     const uint64_t offset    = addr & domain_granule_mask(d);
     struct flush_range range = { .iova  = addr - offset,
-                                 .bytes = (size + offset + domain_granule_mask(d))
-                                          & ~domain_granule_mask(d) };
+                                 .bytes = whole_granules(d, addr, size) };
     if (d->policy->owns != NULL
         && d->policy->owns(d, d->policy_state, range.iova, range.bytes)) {
         domain_give_back(d, &range);
@@ -162,6 +171,11 @@ void iommu_dma_unmap_phys(struct device *dev, dma_addr_t addr, size_t size,
 {
     struct dma_domain *d = dev->domain;
     phys_addr_t phys     = 0;
+    if (whole_granules(d, addr, size) == 0) {
+        /* Linux gives the first address back, and leaves what is mapped there. */
+        kernel_warn(d->kernel, "unmap: a range of no bytes");
+        return;
+    }
     if (!(attrs & DMA_ATTRS_IN_PLACE)) {
         /* For bounce buffers and cache maintenance, whether there are any or not. */
         phys = iommu_dma_lookup(d, addr);
@@ -218,8 +232,7 @@ static bool try_alloc(struct device *dev, struct dma_iova_state *state, phys_add
         return false;
     }
     const uint64_t offset = phys & domain_granule_mask(dev->domain);
-    const uint64_t bytes  = (size + offset + domain_granule_mask(dev->domain))
-                           & ~domain_granule_mask(dev->domain);
+    const uint64_t bytes  = whole_granules(dev->domain, phys, size);
     const dma_addr_t iova = dma_iova_get(dev, bytes, *dev->dma_mask);
     if (iova == 0)
         return false;
@@ -247,8 +260,7 @@ static void free_whole(struct dma_domain *d, const struct dma_iova_state *state)
 {
     const uint64_t offset = state->addr & domain_granule_mask(d);
     const uint64_t size   = state->__size & ~DMA_IOVA_USE_SWIOTLB;
-    free_iova(d, state->addr - offset,
-              (size + offset + domain_granule_mask(d)) & ~domain_granule_mask(d));
+    free_iova(d, state->addr - offset, whole_granules(d, state->addr, size));
 }
 
 void dma_iova_free(struct device *dev, struct dma_iova_state *state)
@@ -292,6 +304,8 @@ static int link(struct device *dev, struct dma_iova_state *state, phys_addr_t ph
     }
     if (attrs & DMA_ATTR_REQUIRE_COHERENT && dev->noncoherent)
         return -EOPNOTSUPP;
+    if (whole_granules(dev->domain, phys, size) == 0)
+        return -EINVAL;
     if (!dma_must_bounce(dev, phys, size, dir, attrs))
         return iommu_dma_link(dev, state->addr + offset, phys, size, dir, attrs);
     if (attrs & DMA_ATTRS_IN_PLACE)
@@ -339,8 +353,9 @@ void iommu_dma_unlink(struct device *dev, struct dma_iova_state *state, size_t o
     const dma_addr_t addr    = state->addr + offset;
     const uint64_t inside    = addr & domain_granule_mask(d);
     struct flush_range range = { .iova  = addr - inside,
-                                 .bytes = (size + inside + domain_granule_mask(d))
-                                          & ~domain_granule_mask(d) };
+                                 .bytes = whole_granules(d, addr, size) };
+    if (range.bytes == 0)
+        return;
     dma_bounce_unlink(dev, state, offset, size, dir, attrs);
     domain_unmap(d, &range);
     domain_flush_range(d, &range);

@@ -305,6 +305,14 @@ static int mask_without_place(struct kernel_rig *r)
 
 /* Unmaps */
 
+static int unmap_no_bytes(struct kernel_rig *r)
+{
+    const dma_addr_t a = dma_map_phys(&r->device, MEM, PAGE, DMA_TO_DEVICE, 0);
+    dma_unmap_phys(&r->device, a, 0, DMA_TO_DEVICE, 0);
+    dma_unmap_phys(&r->device, a, PAGE, DMA_TO_DEVICE, 0);
+    return 0;
+}
+
 static int unmap_nothing(struct kernel_rig *r)
 {
     dma_unmap_phys(&r->device, 0x1000, PAGE, DMA_TO_DEVICE, 0);
@@ -606,6 +614,7 @@ static const struct row rows[] = {
     { "map: vmalloc memory", PLAIN, -ENOMEM, "dma_map_single: vmalloc memory cannot be mapped", true, vmalloc_map },
     { "mask: direct, below 24 bits", DIRECT, -EIO, NULL, false, tiny_mask },
     { "mask: no place for it", PLAIN, -EIO, NULL, false, mask_without_place },
+    { "unmap: no bytes", PLAIN, 0, "unmap: a range of no bytes", false, unmap_no_bytes },
     { "unmap: nothing is mapped", PLAIN, 0, "unmap: nothing is mapped there", false, unmap_nothing },
     { "unmap: another amount", PLAIN, 0, "unmap: not what was mapped", false, unmap_more },
     { "unlink: nothing is linked", PLAIN, 0, "unmap: not what was mapped", false, unlink_nothing },
