@@ -149,3 +149,45 @@ TEST_CASE(dma_edges, a_map_of_more_than_there_is_is_an_error)
 {
     each_policy(maps_everything);
 }
+
+/* ---- Leaves of several entries ---------------------------------------------------------
+ */
+
+/* A 64 KiB leaf of 16 entries, of which one is in use. */
+static void collides(struct kernel_rig *r, void *state)
+{
+    struct dma_iova_state s;
+    struct device *dev = &r->device;
+    (void)state;
+    EXPECT_EQUAL(r->domain->table.leaf_sizes >> LARGE_LG2 & 1, 1);
+    for (unsigned at = 0; at < 32; at++) {
+        EXPECT(dma_iova_try_alloc(dev, &s, 0, 2 << LARGE_LG2));
+        EXPECT_EQUAL(
+            dma_iova_link(dev, &s, MEM + 0x7000, at * PAGE, PAGE, DMA_BIDIRECTIONAL, 0), 0);
+        const unsigned from = r->events;
+        EXPECT_EQUAL(dma_iova_link(dev, &s, MEM, 0, 2 << LARGE_LG2, DMA_BIDIRECTIONAL, 0),
+                     -EADDRINUSE);
+        for (unsigned page = 0; page < 32; page++) {
+            uint64_t pa;
+            EXPECT_EQUAL(kernel_rig_lookup(r, &r->domain->table, s.addr + page * PAGE, &pa)
+                             != 0,
+                         page == at);
+        }
+        /* What was mapped for a moment is invalidated. */
+        EXPECT_EQUAL(kernel_rig_count(r, EVENT_FLUSH_RANGE, from) > 0, at >= 16);
+        dma_iova_unlink(dev, &s, at * PAGE, PAGE, DMA_BIDIRECTIONAL, 0);
+        dma_iova_free(dev, &s);
+    }
+    EXPECT_EQUAL(leaves(r), 0);
+}
+
+TEST_CASE(dma_edges, a_leaf_of_several_entries_is_mapped_as_a_whole_or_not_at_all)
+{
+    struct kernel_rig *r = kernel_rig_new(RIG_FAKE);
+    kernel_rig_policy(r, "strict");
+    r->fake_format     = "rvs1napot";
+    r->fake_levels     = 4;
+    r->fake_leaf_sizes = ptfmt_find("rvs1napot")->leaf_sizes & mask_lg2(40);
+    kernel_rig_run(r, collides, NULL);
+    kernel_rig_free(r);
+}

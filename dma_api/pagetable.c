@@ -256,6 +256,29 @@ static int write_leaf(struct pagetable *t, phys_addr_t entry, unsigned level, ui
     return 0;
 }
 
+/* A leaf of so many entries of one table, or nothing: all of them are looked at before the
+ * first one is written. */
+static int write_leaves(struct pagetable *t, phys_addr_t table, unsigned level,
+                        uint64_t iova, uint64_t copies, uint64_t word,
+                        struct held_line *held, struct table_list *freed)
+{
+    const unsigned natural = pt_span_lg2(t->format, level);
+    int error              = 0;
+    for (uint64_t i = 0; copies > 1 && i < copies; i++) {
+        const phys_addr_t entry   = entry_at(t, table, level, iova + (i << natural));
+        const struct pt_item item = peek(t, entry, level);
+        if (item.kind == PT_LEAF
+            || (item.kind == PT_TABLE && !has_no_leaf(t, item.pa, level - 1))) {
+            hold(t, entry, held);
+            return -EADDRINUSE;
+        }
+    }
+    for (uint64_t i = 0; i < copies && error == 0; i++)
+        error = write_leaf(t, entry_at(t, table, level, iova + (i << natural)), level, word,
+                           held, freed);
+    return error;
+}
+
 /* Up to count leaves of one size, as far as one table reaches. */
 static int map_in_table(struct pagetable *t, uint64_t iova, phys_addr_t phys,
                         unsigned page_lg2, uint64_t count, unsigned prot, uint64_t *mapped,
@@ -275,9 +298,8 @@ static int map_in_table(struct pagetable *t, uint64_t iova, phys_addr_t phys,
     for (; error == 0 && count > 0; count--) {
         const uint64_t word =
             t->format->encode_leaf(phys, level, page_lg2, (uint8_t)(prot | t->leaf_prot));
-        for (uint64_t copy = 0; copy >> (page_lg2 - natural) == 0 && error == 0; copy++)
-            error = write_leaf(t, entry_at(t, table, level, iova + (copy << natural)),
-                               level, word, &held, freed);
+        error = write_leaves(t, table, level, iova, UINT64_C(1) << (page_lg2 - natural),
+                             word, &held, freed);
         if (error != 0)
             break;
         iova += UINT64_C(1) << page_lg2;
