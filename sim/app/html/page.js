@@ -251,10 +251,10 @@ const powers = (most, from = -1) => {
 };
 
 /* Labels beside their dots where there is room; a label that would hide another is left out. */
-const placeLabels = (plot, dots, width) => {
+const placeLabels = (plot, dots, labelled, width) => {
   const x = plot.scale("x"), y = plot.scale("y"), taken = [], placed = [];
   for (const d of dots) taken.push([x.apply(d.x) - 6, y.apply(d.y) - 6, x.apply(d.x) + 6, y.apply(d.y) + 6]);
-  for (const d of dots) {
+  for (const d of labelled) {
     const w = d.run.name.length * 6.6 + 4, px = x.apply(d.x), py = y.apply(d.y);
     for (const [dx, dy, anchor] of [[10, 0, "start"], [-10, 0, "end"], [0, -14, "middle"], [0, 15, "middle"],
       [10, -12, "start"], [10, 12, "start"], [-10, -12, "end"], [-10, 12, "end"]]) {
@@ -311,7 +311,10 @@ const pareto = runs => {
       alt: `Best trade-offs: ${front.slice(0, 12).map(d => d.run.name).join("; ")}.`,
       draw: width => {
         const plain = draw(options(width, []));
-        return draw(options(width, runs.length <= 40 ? placeLabels(plain, [...front, ...dots.filter(d => !front.includes(d))], width) : []));
+        /* Of many runs those on the line, one where several are equal. */
+        const labelled = runs.length <= 40 ? [...front, ...dots.filter(d => !front.includes(d))]
+          : front.filter((d, i) => i === 0 || d.x !== front[i - 1].x || d.y !== front[i - 1].y);
+        return draw(options(width, placeLabels(plain, dots, labelled, width)));
       },
       rows: () => table("Cost against exposure", [{ name: "Run" }, { name: "CPU", unit: "cycles a request" },
         { name: "Reachable", unit: "page \u00b5s a request" }, { name: "Held", unit: "page \u00b5s" }, { name: "Reusable", unit: "page \u00b5s" },
@@ -563,7 +566,8 @@ const baseline = () => {
   const changes = B.findings.map(f => ({ verdict: f[0], run: f[1], metric: f[2], unit: f[3], cause: f[4], before: f[5], after: f[6],
     change: f[5] === 0 ? null : 100 * (f[6] - f[5]) / Math.abs(f[5]) }));
   const worse = changes.filter(c => c.verdict.startsWith("worse")), better = changes.filter(c => c.verdict === "better");
-  const drawn = changes.filter(c => c.change !== null && c.verdict !== "changed").slice(0, 20);
+  const drawn = changes.filter(c => c.change !== null && c.verdict !== "changed")
+    .sort((a, b) => Math.abs(b.change) - Math.abs(a.change)).slice(0, 20);
   drawn.forEach((c, i) => { c.key = `${i + 1}. ${c.metric}, ${c.run}`; });
   const verdictOf = c => h("span", { class: c.verdict === "better" ? "good" : c.verdict.startsWith("worse") ? "bad" : "" }, c.verdict);
   return h("section", { id: "baseline" }, h("h2", {}, "Against the baseline"),
