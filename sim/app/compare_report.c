@@ -135,8 +135,10 @@ static void others(struct compare_job *const *job, unsigned jobs, FILE *out)
     for (unsigned i = 0; i < jobs; i++) {
         const struct compare_job *j = job[i];
         if (j->outcome == MACHINE_RAN && j->result.broken.text[0] != '\0')
-            fprintf(out, "%s breaks, as a negative control must: %s\n", j->policy->name,
-                    j->result.broken.text);
+            fprintf(out, "%s breaks, as %s%s: %s\n", j->policy->name,
+                    j->result.negative ? "a negative control must"
+                                       : "this hardware lets it by ",
+                    j->result.negative ? "" : j->result.leak, j->result.broken.text);
         else if (j->outcome != MACHINE_RAN)
             fprintf(out, "%s %s: %s\n", j->policy->name,
                     j->outcome == MACHINE_BROKEN ? "failed its check" : "did not run",

@@ -274,6 +274,8 @@ static json_t *run_json(const struct machine_result *r)
     json_object_set_new(o, "promise", json_string(flush_promise_text(r->promise)));
     if (r->broken.text[0] != '\0')
         json_object_set_new(o, "broken", json_string(r->broken.text));
+    if (r->broken.text[0] != '\0' && !r->negative)
+        json_object_set_new(o, "leak", json_string(r->leak));
     json_object_set_new(o, "preset", json_string(r->preset));
     json_object_set_new(o, "seed", count(r->seed));
     json_object_set_new(o, "cpus", count(r->cpus));

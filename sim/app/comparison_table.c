@@ -6,6 +6,7 @@
 
 #include "sim/app/comparison.h"
 #include "sim/app/metric.h"
+#include "sim/app/terminal.h"
 
 struct sheet {
     struct libscols_table *table;
@@ -467,6 +468,27 @@ static void attack_breakdown(const struct breakdown *b)
         b->out);
 }
 
+/* ---- Broken promises
+ * ---------------------------------------------------------------------------------- */
+
+static void broken(const struct comparison *report, FILE *out)
+{
+    bool any = false;
+    for (unsigned i = 0; i < report->runs; i++) {
+        const struct machine_result *r = &report->run[i];
+        if (r->broken.text[0] == '\0')
+            continue;
+        terminal_wrapf(
+            out, 0, 0, "%s %s: promise broken %" PRIu64 " times, as %s%s. The first: %s",
+            r->policy, r->api, audit_broken(&r->counters.audit),
+            r->negative ? "a negative control must" : "this hardware lets it by ",
+            r->negative ? "" : r->leak, r->broken.text);
+        any = true;
+    }
+    if (any)
+        fputc('\n', out);
+}
+
 static void legend(FILE *out)
 {
     fputs(
@@ -494,6 +516,7 @@ void comparison_table(const struct comparison *report, FILE *out, bool colour)
 {
     struct breakdown b = { .presets = report->configs > 1, .out = out };
     comparisons(report, out, colour);
+    broken(report, out);
     drives(report, out, colour);
     accesses(report, out, colour);
     attackers(report, out, colour);

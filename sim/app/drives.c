@@ -408,7 +408,7 @@ static bool check(struct machine *m, struct error *error)
     for (unsigned i = 0; i < m->drives; i++)
         if (!nvme_ctrl_check(&m->drive[i].nvme, error))
             return false;
-    return machine_check_promise(&m->system.audit, m->run->policy, m->result, error)
+    return machine_check_promise(&m->system.audit, m->result, error)
            && check_stats(m, error) && machine_check_owners(m->result, m->config, error)
            && check_everything_back(m, error);
 }

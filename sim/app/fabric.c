@@ -516,9 +516,8 @@ static bool check(struct fabric *f, struct error *error)
 {
     for (unsigned i = 0; i < f->hosts; i++) {
         struct fabric_host *h = &f->host[i];
-        const bool good =
-            machine_check_promise(&h->system.audit, f->run->policy, f->result, error)
-            && check_host(h, error);
+        const bool good       = machine_check_promise(&h->system.audit, f->result, error)
+                          && check_host(h, error);
         if (!good)
             return error_in(error, "host %u", h->id);
     }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sim/app/machine.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "sim/app/drives.h"
@@ -23,6 +24,28 @@ static bool look_for_accesses(const struct machine_run *run, struct machine_resu
     return true;
 }
 
+/* Drivers give back what their devices are done with: it takes a hostile one to notice. */
+static void find_leaks(const struct config *config, char *leak, size_t bytes)
+{
+    const bool riscv = strcmp(config->iommu.arch, "riscv") == 0;
+    const struct {
+        const char *parameter;
+        bool has;
+    } known[] = {
+        { "riscv.fence_drains=0", riscv && !config->riscv.fence_drains },
+        { "invq.early_head=1", riscv && config->invq.early_head },
+    };
+    size_t used = 0;
+    leak[0]     = '\0';
+    for (unsigned i = 0; i < sizeof known / sizeof known[0]; i++) {
+        if (!known[i].has)
+            continue;
+        used += (size_t)snprintf(leak + used, bytes - used, "%s%s", used == 0 ? "" : ", ",
+                                 known[i].parameter);
+        CHECK(used < bytes);
+    }
+}
+
 enum machine_outcome machine_run(const struct config *config, const struct machine_run *run,
                                  const struct sim_host *host, struct machine_result *result,
                                  struct error *error)
@@ -42,6 +65,7 @@ enum machine_outcome machine_run(const struct config *config, const struct machi
     result->cpus            = run->cpus;
     result->seed            = run->seed;
     result->iommu_period_ps = config->iommu.period_ps;
+    find_leaks(config, result->leak, sizeof result->leak);
     result->drives = replay_devices(&config->replay) == REPLAY_one ? 1 : run->sources;
 
     enum machine_outcome outcome = MACHINE_REFUSED;

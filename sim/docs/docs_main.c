@@ -406,6 +406,7 @@ static const struct {
     { "docs/porting.md", NULL },
     { "docs/nvme.md", NULL },
     { "docs/rdma.md", NULL },
+    { "docs/rtl.md", NULL },
     { "docs/library.md", NULL },
 };
 
