@@ -42,7 +42,7 @@ static const char *promise_word(enum flush_promise promise)
 static double wrong_accesses(const struct compare_job *j)
 {
     const struct audit_stats *a = &j->result.counters.audit;
-    return (double)(a->stale_access + a->hostile_access_pool
+    return (double)(a->stale_access + a->hostile_access_pool + a->hostile_access_other
                     + a->hostile_access_untranslated);
 }
 
@@ -87,7 +87,10 @@ static void row(struct libscols_table *table, const struct compare_job *j)
     CHECK(scols_line_set_data(line, at++, j->policy->name) == 0);
     figures_of(j, value);
     for (unsigned i = 0; i < COLUMNS_OF_FIGURES; i++) {
-        if (i == 1) /* Cycles are compared to the last digit. */
+        const bool whole =
+            i == 1 /* Cycles are compared to the last digit, */
+            || (i == COLUMNS_OF_FIGURES - 1 && value[i] < 1000.0); /* a count. */
+        if (whole)
             snprintf(text, sizeof text, "%.0f", value[i]);
         else
             figure(text, sizeof text, value[i]);

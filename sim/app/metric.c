@@ -101,8 +101,9 @@ static void exposure_metrics(const struct machine_result *r, double *value)
     value[METRIC_ID_attack_passed_stale] =
         (double)(a->hostile_access_held + a->hostile_access_reusable
                  + a->hostile_access_renewed);
-    value[METRIC_ID_attack_passed_pool]  = (double)a->hostile_access_pool;
-    value[METRIC_ID_attack_passed_other] = (double)a->hostile_access_other;
+    value[METRIC_ID_attack_passed_pool]         = (double)a->hostile_access_pool;
+    value[METRIC_ID_attack_passed_other]        = (double)a->hostile_access_other;
+    value[METRIC_ID_attack_passed_untranslated] = (double)a->hostile_access_untranslated;
     value[METRIC_ID_attack_us_max] =
         r->attack_ns.count == 0 ? 0.0 : (double)r->attack_ns.max * 1e-3;
 }

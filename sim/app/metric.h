@@ -50,6 +50,7 @@
     M(attack_passed_stale,     "accesses",   lower,   "... that went through after the unmap")      \
     M(attack_passed_pool,      "accesses",   lower,   "... that reached bytes of a pool that are nobody's") \
     M(attack_passed_other,     "accesses",   lower,   "... that reached other bytes of a page lent in part") \
+    M(attack_passed_untranslated, "accesses", lower, "... that nothing translated: any memory")     \
     M(attack_us_max,           "us",         lower,   "The longest after an unmap that one went through") \
     M(collateral_entries,      "entries",    lower,   "IOTLB entries invalidated although their page was mapped") \
     M(collateral_refills,      "entries",    lower,   "... that a walk had to fill again")          \

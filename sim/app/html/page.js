@@ -15,14 +15,16 @@ const h = (tag, props, ...kids) => {
   e.append(...kids.flat(9).filter(k => k !== null && k !== undefined));
   return e;
 };
-const fmt = v => {
+/* padded: as in a column, where digits stand below each other. */
+const number = (v, padded) => {
   if (v === null || v === undefined || Number.isNaN(v)) return "";
   if (!Number.isFinite(v)) return "all";
   const a = Math.abs(v);
   const digits = a >= 1000 || Number.isInteger(v) ? 0 : a >= 100 ? 1 : a >= 1 ? 2 : 3;
   if (a !== 0 && a < 0.001) return v.toPrecision(2);
-  return v.toLocaleString("en-US", { minimumFractionDigits: 0, maximumFractionDigits: digits });
+  return v.toLocaleString("en-US", { minimumFractionDigits: padded ? digits : 0, maximumFractionDigits: digits });
 };
+const fmt = v => number(v, false);
 const short = v => Math.abs(v) >= 1e5 ? v.toLocaleString("en-US", { notation: "compact" }) : fmt(v);
 const percent = v => (v > 0 ? "+" : v < 0 ? "\u2212" : "") +
   (Math.abs(v) >= 10 ? Math.abs(v).toFixed(0) : Math.abs(v).toFixed(1)) + "\u00a0%";
@@ -77,7 +79,7 @@ const table = (caption, head, rows, options = {}) => {
     c.unit ? h("small", {}, c.unit) : null));
   const cell = (v, i, r) => i === 0 ? h("th", { scope: "row" }, v)
     : h("td", { class: (head[i].text ? "" : "n") + (head[i].best && head[i].best(r) ? " best" : "") },
-      typeof v === "number" ? fmt(v) : v);
+      typeof v === "number" ? number(v, true) : v);
   const body = h("tbody", {}, rows.map(r => h("tr", {}, r.map((v, i) => cell(v, i, r)))));
   if (options.sort) heads.forEach((th, i) => {
     const button = h("button", { type: "button", onclick: () => {
@@ -206,7 +208,7 @@ const cards = runs => {
     safe ? item("Fewest with nothing left open", fmt(metric(safe, "cpu_cycles_per_io")), "a request", safe.name) : null,
     item("Highest rate", fmt(metric(fast, "iops") / 1000), "thousand requests/s", fast.name),
     widest && reach(widest) > 0
-      ? item("Most left open", short(reach(widest)), "page\u00a0\u00b5s a request", widest.name)
+      ? item(translated.length < runs.length ? "Most left open, where addresses are translated" : "Most left open", short(reach(widest)), "page\u00a0\u00b5s a request", widest.name)
       : translated.length ? item("Left open", "none", "", "No page stayed reachable") : null);
 };
 
@@ -221,21 +223,29 @@ const COLUMNS = [
   ["p50", "\u00b5s", r => metric(r, "io_latency_ns_p50") / 1000, "lower"],
   ["p99", "\u00b5s", r => metric(r, "io_latency_ns_p99") / 1000, "lower"],
   ["Reachable", "page \u00b5s", r => reach(r), "lower"],
-  ["Stale hits", "accesses", r => r.all ? null : metric(r, "stale_hits"), "lower"],
 ];
+const STALE = ["Stale hits", "accesses", r => r.all ? null : metric(r, "stale_hits"), "lower"];
+
+/* With a hostile device: as `wrong` of `iovasim compare`. */
+const WRONG = ["Wrong", "accesses", r => ["stale_hits", "attack_passed_pool", "attack_passed_other",
+  "attack_passed_untranslated"].reduce((all, name) => all + (metric(r, name) || 0), 0), "lower"];
 
 const comparison = runs => {
-  const bests = COLUMNS.map(([, , f, better]) => {
+  const attacked = runs.some(r => metric(r, "attack_accesses") > 0);
+  const columns = [...COLUMNS, attacked ? WRONG : STALE];
+  const bests = columns.map(([, , f, better]) => {
     const values = runs.map(f).filter(v => v !== null && Number.isFinite(v));
     return better === "higher" ? Math.max(...values) : Math.min(...values);
   });
-  const head = [{ name: "Run" }, ...COLUMNS.map(([name, unit], i) => ({ name, unit,
-    best: row => runs.length > 1 && row[i + 1] === bests[i] && runs.some(r => COLUMNS[i][2](r) !== bests[i]) }))];
+  const head = [{ name: "Run" }, ...columns.map(([name, unit], i) => ({ name, unit,
+    best: row => runs.length > 1 && row[i + 1] === bests[i] && runs.some(r => columns[i][2](r) !== bests[i]) }))];
   return h("section", { id: "comparison" }, h("h2", {}, "Comparison"),
     h("p", { class: "soft" }, "For each request; the best of each column is marked; a heading sorts. p50, p99: latency. Unmap includes the flush timers "
       + "that unmaps caused. Reachable: page-microseconds of memory given back, and of pools, that the device "
-      + "could still reach."),
-    table("Comparison of the runs", head, runs.map(r => [r.name, ...COLUMNS.map(c => c[2](r))]), { sort: true }),
+      + "could still reach."
+      + (attacked ? " Wrong: accesses that went through without a right to: through stale translations, and a hostile device\u2019s "
+        + "to pools, to other bytes of a page, or past the IOMMU." : "")),
+    table("Comparison of the runs", head, runs.map(r => [r.name, ...columns.map(c => c[2](r))]), { sort: true }),
     folded("Every metric", () => table("Every metric",
       [{ name: "Metric" }, { name: "Unit", text: true }, ...runs.slice(0, 60).map(r => ({ name: r.name })),
         { name: "Meaning", text: true }],
@@ -297,7 +307,7 @@ const pareto = runs => {
       marks: [
         Plot.line(front, { x: "x", y: "y", stroke: "currentColor", strokeOpacity: 0.35, strokeWidth: 1.5, strokeDasharray: "4 3", curve: "step-after" }),
         Plot.dot(others, { x: "x", y: "y", r: 2.5, fill: "currentColor", fillOpacity: 0.25 }),
-        Plot.dot(dots, { x: "x", y: "y", fill: d => color(d.run), fillOpacity: 0.85, symbol: d => symbol(d.run), r: 6, stroke: "var(--bg)",
+        Plot.dot([...dots].sort((a, b) => front.includes(a) - front.includes(b)), { x: "x", y: "y", fill: d => color(d.run), fillOpacity: 0.85, symbol: d => symbol(d.run), r: 6, stroke: "var(--bg)",
           title: d => `${d.run.name}\n${fmt(d.y)} cycles a request\n${d.run.all ? "reaches all of memory" : fmt(reach(d.run)) + " page \u00b5s reachable"}`, tip: true }),
         ...labels.map(l => Plot.text([l], { x: "x", y: "y", text: d => d.run.name, dx: l.dx, dy: l.dy, textAnchor: l.anchor,
           fill: "currentColor", stroke: "var(--bg)", strokeWidth: 4, fontSize: 12 })),

@@ -110,6 +110,19 @@ for (const [name, want] of Object.entries(PAGES)) {
     await page.close();
 }
 
+/* With a hostile device, what it got through counts as it does on the terminal. */
+{
+    const { page, wrong } = await open("compare", ONE, PAGES.compare);
+    const last = await page.$$eval("#comparison table:first-of-type tr", rows => rows.map(r => [r.children[0].textContent, r.lastElementChild.textContent]));
+    if (!/^Wrong/.test(last[0][1])) wrong.push(`the last column is ${last[0][1]}`);
+    const row = name => Number((last.find(r => r[0] === name) || [])[1]?.replace(/,/g, ""));
+    if (row("strict") !== 0) wrong.push(`strict: ${row("strict")}`);
+    for (const name of ["lazy", "damn", "passthrough"])
+        if (!(row(name) > 0)) wrong.push(`${name}: ${row(name)}`);
+    report("compare", "the hostile device", wrong);
+    await page.close();
+}
+
 /* By keyboard: a heading sorts, a folded table opens, a run is added, another workload shown. */
 {
     const { page, wrong } = await open("replay", ONE, PAGES.replay);
