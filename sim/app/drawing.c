@@ -121,7 +121,7 @@ bool drawing_finish(struct drawing *d, bool done, struct error *error)
     if (d->waves != NULL)
         done = waves_free(d->waves, done ? error : &unheard) && done;
     if (d->drawn != NULL)
-        timeline_free(d->drawn);
+        done = timeline_free(d->drawn, done ? error : &unheard) && done;
     done = close_file(&d->vcd_file, done, error);
     return close_file(&d->timeline_file, done, error);
 }

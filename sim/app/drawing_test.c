@@ -68,7 +68,9 @@ TEST_CASE(drawing, what_cannot_be_drawn_is_refused_in_one_line)
             "expected --host systemc");
     refuses("replay " SAMPLE "--vcd /dev/null --api sg --policy lazy", "not an ordinary");
     refuses("replay " SAMPLE "--vcd @/drawn --api sg --policy lazy --timeline-window 1s+1s",
-            "nothing happens in the window");
+            "--vcd: nothing happens in the window");
+    refuses("replay " SAMPLE "--timeline @/drawn --timeline-window 1s+1s",
+            "--timeline: nothing happens in the window");
     refuses("replay " SAMPLE "--timeline -", "expected a file");
     refuses("replay " SAMPLE "--timeline @/no/drawn", "cannot write");
     refuses("replay " SAMPLE "--timeline-window 5us", "expected --timeline or --vcd");

@@ -14,10 +14,12 @@ struct timeline *timeline_new(FILE *out, const struct scope_window *window)
     return t;
 }
 
-void timeline_free(struct timeline *t)
+bool timeline_free(struct timeline *t, struct error *error)
 {
     CHECK(t->host == NULL);
+    const bool reached = t->reached;
     free(t);
+    return reached || error_set(error, "--timeline: nothing happens in the window");
 }
 
 void timeline_step(struct timeline *t, uint64_t track, const char *name, sim_time_t *at,
@@ -260,6 +262,7 @@ static void end_cpus(struct timeline *t, sim_time_t now)
 /* What has begun may still end. */
 void timeline_end(struct timeline *t, sim_time_t now)
 {
+    t->reached |= now > t->from;
     if (!t->watching)
         return;
     end_cpus(t, time_min(now, t->to));

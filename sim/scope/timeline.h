@@ -9,7 +9,8 @@
  *         timeline_begin(t, "strict, iova", scope, hosts, now);     the replay begins
  *         timeline_end(t, now);                                     ... and ends
  *         timeline_leave(t);                                        the machine goes away
- *     timeline_free(t);
+ *     timeline_free(t, &error);                                     false: nothing was
+ * drawn
  *
  * It watches and changes nothing: a run takes the same cycles with it. What began in the
  * window is drawn to its end, CPUs are cut at the window's edges. Steps of a thing follow
@@ -21,12 +22,15 @@
 
 #include <stdio.h>
 
+#include "sim/base/error.h"
 #include "sim/scope/scope.h"
 
 struct timeline;
 
 struct timeline *timeline_new(FILE *out, const struct scope_window *window);
-void timeline_free(struct timeline *t);
+
+/* False, with a line, when every run had ended before the window began. */
+bool timeline_free(struct timeline *t, struct error *error);
 
 /* scope: of each of so many hosts, SCOPE_HOSTS_MAX at most, on one engine. */
 void timeline_begin(struct timeline *t, const char *name, const struct scope *scope,

@@ -149,6 +149,7 @@ struct timeline {
     struct perfetto out;
     struct scope_window window;
     unsigned processes;
+    bool reached; /* A run has lasted until the window. */
     uint64_t
         flows; /* Given out so far, over all runs: each thing that is followed has one. */
 
