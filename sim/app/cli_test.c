@@ -111,6 +111,10 @@ TEST_CASE(cli, unknown_keys_and_impossible_parameters_are_named)
     expect_refusal("compare " SINGLE " --policies lazzy", 2, "did you mean lazy?");
     expect_refusal("compare " SINGLE " --sort cpu_cycles", 2,
                    "did you mean cpu_cycles_per_io?");
+    expect_refusal("replay " SINGLE " --set vtd.address_lg2=40", 2,
+                   "vtd.address_lg2: expected 52 (memory here has so many bits), got 40");
+    expect_refusal("replay " SINGLE " --preset riscv-perf --set riscv.pa_lg2=46", 2,
+                   "riscv.pa_lg2: expected 52");
     expect_refusal("replay " SINGLE " --set bogus.key=4", 2,
                    "bogus.key: no such parameter; `iovasim params`");
     expect_refusal("replay " SINGLE " --set iotlb.sets=3", 2, "a power of two, got '3'");

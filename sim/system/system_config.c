@@ -56,8 +56,21 @@ void system_config_free(struct system_config *c)
     memset(c, 0, sizeof *c);
 }
 
+/* The kernel's own pages are in the upper half of memory: an IOMMU that does not reach them
+ * finds neither its tables nor its queue, and the driver would wait for it for ever. */
+static bool reaches_memory(const char *key, unsigned lg2, struct error *error)
+{
+    return lg2 >= MEM_PA_LG2
+           || error_set(error, "%s: expected %d (memory here has so many bits), got %u",
+                        key, MEM_PA_LG2, lg2);
+}
+
 bool system_config_rules(const struct system_config *c, struct error *error)
 {
+    if (strcmp(c->iommu.arch, "vtd") == 0
+            ? !reaches_memory("vtd.address_lg2", c->vtd.address_lg2, error)
+            : !reaches_memory("riscv.pa_lg2", c->riscv.pa_lg2, error))
+        return false;
     if (c->atc.enabled && (strcmp(c->iommu.arch, "vtd") != 0 || !c->vtd.device_tlb))
         return error_set(error, "atc.enabled: expected 0 without iommu.arch=vtd and "
                                 "vtd.device_tlb=1 (nothing would translate for it), got 1");
