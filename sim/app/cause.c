@@ -143,8 +143,8 @@ static void add_counter(struct search *s, const char *group, const char *key, do
             before / 1000.0 / records(s->before), after / 1000.0 / records(s->after), group,
             key, ".");
     else
-        add(s, "/record", before / records(s->before), after / records(s->after), group,
-            key, ".");
+        add(s, fnmatch("*_cycles", key, 0) == 0 ? "cycles/record" : "/record",
+            before / records(s->before), after / records(s->after), group, key, ".");
 }
 
 static void find_counters(struct search *s, const char *heading)
