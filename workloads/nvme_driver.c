@@ -682,6 +682,11 @@ static bool create_queue(struct nvme_driver *d, unsigned index, uint32_t entries
     uint16_t status    = admin(d, &cq);
     if (status == NVME_SUCCESS)
         status = admin(d, &sq);
+    if (status == NVME_VECTOR_INVALID)
+        return error_set(error,
+                         "nvme.vectors: expected at least %u, one for the admin queue and "
+                         "one for each CPU (--cpus), got %u",
+                         d->kernel->cpus + 1, id);
     if (status != NVME_SUCCESS)
         return error_set(error, "nvme: creating queue %u failed with status 0x%x", id,
                          status);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sim/app/config.h"
 #include "sim/base/check.h"
 #include "sim/test/program.h"
 #include "sim/test/shim.h"
@@ -111,6 +112,9 @@ TEST_CASE(cli, unknown_keys_and_impossible_parameters_are_named)
     expect_refusal("compare " SINGLE " --policies lazzy", 2, "did you mean lazy?");
     expect_refusal("compare " SINGLE " --sort cpu_cycles", 2,
                    "did you mean cpu_cycles_per_io?");
+    expect_refusal("replay " SINGLE " --cpus 4 --set nvme.vectors=3", 2,
+                   "nvme.vectors: expected at least 5, one for the admin queue and one for "
+                   "each CPU (--cpus), got 3");
     expect_refusal("replay " SINGLE " --set vtd.address_lg2=40", 2,
                    "vtd.address_lg2: expected 52 (memory here has so many bits), got 40");
     expect_refusal("replay " SINGLE " --preset riscv-perf --set riscv.pa_lg2=46", 2,
@@ -136,6 +140,39 @@ TEST_CASE(cli, unknown_keys_and_impossible_parameters_are_named)
                    "linux.release: expected 6.18");
     expect_refusal("replay " SINGLE " --preset riscv-zdl --set linux.svnapot=1", 2,
                    "linux.svnapot: expected 0");
+}
+
+/* What a parameter has by itself can be said, too. */
+TEST_CASE(cli, every_default_is_in_its_range)
+{
+    char arguments[512];
+    size_t index, bytes;
+    json_t *one;
+    program_run(&r, "params --json >@/params.json");
+    char *text  = program_file(program_path("params.json"), &bytes);
+    json_t *all = text == NULL ? NULL : json_loadb(text, bytes, 0, NULL);
+    REQUIRE(all != NULL);
+    struct config config;
+    struct error error;
+    CHECK(config_init(&config, NULL, &error));
+    json_array_foreach(all, index, one)
+    {
+        const json_t *value = json_object_get(one, "default");
+        char *word          = json_is_string(value) ? strdup(json_string_value(value))
+                                                    : json_dumps(value, JSON_ENCODE_ANY);
+        snprintf(arguments, sizeof arguments, "%s=%s",
+                 json_string_value(json_object_get(one, "key")),
+                 json_is_true(value)    ? "1"
+                 : json_is_false(value) ? "0"
+                                        : word);
+        if (!config_set(&config, arguments, &error))
+            EXPECT_TEXT(error.text, "");
+        free(word);
+    }
+    EXPECT(json_array_size(all) > 300);
+    config_free(&config);
+    json_decref(all);
+    free(text);
 }
 
 TEST_CASE(cli, broken_traces_are_named_with_their_record)

@@ -100,7 +100,9 @@ void param_domain(const struct param_def *def, char *out, size_t out_bytes)
                                      member);
     } else {
         snprintf(out, out_bytes, "%" PRIu64 " .. %" PRIu64 "%s", def->min, def->max,
-                 def->rule == PARAM_POW2 ? ", a power of two" : "");
+                 def->rule != PARAM_POW2 ? ""
+                 : def->min == 0         ? ", a power of two or 0"
+                                         : ", a power of two");
     }
 }
 
@@ -143,7 +145,7 @@ bool param_set(const struct param_table *table, const struct param_def *def, voi
     else if (!param_parse_number(text, &number))
         return refuse(table, def, text, error);
     if (number < def->min || number > def->max
-        || (def->rule == PARAM_POW2 && !is_pow2(number)))
+        || (def->rule == PARAM_POW2 && number != 0 && !is_pow2(number)))
         return refuse(table, def, text, error);
     store(def, config, number, NULL);
     return true;
