@@ -48,6 +48,9 @@ TEST_CASE(cli, every_command_explains_itself)
         EXPECT_EQUAL(r.status, 0);
         EXPECT(strlen(r.out) > 100);
     }
+    program_run(&r, "help gate");
+    EXPECT_EQUAL(r.status, 0);
+    EXPECT_HAS(r.out, "iovasim gate [OPTION...] BASELINE RESULT");
     program_run(&r, "--version");
     EXPECT_EQUAL(r.status, 0);
     EXPECT_HAS(r.out, "iovasim ");

@@ -56,9 +56,14 @@ static int run(int argc, const char **argv)
         print_help(stderr);
         return EXIT_USAGE;
     }
-    if (wants_help(argv[1]) || strcmp(argv[1], "help") == 0) {
+    const bool help = strcmp(argv[1], "help") == 0;
+    if (wants_help(argv[1]) || (help && argc == 2)) {
         print_help(stdout);
         return EXIT_FINE;
+    }
+    if (help) { /* help COMMAND is COMMAND --help. */
+        argv[1] = argv[2];
+        argv[2] = "--help";
     }
     if (strcmp(argv[1], "--version") == 0) {
         puts("iovasim " IOVASIM_VERSION);
