@@ -233,6 +233,36 @@ TEST_CASE(cli, what_standard_output_does_not_take_is_said)
     EXPECT_EQUAL(r.status, 2);
 }
 
+/* A recording or a result is not lost because its name was written behind an option. */
+TEST_CASE(cli, what_is_read_is_not_overwritten)
+{
+    static const char *const command[] = {
+        "replay @/kept.iovatrace --json @/kept.iovatrace --limit 1",
+        "replay @/kept.iovatrace --html @/./kept.iovatrace --limit 1",
+        "replay @/kept.iovatrace --timeline @/kept.iovatrace --limit 1",
+        "compare @/kept.iovatrace --csv @/kept.iovatrace",
+        "compare @SAMPLE/tiny.iovatrace @/kept.iovatrace --html @/kept.iovatrace",
+        "report @/kept.json --html @/kept.json",
+        "report @/kept.json --baseline @/base.json --html @/base.json",
+        "gate @/base.json @/kept.json --summary @/base.json",
+        "gate @/base.json @/kept.json --format junit=@/kept.json",
+        "suite run @/kept.yaml --json @/kept.yaml",
+    };
+    size_t bytes, after;
+    program_run(&r, "--version; cp @SAMPLE/tiny.iovatrace @/kept.iovatrace");
+    program_run(&r, "replay @/kept.iovatrace --policy strict --json @/kept.json");
+    program_run(&r,
+                "--version; cp @/kept.json @/base.json; echo 'cases: [ { name: a, trace: "
+                "gen:randread, limit: 1 } ]' >@/kept.yaml");
+    free(program_file(program_path("kept.json"), &bytes));
+    for (unsigned i = 0; i < sizeof command / sizeof command[0]; i++)
+        expect_refusal(command[i], 2, "it is read, and would be overwritten");
+    free(program_file(program_path("kept.json"), &after));
+    EXPECT_EQUAL(after, bytes);
+    program_run(&r, "gate @/kept.json @/kept.json --bless"); /* What is asked for. */
+    EXPECT_EQUAL(r.status, 0);
+}
+
 /* One says --policy, the other --policies: nobody can know which. */
 TEST_CASE(cli, replay_and_compare_take_the_name_of_either)
 {

@@ -220,6 +220,9 @@ static bool take_traces(struct compare_call *c, const char **path)
     if (paths == 0)
         return usage(c, "%s",
                      "compare: expected a trace; `iovasim compare --help` explains");
+    for (unsigned i = 0; i < paths; i++)
+        if (!output_spares(path[i], &c->error))
+            return false;
     c->status = EXIT_INPUT;
     for (unsigned i = 0; i < paths; i++)
         if (!take_trace(c, path[i]))

@@ -4,6 +4,7 @@
  */
 #include <popt.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "sim/app/cmd.h"
@@ -103,11 +104,14 @@ static bool bless(struct gate_call *c, const char *const *path)
     return done;
 }
 
-/* What cannot be written is said before the work. */
-static bool try_outputs(struct gate_call *c, const char *baseline)
+/* What cannot be written, or may not be, is said before the work. */
+static bool try_outputs(struct gate_call *c, const char *const *path)
 {
     return (c->summary == NULL || output_try(c->summary, &c->error))
-           && (!c->bless || output_try(baseline, &c->error));
+           && (c->bless ? output_try(path[0], &c->error)
+                        : output_spares(path[0], &c->error))
+           && (strcmp(path[0], path[1]) == 0 || output_spares(path[1], &c->error))
+           && (c->config == NULL || output_spares(c->config, &c->error));
 }
 
 static int run(struct gate_call *c, const char *const *path)
@@ -115,7 +119,7 @@ static int run(struct gate_call *c, const char *const *path)
     int status = EXIT_FINE;
     if (path == NULL || path[0] == NULL || path[1] == NULL || path[2] != NULL)
         return command_fail(EXIT_USAGE, "gate: expected a baseline and a result");
-    const bool done = try_outputs(c, path[0])
+    const bool done = try_outputs(c, path)
                       && (c->bless ? bless(c, path) : load_and_compare(c, path, &status));
     return done ? status : command_fail(EXIT_USAGE, "%s", c->error.text);
 }

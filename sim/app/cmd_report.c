@@ -88,7 +88,11 @@ static int report(struct report_call *c, const char *const *path)
         return command_fail(EXIT_USAGE, "report: expected --html FILE");
     if (c->baseline != NULL && path[1] != NULL)
         return command_fail(EXIT_USAGE, "report: --baseline: expected one result");
-    if (!output_try(c->html, &c->error))
+    bool fine = output_try(c->html, &c->error)
+                && (c->baseline == NULL || output_spares(c->baseline, &c->error));
+    for (unsigned i = 0; fine && path[i] != NULL; i++)
+        fine = output_spares(path[i], &c->error);
+    if (!fine)
         return command_fail(EXIT_USAGE, "%s", c->error.text);
     if (!load_all(c, path))
         return command_fail(EXIT_INPUT, "%s", c->error.text);

@@ -14,6 +14,7 @@
 
 #include "sim/app/cmd.h"
 #include "sim/app/option.h"
+#include "sim/app/output.h"
 #include "sim/app/pool.h"
 #include "sim/app/report.h"
 #include "sim/app/spec.h"
@@ -252,7 +253,8 @@ static int suite(struct suite_call *c, const char *path)
     if (fine && c->files.files == 0)
         fine = error_set(&c->error,
                          "suite: expected --json FILE, --html FILE or --format NAME=FILE");
-    fine = fine && load_suite(&s, &c->error) && run_suite(c, &s);
+    fine = fine && output_spares(path, &c->error) && load_suite(&s, &c->error)
+           && run_suite(c, &s);
     free_suite(&s);
     return fine ? EXIT_FINE : command_fail(s.status, "%s", c->error.text);
 }

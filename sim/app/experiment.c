@@ -7,6 +7,7 @@
 #include "sim/app/cmd.h"
 #include "sim/app/interrupt.h"
 #include "sim/app/option.h"
+#include "sim/app/output.h"
 #include "sim/app/sources.h"
 #include "sim/host/direct.h"
 #include "sim/host/systemc.h"
@@ -196,8 +197,11 @@ static bool open_traces(struct experiment *c)
         if (c->comparison.traces == REPLAY_SOURCES_MAX)
             return usage(c, "%s: too many traces", *path);
         struct comparison_trace *t = &c->comparison.trace[c->comparison.traces];
-        c->status                  = EXIT_INPUT;
-        t->path                    = *path;
+        c->status                  = EXIT_USAGE;
+        if (!output_spares(*path, &c->error))
+            return false;
+        c->status = EXIT_INPUT;
+        t->path   = *path;
         if (!open_trace(c, *path, t))
             return false;
         c->source[c->comparison.traces].name = *path;

@@ -100,22 +100,58 @@ static bool same_file(const char *a, const char *b)
            && x.st_ino == y.st_ino;
 }
 
-/* What the command line has asked for so far; two in one would spoil each other. */
+/* What a command reads and what it is to write, as far as it has said so. */
+enum { FILES_MAX = 64 };
+static struct {
+    char *path;
+    bool is_output;
+} known[FILES_MAX];
+
+/* Its place in what is known, or the first that is free. */
+static unsigned place_of(const char *path)
+{
+    unsigned i = 0;
+    while (i < FILES_MAX && known[i].path != NULL && !same_file(known[i].path, path))
+        i++;
+    return i;
+}
+
+static void note(unsigned place, const char *path, bool is_output)
+{
+    known[place].path      = strdup(path);
+    known[place].is_output = is_output;
+    CHECK(known[place].path != NULL);
+}
+
+/* Two outputs in one would spoil each other. */
 static bool claim(const char *path, struct error *error)
 {
-    enum { CLAIMS_MAX = 64 };
-    static char *claimed[CLAIMS_MAX];
-    unsigned i = 0;
-    if (strcmp(path, "-") != 0 && !replaceable(path))
+    const bool terminal = strcmp(path, "-") == 0;
+    if (!terminal && !replaceable(path))
         return true; /* /dev/null, a pipe: takes whatever comes. */
-    for (; i < CLAIMS_MAX && claimed[i] != NULL; i++)
-        if (same_file(claimed[i], path))
-            return error_set(error, "%s: two outputs cannot go there",
-                             strcmp(path, "-") == 0 ? "standard output" : path);
-    CHECK(i < CLAIMS_MAX);
-    claimed[i] = strdup(path);
-    CHECK(claimed[i] != NULL);
+    const unsigned place = place_of(path);
+    CHECK(place < FILES_MAX);
+    if (known[place].path == NULL)
+        note(place, path, true);
+    else if (known[place].is_output)
+        return error_set(error, "%s: two outputs cannot go there",
+                         terminal ? "standard output" : path);
+    else
+        return error_set(error, "%s: it is read, and would be overwritten", path);
     return true;
+}
+
+bool output_spares(const char *path, struct error *error)
+{
+    if (strcmp(path, "-") == 0)
+        return true;
+    const unsigned place = place_of(path);
+    if (place == FILES_MAX)
+        return true;
+    if (known[place].path == NULL)
+        note(place, path, false);
+    return !known[place].is_output
+           || error_set(error, "%s: it is read, and would be overwritten", path);
 }
 
 bool output_try(const char *path, struct error *error)

@@ -24,6 +24,10 @@ bool output_open(struct output *o, const char *path, struct error *error);
  */
 bool output_try(const char *path, struct error *error);
 
+/* Whether a file that is to be read stays what it is: false, with a line, when an output is
+ * to go there; and no output that asks later may. */
+bool output_spares(const char *path, struct error *error);
+
 /* The file is there, whole; false when the disk was full, say, and then nothing is there.
  */
 bool output_finish(struct output *o, struct error *error);
