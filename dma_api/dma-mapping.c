@@ -3,6 +3,9 @@
  * dma-mapping - the calls of the DMA API: dispatch between direct mapping and a domain.
  *
  * Follows kernel/dma/mapping.c of Linux 6.12 to 7.3.
+ *
+ * Inaccuracies: without an IOMMU nothing bounces. What a device's mask does not reach is an
+ * error; bus_dma_limit, below which Linux would bounce everything, is not looked at.
  */
 #include "dma_api/dma-iommu.h"
 
@@ -165,7 +168,8 @@ int dma_mapping_error(struct device *dev, dma_addr_t addr)
 static dma_addr_t direct_map(struct device *dev, phys_addr_t phys, size_t size,
                              unsigned long attrs)
 {
-    if (size != 0 && phys + size - 1 > *dev->dma_mask)
+    const uint64_t last = *dev->dma_mask;
+    if (size != 0 && (phys > last || size - 1 > last - phys))
         return DMA_MAPPING_ERROR;
     if (!(attrs & (DMA_ATTR_SKIP_CPU_SYNC | DMA_ATTR_MMIO))) {
         dma_cache_for_device(dev, phys, size);

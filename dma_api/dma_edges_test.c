@@ -191,3 +191,23 @@ TEST_CASE(dma_edges, a_leaf_of_several_entries_is_mapped_as_a_whole_or_not_at_al
     kernel_rig_run(r, collides, NULL);
     kernel_rig_free(r);
 }
+
+/* ---- Without an IOMMU ------------------------------------------------------------------
+ */
+
+static void wraps(struct kernel_rig *r, void *state)
+{
+    struct device *dev = &r->device;
+    (void)state;
+    EXPECT_EQUAL(dma_set_mask(dev, DMA_BIT_MASK(40)), 0);
+    const size_t most = (UINT64_C(1) << 40) - MEM;
+    EXPECT_EQUAL(dma_map_phys(dev, MEM, most, DMA_TO_DEVICE, 0), MEM);
+    EXPECT_EQUAL(dma_map_phys(dev, MEM, most + 1, DMA_TO_DEVICE, 0), DMA_MAPPING_ERROR);
+    EXPECT_EQUAL(dma_map_phys(dev, MEM, SIZE_MAX, DMA_TO_DEVICE, 0), DMA_MAPPING_ERROR);
+    EXPECT_EQUAL(dma_map_resource(dev, MEM, SIZE_MAX, DMA_TO_DEVICE, 0), DMA_MAPPING_ERROR);
+}
+
+TEST_CASE(dma_edges, a_range_that_wraps_around_all_addresses_is_beyond_every_mask)
+{
+    kernel_rig_once(RIG_DIRECT, wraps);
+}
