@@ -8,7 +8,7 @@
  * go whose guest-physical address it names.
  *
  * Inaccuracies: the function mask of a context-cache invalidation is ignored, as Linux does
- * not use it; reserved fields are checked in the upper half of 32-byte descriptors only.
+ * not use it; so is the physical function of a device-TLB invalidation.
  */
 #include "iommu_model/vtd.h"
 
@@ -187,16 +187,45 @@ static void decode_wait(const struct iommu *m, struct vtd_descriptor d,
     c->writes_status = (d.low & VTD_WAIT_SW) && c->status_pa <= m->pa_last;
 }
 
+/* Bits that no field of a descriptor has, by type. The type's upper bits are not among
+ * them: with one of them it is another type. */
+static const struct {
+    uint64_t low, high;
+} reserved_of[] = {
+    [VTD_INV_CONTEXT]      = { UINT64_C(0xfffc00000000f1c0), UINT64_MAX },
+    [VTD_INV_IOTLB]        = { UINT64_C(0xffffffff0000f100), UINT64_C(0xf80) },
+    [VTD_INV_DEVTLB]       = { UINT64_C(0x000f0000ffe001f0), UINT64_C(0xffe) },
+    [VTD_INV_IEC]          = { UINT64_C(0xffff000007fff1e0), UINT64_MAX },
+    [VTD_INV_WAIT]         = { UINT64_C(0x00000000fffff180), UINT64_C(0x3) },
+    [VTD_INV_PASID_IOTLB]  = { UINT64_C(0xfff000000000f1c0), UINT64_C(0xf80) },
+    [VTD_INV_PASID_CACHE]  = { UINT64_C(0xfff000000000f1c0), UINT64_MAX },
+    [VTD_INV_PASID_DEVTLB] = { 0, UINT64_C(0x7fe) },
+};
+
+/* What is wrong with a descriptor whatever its type means. */
+static enum vtd_queue_error malformed(const struct iommu *m, const uint64_t *words)
+{
+    const unsigned type = (unsigned)bits_get(words[0], 11, 9) << 4
+                          | vtd_inv_type((struct vtd_descriptor){ words[0], words[1] });
+    const bool wide = m->invq.entry_bytes > VTD_IQ_ENTRY_BYTES;
+    if (vtd_scalable(vtd_front(m)) && !wide)
+        return VTD_IQEI_WIDTH;
+    if (type == 0 || type > VTD_INV_PASID_DEVTLB)
+        return VTD_IQEI_TYPE;
+    if ((words[0] & reserved_of[type].low) || (words[1] & reserved_of[type].high)
+        || (wide && (words[2] != 0 || words[3] != 0)))
+        return VTD_IQEI_RESERVED;
+    return VTD_IQEI_NONE;
+}
+
 void vtd_decode(struct iommu *m, const uint64_t *words, struct iommu_command *c)
 {
     const struct vtd *v           = m->front;
     const struct vtd_descriptor d = { words[0], words[1] };
     const unsigned type           = vtd_inv_type(d);
-    const bool wide               = m->invq.entry_bytes > VTD_IQ_ENTRY_BYTES;
-    if (vtd_scalable(v) && !wide)
-        illegal(c, VTD_IQEI_WIDTH);
-    else if (wide && (words[2] != 0 || words[3] != 0))
-        illegal(c, VTD_IQEI_RESERVED);
+    const enum vtd_queue_error e  = malformed(m, words);
+    if (e != VTD_IQEI_NONE)
+        illegal(c, e);
     else if (type == VTD_INV_CONTEXT)
         decode_context(v, d, c);
     else if (type == VTD_INV_IOTLB)

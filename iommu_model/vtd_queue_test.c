@@ -561,6 +561,65 @@ TEST_CASE(vtd_queue, a_tail_inside_a_descriptor_is_an_error)
     rig_stop(&rig);
 }
 
+/* Every bit of every descriptor: those that no field has are refused, the others not for
+ * being set. By the layouts of 6.5.2, field by field. */
+struct layout {
+    struct vtd_descriptor plain;
+    struct {
+        unsigned last, first;
+    } field[8]; /* Bits of both quadwords. */
+};
+
+static bool has_field(const struct layout *l, unsigned bit)
+{
+    for (unsigned i = 0; i < 8; i++)
+        if (l->field[i].last != 0 && bit >= l->field[i].first && bit <= l->field[i].last)
+            return true;
+    return false;
+}
+
+static uint64_t error_of(struct vtd_descriptor d)
+{
+    rig_defaults(&rig);
+    rig.vtd.scalable   = true;
+    rig.vtd.device_tlb = true;
+    rig_start(&rig);
+    rig_queue(&rig, d);
+    rig_ring(&rig);
+    run_for(200);
+    const uint64_t is = reg(VTD_FSTS) & VTD_FSTS_IQE ? reg(VTD_IQERCD) & 0xf : 0;
+    rig_stop(&rig);
+    return is;
+}
+
+TEST_CASE(vtd_queue, reserved_bits_of_descriptors_are_refused)
+{
+    const struct layout of[] = {
+        { vtd_inv_context(VTD_GLOBAL, 0, 0), { { 5, 0 }, { 31, 16 }, { 49, 32 } } },
+        { vtd_inv_iotlb(VTD_DOMAIN, 0, 0, 0, false),
+          { { 7, 0 }, { 31, 16 }, { 70, 64 }, { 127, 76 } } },
+        { { VTD_INV_DEVTLB, 0 },
+          { { 3, 0 }, { 20, 12 }, { 47, 32 }, { 63, 52 }, { 64, 64 }, { 127, 76 } } },
+        { { VTD_INV_IEC, 0 }, { { 4, 0 }, { 31, 27 }, { 47, 32 } } },
+        { { VTD_INV_WAIT, 0 }, { { 6, 0 }, { 63, 32 }, { 127, 66 } } },
+        { vtd_inv_pasid_iotlb(VTD_DOMAIN, 0, 0, 0, 0, false),
+          { { 5, 0 }, { 31, 16 }, { 51, 32 }, { 70, 64 }, { 127, 76 } } },
+        { vtd_inv_pasid_cache(0, 0), { { 5, 0 }, { 31, 16 }, { 51, 32 } } },
+        { { VTD_INV_PASID_DEVTLB, 0 },
+          { { 8, 0 }, { 63, 12 }, { 64, 64 }, { 75, 75 }, { 127, 76 } } },
+    };
+    for (unsigned i = 0; i < sizeof of / sizeof of[0]; i++)
+        for (unsigned bit = 4; bit < 128; bit++) {
+            struct vtd_descriptor d = of[i].plain;
+            *(bit < 64 ? &d.low : &d.high) ^= UINT64_C(1) << bit % 64;
+            if (bit == 4 || bit == 5) /* The granularity, which may make it another one. */
+                continue;
+            EXPECT_EQUAL(error_of(d), bit >= 9 && bit <= 11    ? VTD_IQEI_TYPE
+                                      : has_field(&of[i], bit) ? VTD_IQEI_NONE
+                                                               : VTD_IQEI_RESERVED);
+        }
+}
+
 /* ---- The wait's interrupt --------------------------------------------------------------
  */
 
