@@ -231,6 +231,66 @@ TEST_CASE(riscv_queues, the_indices_have_the_bits_of_the_queue_that_is_to_come)
     end();
 }
 
+/* Whatever software does with the registers, and whenever: the next queue is a good one. */
+static void write_at_random(struct rng *r)
+{
+    static const struct riscv_command bad = { 0, 0 };
+    switch (rng_below(r, 9)) {
+    case 0:
+        set(RISCV_CQCSR, 0);
+        return;
+    case 1:
+    case 2:
+        set(RISCV_CQCSR,
+            RISCV_QUEUE_ENABLE | rng_below(r, 2) * RISCV_QUEUE_IE | rng_below(r, 16) << 8);
+        return;
+    case 3:
+        set(RISCV_CQT, rng_below(r, 1 << RISCV_RIG_QUEUE_LG2));
+        return;
+    case 4:
+        riscv_rig_queue(&rig, bad);
+        return;
+    case 5:
+        riscv_rig_queue(&rig, riscv_iotinval(RISCV_VMA, 0, 0, 0, 0));
+        return;
+    case 6:
+        set(RISCV_IPSR, rng_below(r, 16));
+        return;
+    case 7:
+        set(RISCV_FQCSR, rng_below(r, 2) * RISCV_QUEUE_ENABLE | rng_below(r, 4) << 8);
+        return;
+    default:
+        queue_fence(rng_below(r, 4), 7);
+        riscv_rig_ring(&rig);
+    }
+}
+
+TEST_CASE(riscv_queues, a_good_queue_follows_whatever_was_done_to_those_before)
+{
+    for (uint64_t seed = 0; seed < 400; seed++) {
+        struct rng r = rng_make(seed, "queues");
+        begin(seed & 1 ? 4 : 1, (seed & 3) == 2, seed & 4);
+        for (unsigned i = 0; i < 80; i++) {
+            write_at_random(&r);
+            if (rng_below(&r, 4) == 0) {
+                const struct iommu_request q = { .requester = i, .access = PT_READ };
+                riscv_rig_submit(&rig, &q);
+            }
+            run_for(rng_below(&r, 40));
+        }
+        restart_commands(seed & 8);
+        queue_fence(4, 8);
+        queue_fence(5, 8);
+        riscv_rig_ring(&rig);
+        riscv_rig_settle(&rig);
+        EXPECT_EQUAL(status(4), 8);
+        EXPECT_EQUAL(status(5), 8);
+        EXPECT_EQUAL(reg(RISCV_CQH), 2);
+        EXPECT_EQUAL(reg(RISCV_CQCSR), RISCV_QUEUE_ENABLE | RISCV_QUEUE_ON);
+        end();
+    }
+}
+
 /* ---- The fault queue -------------------------------------------------------------------
  */
 

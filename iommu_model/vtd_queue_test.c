@@ -415,6 +415,88 @@ TEST_CASE(vtd_queue, a_wait_at_hand_keeps_its_width)
     rig_stop(&rig);
 }
 
+static void answer_at_random(struct rng *r)
+{
+    const unsigned tag = rng_below(r, ATS_ITAGS);
+    iommu_invalidated(&rig.iommu, DEVICE, UINT32_C(1) << tag, 1, rig.now);
+}
+
+static void write_at_random(struct rng *r)
+{
+    static const struct vtd_descriptor bad = { 0, 0 };
+    switch (rng_below(r, 9)) {
+    case 0:
+        set_gcmd(false);
+        return;
+    case 1:
+        set_gcmd(true);
+        return;
+    case 2:
+        set_reg(VTD_IQT, rng_below(r, 300) << VTD_IQ_ENTRY_LG2 | (rng_below(r, 9) == 0));
+        return;
+    case 3:
+        rig_queue(&rig, bad);
+        return;
+    case 4:
+        rig_queue(&rig, vtd_inv_devtlb(rng_below(r, 2) ? DEVICE : OTHER, rng_below(r, 3),
+                                       0x5000, 0));
+        return;
+    case 5:
+        set_reg(VTD_FSTS, rng_below(r, 128));
+        return;
+    case 6:
+        answer_at_random(r);
+        return;
+    case 7:
+        rig_queue(&rig, vtd_inv_iotlb(VTD_GLOBAL, 0, 0, 0, false));
+        return;
+    default:
+        queue_status(rng_below(r, 4), 7);
+        rig_ring(&rig);
+    }
+}
+
+/* Whatever software does with the registers, and devices with their answers: what follows
+ * is a good queue. */
+TEST_CASE(vtd_queue, a_good_one_follows_whatever_was_done_to_those_before)
+{
+    for (uint64_t seed = 0; seed < 400; seed++) {
+        struct rng r = rng_make(seed, "queues");
+        rig_defaults(&rig);
+        rig.vtd.device_tlb                  = true;
+        rig.vtd.scalable                    = seed & 2;
+        rig.settings.invq.device_timeout_us = 1;
+        rig.settings.invq.fetch_commands    = seed & 1 ? 4 : 1;
+        rig_start(&rig);
+        iommu_attach_device_tlb(&rig.iommu, rig.client, take, NULL);
+        for (unsigned i = 0; i < 80; i++) {
+            count = 0;
+            write_at_random(&r);
+            run_for(rng_below(&r, 60));
+        }
+        if (seed & 8) /* No device of before is late any more. */
+            run_for(3000);
+        restart(seed & 4, seed & 2);
+        set_reg(VTD_FSTS, UINT32_MAX);
+        const uint64_t late = rig.iommu.stats.device_late;
+        queue_status(8, 8);
+        queue_status(9, 8);
+        rig_ring(&rig);
+        for (unsigned i = 0; i < 20; i++) {
+            run_for(500);
+            set_reg(VTD_FSTS, VTD_FSTS_ITE | VTD_FSTS_ICE); /* Of those before. */
+        }
+        /* A device that was asked before may abort them. */
+        const bool aborted = rig.iommu.stats.device_late != late;
+        EXPECT(!aborted || !(seed & 8));
+        EXPECT(aborted || status_of(8) == 8);
+        EXPECT(aborted || status_of(9) == 8);
+        EXPECT_EQUAL(reg(VTD_IQH), UINT64_C(2) * VTD_IQ_ENTRY_BYTES << (seed >> 1 & 1));
+        EXPECT_EQUAL(reg(VTD_FSTS), 0);
+        rig_stop(&rig);
+    }
+}
+
 /* ---- Errors of the queue itself -------------------------------------------------------
  */
 
