@@ -134,6 +134,7 @@ void riscv_decode(struct iommu *m, const uint64_t *words, struct iommu_command *
     default:
         break;
     }
+    c->interrupts &= !m->invq.orphan; /* The new queue's flags are not its. */
     c->unwritable = c->kind == COMMAND_WAIT && c->writes_status
                     && c->status_pa > m->pa_last - c->status_bytes + 1;
     if (c->unwritable)

@@ -213,6 +213,32 @@ TEST_CASE(riscv_queues, a_fence_that_stands_for_dma_keeps_its_queue_busy)
     }
 }
 
+/* Its data is on the way to memory when the queue is switched off and on. */
+TEST_CASE(riscv_queues,
+          a_fence_of_a_queue_that_was_switched_off_does_not_interrupt_the_new_one)
+{
+    unsigned early = 0;
+    for (unsigned how = 0; how < 120; how++) {
+        const unsigned after = how / 2;
+        begin(4, false, false);
+        set(RISCV_FCTL, RISCV_FCTL_WSI);
+        set(RISCV_CQCSR, RISCV_QUEUE_ENABLE | RISCV_QUEUE_IE);
+        riscv_rig_queue(
+            &rig, riscv_iofence(RISCV_FENCE_WSI | RISCV_FENCE_AV, RISCV_RIG_STATUS, 3));
+        riscv_rig_ring(&rig);
+        run_for(after);
+        early += status(0) == 3 && (reg(RISCV_CQCSR) & RISCV_CQ_FENCE_WIP);
+        EXPECT_EQUAL((reg(RISCV_CQCSR) & RISCV_CQ_FENCE_WIP) != 0, status(0) == 3);
+        set(RISCV_CQCSR, RISCV_QUEUE_IE);
+        restart_commands(how & 1);
+        riscv_rig_settle(&rig);
+        EXPECT_EQUAL(reg(RISCV_CQCSR), RISCV_QUEUE_ENABLE | RISCV_QUEUE_ON);
+        end();
+    }
+    EXPECT(early > 10);
+    EXPECT(early < 110);
+}
+
 /* Only LOG2SZ bits are writable: those of cqb, wherever the queue was before. */
 TEST_CASE(riscv_queues, the_indices_have_the_bits_of_the_queue_that_is_to_come)
 {

@@ -120,6 +120,8 @@ static void enable_commands(struct iommu *m, bool on)
     }
     invq_start(m, queue_start(v->cqb, entries, RISCV_COMMAND_BYTES), entries,
                RISCV_COMMAND_BYTES);
+    for (uint32_t i = 0; i < write_ring_count(&q->writes); i++)
+        write_ring_at(&q->writes, i)->interrupts = false; /* Fences of the one before. */
     q->halted = false;
     q->tail &= entries - 1;
     v->cqcsr = 0;
