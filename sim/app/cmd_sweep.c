@@ -83,6 +83,24 @@ static json_t *answer_of(const struct experiment *e)
     return answer;
 }
 
+/* What was asked for stands in the row; what would have come of it does not. */
+static json_t *refusal_of(const struct experiment *e)
+{
+    const struct experiment_words *w = &e->words;
+    const struct {
+        const char *column, *word;
+    } told[] = { { "trace", e->trace[0] }, { "preset", w->preset }, { "policy", w->policy },
+                 { "api", w->api },        { "cpus", w->cpus },     { "seed", w->seed } };
+    const char *status = e->status == EXIT_USAGE ? "refused" : "failed";
+    json_t *answer =
+        json_pack("{sssssi}", "status", status, "error", e->error.text, "exit", e->status);
+    CHECK(answer != NULL);
+    for (unsigned i = 0; i < sizeof told / sizeof told[0]; i++)
+        if (told[i].word != NULL)
+            json_object_set_new(answer, told[i].column, json_string(told[i].word));
+    return answer;
+}
+
 /* A configuration that does not work is an answer, too; anything else stops the sweep. */
 static char *work(void *self, unsigned point)
 {
@@ -94,9 +112,7 @@ static char *work(void *self, unsigned point)
         && experiment_clean(e))
         answer = answer_of(e);
     else
-        answer =
-            json_pack("{sssssi}", "status", e->status == EXIT_USAGE ? "refused" : "failed",
-                      "error", e->error.text, "exit", e->status);
+        answer = refusal_of(e);
     char *text = json_dumps(answer, JSON_COMPACT);
     CHECK(text != NULL);
     json_decref(answer);

@@ -149,7 +149,8 @@ static bool submit(const struct slurm *s, const char *todo, unsigned tasks, char
     command = with_word(command, task);
     free(task);
     if (!ask(command, job, &status))
-        return error_set(error, "sbatch did not take the job (status %d)", status);
+        return error_set(error, "sbatch did not take the job (status %d)",
+                         WIFEXITED(status) ? WEXITSTATUS(status) : status);
     job[strcspn(job, ";")] = '\0'; /* ID;CLUSTER */
     return job[0] >= '0' && job[0] <= '9' ? true
                                           : error_set(error, "sbatch said '%s'", job);

@@ -267,6 +267,10 @@ TEST_CASE(sweep, rows_say_what_was_run_and_what_was_refused)
     run("query @/rows.db 'SELECT DISTINCT error FROM run WHERE error IS NOT NULL' --json",
         0);
     EXPECT_HAS(r.out, "Linux 6.12 has no IOVA API");
+    run("query @/rows.db \"SELECT policy, api, preset IS NULL, iops IS NULL FROM result "
+        "WHERE status = 'refused' ORDER BY point LIMIT 1\" --csv",
+        0);
+    EXPECT_HAS(r.out, "\nstrict,iova,1,1\r\n"); /* What was told, and nothing else. */
     run("query @/rows.db", 0);
     EXPECT_HAS(r.out, "runs refused");
     run("sweep @/kill.yaml --list", 0);
