@@ -290,7 +290,10 @@ const pareto = runs => {
     .sort((a, b) => a.x - b.x || b.y - a.y);
   const any = runs.some(r => r.all) || D.points.some(p => p[1] === null);
   const least = Math.max(0.1, Math.min(most, ...finite.filter(v => v > 0)));
-  const decades = powers(most, Math.ceil(Math.log10(least) - 1e-9));
+  /* A single power of ten is no scale: then halves and fifths of the next, too. */
+  const tens = powers(most, Math.ceil(Math.log10(least) - 1e-9));
+  const decades = tens.length > 1 ? tens
+    : powers(10 * most).flatMap(d => [d / 5, d / 2, d]).filter(d => d >= most / 5 && d <= most * 1.0001);
   const options = (width, labels) => {
     const step = Math.ceil(decades.length / Math.max(1, Math.floor((width - 200) / 65)));
     /* Symlog: about a decade more than there are between least and everything. */
