@@ -27,7 +27,7 @@
 #include "sim/base/cpu.h"
 #include "sim/base/observer.h"
 
-enum { AUDIT_PORTS_MAX = 16, AUDIT_DEVICES_MAX = 16 };
+enum { AUDIT_PORTS_MAX = 20, AUDIT_DEVICES_MAX = 16 };
 
 /* clang-format off */
 #define AUDIT_PARAMS(P)                                                                             \

@@ -171,7 +171,7 @@ struct iommu_queued {
 #define RING_ITEM struct iommu_response
 #include "sim/base/ring.h"
 
-enum { IOMMU_CLIENTS_MAX = 16 };
+enum { IOMMU_CLIENTS_MAX = 20 };
 
 /* Answers to first look-ups, and to all others: each ring is in order of time. */
 struct iommu_client {

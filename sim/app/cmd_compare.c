@@ -451,7 +451,7 @@ static int compare_run_command(int argc, const char **argv)
         { "api", 0, POPT_ARG_STRING, &c->api, 0, "iova (default), streaming or sg",
           "NAME" },
         { "attacker", 0, POPT_ARG_NONE, &c->attacker, 0,
-          "Add a hostile device (parameters attacker.*)", NULL },
+          "A hostile device beside each drive and NIC (attacker.*)", NULL },
         { "csv", 0, POPT_ARG_STRING, &c->csv, 0,
           "Write every metric there; - is standard output", "FILE" },
         REPORT_FILES_OPTIONS,

@@ -106,7 +106,7 @@ static int replay_run_command(int argc, const char **argv)
         { "policies", 0, POPT_ARG_STRING | POPT_ARGFLAG_DOC_HIDDEN, &w->policy, 0, NULL,
           NULL }, /* As compare has it. */
         { "attacker", 0, POPT_ARG_NONE, &attacker, 0,
-          "Add a hostile device (parameters attacker.*)", NULL },
+          "A hostile device beside each drive and NIC (attacker.*)", NULL },
         { "cpus", 0, POPT_ARG_STRING, &w->cpus, 0,
           "Simulated CPUs, 1 to 64 (default: as recorded)", "N" },
         { "limit", 0, POPT_ARG_STRING, &w->limit, 0,

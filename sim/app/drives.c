@@ -20,6 +20,7 @@ struct drive {
     struct nvme_ctrl nvme;
     char name[16];
     struct nvme_driver driver;
+    struct hostile hostile; /* With run->attacker: beside it. */
 };
 
 struct machine {
@@ -28,7 +29,6 @@ struct machine {
     struct machine_result *result;
     struct engine engine;
     struct system system;
-    struct hostile hostile; /* With run->attacker. */
     /* A device for bare accesses, when the trace begins with one. */
     bool exercises;
     struct slot exerciser_slot;
@@ -54,6 +54,7 @@ static void count_drive(const struct machine *m, unsigned i, struct machine_coun
     const bool first_of_domain = i == 0 || d->slot.domain != m->drive[0].slot.domain;
     system_add_stats(&replay_stat_table, &c->replay, &m->replay[i].stats);
     system_add_stats(&nvme_stat_table, &c->nvme, &d->nvme.stats);
+    system_add_stats(&attacker_stat_table, &c->attacker, &d->hostile.attacker.stats);
     slot_count(&d->slot, &c->system);
     if (first_of_domain)
         slot_count_domain(&d->slot, &c->system);
@@ -65,7 +66,6 @@ static void count(struct machine *m, struct machine_counters *c)
 {
     memset(c, 0, sizeof *c);
     system_count(&m->system, &c->system);
-    c->attacker  = m->hostile.attacker.stats;
     c->exerciser = m->exerciser.stats;
     for (unsigned i = 0; i < m->drives; i++)
         count_drive(m, i, c);
@@ -190,7 +190,8 @@ static void begin_measuring(struct machine *m)
     audit_begin(&m->system.audit, m->engine.now);
     m->system.kernel.plant_reuse     = m->run->plant_reuse;
     m->system.iommu.iotlb.plant_deaf = m->run->plant_deaf;
-    hostile_start(&m->hostile, m->engine.now);
+    for (unsigned i = 0; i < m->drives; i++)
+        hostile_start(&m->drive[i].hostile, m->engine.now);
     m->system.kernel.watcher = m->run->calls;
     sampler_begin(&m->sampler);
     begin_looking(m);
@@ -206,6 +207,7 @@ static void measure_drive(struct machine *m, unsigned i)
     stat_subtract(&dma_stat_table, &drive->dma, &m->drive_before[i].dma);
     stat_subtract(&driver_stat_table, &drive->driver, &m->drive_before[i].driver);
     drive->io_latency_ns = replay->latency_ns;
+    hostile_tell(&m->drive[i].hostile, NULL, m->drive[i].name, r);
     histogram_merge(&r->io_latency_ns, &replay->latency_ns);
     histogram_merge(&r->dma_read_ps, &m->drive[i].slot.port.read_ps);
     histogram_merge(&r->dma_write_ps, &m->drive[i].slot.port.write_ps);
@@ -218,7 +220,8 @@ static void end_measuring(struct machine *m)
     struct machine_result *r = m->result;
     onlooker_end(&m->onlooker, m->engine.now);
     m->system.kernel.watcher = NULL;
-    hostile_stop(&m->hostile);
+    for (unsigned i = 0; i < m->drives; i++)
+        hostile_stop(&m->drive[i].hostile);
     sampler_end(&m->sampler);
     audit_finish(&m->system.audit, m->engine.now);
     count(m, &r->counters);
@@ -229,7 +232,6 @@ static void end_measuring(struct machine *m)
     r->exposure_ns        = m->system.audit.exposure_ns;
     r->attack_ns          = m->system.audit.attack_ns;
     r->pool_pages_most    = m->system.audit.pool_most;
-    hostile_tell(&m->hostile, NULL, m->drive[0].name, r);
     for (unsigned i = 0; i < m->drives; i++)
         measure_drive(m, i);
     if (m->exercises) {
@@ -305,12 +307,13 @@ static void program(void *arg)
  * ----------------------------------------------------------------------------------------
  */
 
-/* It looks like the first NVMe controller to the IOMMU. */
-static void build_attacker(struct machine *m)
+/* It looks like that NVMe controller to the IOMMU. */
+static void build_attacker(struct machine *m, unsigned i)
 {
-    hostile_build(&m->hostile, &m->system, m->config, NVME_REQUESTER, m->run->seed);
-    m->drive[0].nvme.data_moved      = hostile_learn;
-    m->drive[0].nvme.data_moved_self = &m->hostile;
+    struct drive *d = &m->drive[i];
+    hostile_build(&d->hostile, &m->system, m->config, d->nvme.requester, m->run->seed + i);
+    d->nvme.data_moved      = hostile_learn;
+    d->nvme.data_moved_self = &d->hostile;
 }
 
 static void build_drive(struct machine *m, unsigned i)
@@ -341,8 +344,8 @@ static void build_hardware(struct machine *m)
         build_drive(m, i);
     if (m->exercises)
         build_exerciser(m);
-    if (m->run->attacker)
-        build_attacker(m);
+    for (unsigned i = 0; m->run->attacker && i < m->drives; i++)
+        build_attacker(m, i);
     sampler_init(&m->sampler, &m->engine, &m->result->series, look, m);
 }
 
@@ -365,6 +368,7 @@ static void destroy(struct machine *m)
         if (m->replay[i].cpu != NULL)
             replay_free(&m->replay[i]);
     for (unsigned i = 0; i < m->drives; i++) {
+        hostile_destroy(&m->drive[i].hostile);
         nvme_ctrl_free(&m->drive[i].nvme);
         slot_destroy(&m->drive[i].slot);
     }
@@ -372,7 +376,6 @@ static void destroy(struct machine *m)
         exerciser_free(&m->exerciser);
         slot_destroy(&m->exerciser_slot);
     }
-    hostile_destroy(&m->hostile);
     system_destroy(&m->system);
     engine_free(&m->engine);
 }
@@ -396,8 +399,9 @@ static bool check_everything_back(const struct machine *m, struct error *error)
             return error_set(error, "transactions were still under way");
     if (!slot_idle(&m->exerciser_slot) || !exerciser_idle(&m->exerciser))
         return error_set(error, "bare accesses were still under way");
-    if (!hostile_idle(&m->hostile))
-        return error_set(error, "transactions of the attacker were still under way");
+    for (unsigned i = 0; i < m->drives; i++)
+        if (!hostile_idle(&m->drive[i].hostile))
+            return error_set(error, "transactions of an attacker were still under way");
     return system_check_idle(&m->system, error);
 }
 

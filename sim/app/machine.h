@@ -25,8 +25,7 @@ struct machine_run {
     bool run_ahead;
     /* Tests plant faults: kernel.plant_reuse and iotlb.plant_deaf; 0: none. */
     uint64_t plant_reuse, plant_deaf;
-    bool attacker; /* A hostile device attacks the addresses of the first drive; in a
-                      fabric, one those of each NIC, and one those of its drive. */
+    bool attacker; /* Each drive and each NIC has a hostile device beside it. */
     bool rdma;     /* The sources are RDMA work: fabric.h's hosts replay them. */
     const struct replay_source *source;
     unsigned sources;

@@ -10,12 +10,13 @@
 
 static struct machine_result result;
 static struct error error;
+static bool attacked; /* The next runs have hostile devices. */
 
 /* Replays generators under key=value lists that end in NULL. */
 static enum machine_outcome run(const char *const *path, const char *const *set,
                                 const char *policy)
 {
-    struct replay_source source[4] = { { NULL, NULL } };
+    struct replay_source source[MACHINE_DRIVES_MAX] = { { NULL, NULL } };
     struct config config;
     unsigned sources = 0;
     error.text[0]    = '\0';
@@ -32,6 +33,7 @@ static enum machine_outcome run(const char *const *path, const char *const *set,
                                    .cpus      = 2,
                                    .limit     = UINT64_MAX,
                                    .run_ahead = true,
+                                   .attacker  = attacked,
                                    .source    = source,
                                    .sources   = sources };
     struct direct_host *host   = direct_host_new();
@@ -44,8 +46,11 @@ static enum machine_outcome run(const char *const *path, const char *const *set,
     return o;
 }
 
-static const char *const one[] = { "gen:randread", NULL };
-static const char *const two[] = { "gen:randread", "gen:seqwrite", NULL };
+static const char *const one[]   = { "gen:randread", NULL };
+static const char *const two[]   = { "gen:randread", "gen:seqwrite", NULL };
+static const char *const eight[] = { "gen:randread", "gen:randread", "gen:randread",
+                                     "gen:randread", "gen:randread", "gen:randread",
+                                     "gen:randread", "gen:window",   NULL };
 
 /* 400 records, one each 5 us: the drive takes 10 us and is never full. */
 TEST_CASE(modes, an_open_replay_keeps_recorded_times_and_a_scaled_one_scales_them)
@@ -114,6 +119,48 @@ TEST_CASE(modes, drives_of_their_own_and_in_one_domain_each_replay_their_trace)
                          result.counters.dma.whole_ps);
             EXPECT_EQUAL(result.io_latency_ns.count, 1200);
         }
+}
+
+/* Each drive has a hostile device beside it, which shows its id and aims at its data. */
+TEST_CASE(modes, each_of_several_drives_is_attacked)
+{
+    const char *set[] = { "gen.requests=600", "replay.devices=own", NULL };
+    attacked          = true;
+    for (unsigned shared = 0; shared < 2; shared++) {
+        set[1] = shared ? "replay.devices=shared" : "replay.devices=own";
+        REQUIRE(run(two, set, "lazy") == MACHINE_RAN);
+        uint64_t stale = 0, access = 0;
+        REQUIRE(result.attackers == 2);
+        for (unsigned i = 0; i < 2; i++) {
+            const struct machine_attacker *a = &result.attack[i];
+            EXPECT_TEXT(a->victim, i == 0 ? "nvme0" : "nvme1");
+            EXPECT_TEXT(a->host, "");
+            EXPECT_EQUAL(a->requester, result.drive[i].requester);
+            EXPECT(a->stats.page_learnt > 300);
+            EXPECT(a->reached[AUDIT_REACH_reusable] > 0);
+            stale += a->reached[AUDIT_REACH_reusable];
+            access += a->stats.access;
+        }
+        EXPECT_EQUAL(stale, result.counters.audit.stale_access);
+        EXPECT_EQUAL(access, result.counters.attacker.access);
+        REQUIRE(run(two, set, "strict") == MACHINE_RAN);
+        EXPECT_EQUAL(result.counters.audit.stale_access, 0);
+        EXPECT(result.attack[1].stats.access_refused > 0);
+    }
+    attacked = false;
+}
+
+/* As many as there may be, and a device for bare accesses. */
+TEST_CASE(modes, eight_drives_are_attacked_at_once)
+{
+    static const char *const set[] = { "gen.requests=60", "replay.devices=own", NULL };
+    attacked                       = true;
+    REQUIRE(run(eight, set, "strict") == MACHINE_RAN);
+    attacked = false;
+    EXPECT_EQUAL(result.attackers, MACHINE_DRIVES_MAX);
+    for (unsigned i = 0; i < MACHINE_DRIVES_MAX - 1; i++)
+        EXPECT(result.attack[i].stats.page_learnt > 0 && result.attack[i].stats.access > 0);
+    EXPECT_EQUAL(result.attack[MACHINE_DRIVES_MAX - 1].stats.access, 0);
 }
 
 /* Entries that a flush drops beside those of what was unmapped. */

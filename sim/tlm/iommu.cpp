@@ -11,7 +11,7 @@ constexpr unsigned wires = 16;
 
 unsigned checked_ports(unsigned ports)
 {
-    if (ports < 1 || ports > IOMMU_CLIENTS_MAX)
+    if (ports < 1 || ports > 16)
         SC_REPORT_FATAL(report_parameter, "expected 1 to 16 ports");
     return ports;
 }
