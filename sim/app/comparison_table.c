@@ -438,6 +438,14 @@ static double attack_us(const struct machine_result *r, size_t percent)
     return (double)histogram_percentile(&r->attack_ns, (double)percent) / 1000.0;
 }
 
+static bool was_attacked(const struct breakdown *b)
+{
+    for (unsigned i = 0; i < b->runs; i++)
+        if (b->run[i].counters.attacker.access != 0)
+            return true;
+    return false;
+}
+
 static void attack_breakdown(const struct breakdown *b)
 {
     static const struct {
@@ -454,6 +462,11 @@ static void attack_breakdown(const struct breakdown *b)
     };
     if (!b->run->attacker)
         return;
+    if (!was_attacked(b)) {
+        fputs("No attacks: no drive and no NIC was given data that could be aimed at.\n\n",
+              b->out);
+        return;
+    }
     breakdown_heading(b, "% of attacks");
     breakdown_row(b, "refused", 1, refused_percent, 0);
     for (unsigned i = 0; i < sizeof kind / sizeof kind[0]; i++)

@@ -127,3 +127,18 @@ TEST_CASE(hostile, one_alone_has_no_table_and_none_is_not_told_of)
     EXPECT(strstr(r.out, "attack") == NULL);
     json_decref(run);
 }
+
+/* Bare accesses, and mappings that no device uses, leave nothing to aim at. */
+TEST_CASE(hostile, where_there_is_nothing_to_aim_at_it_is_said)
+{
+    static const char *const none[] = { "gen:window", "gen:churn" };
+    for (unsigned i = 0; i < 2; i++) {
+        char command[128];
+        snprintf(command, sizeof command, "replay %s --limit 100 --policy lazy --attacker",
+                 none[i]);
+        program_run(&r, command);
+        EXPECT_EQUAL(r.status, 0);
+        EXPECT_HAS(r.out, "\nNo attacks: no drive and no NIC was given data");
+        EXPECT(strstr(r.out, "% of attacks") == NULL);
+    }
+}
