@@ -283,8 +283,9 @@ static bool sweep(struct sweep_call *c)
         sweep_db_close(&c->db);
     }
     if (fine)
-        printf("%s: %u points, %u run now, %u were there: %s\n", c->sweep.name,
-               c->sweep.points, c->finished, c->before, path);
+        printf("%s: %u point%s, %u run now, %u were there: %s\n", c->sweep.name,
+               c->sweep.points, c->sweep.points == 1 ? "" : "s", c->finished, c->before,
+               path);
     if (fine && c->refused > 0)
         printf("%u of those run now were refused; the column error says why\n"
                "  point %u: %s\n",
