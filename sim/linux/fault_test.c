@@ -523,8 +523,9 @@ static void mangle(struct text *t, uint32_t *state)
         free(was);
         return;
     case 1:
+        was = strdup(was); /* Before: it may be the same line. */
         free(t->line[b]);
-        t->line[b] = strdup(was);
+        t->line[b] = was;
         return;
     case 2:
         t->line[a] = t->line[b];
