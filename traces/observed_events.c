@@ -140,28 +140,6 @@ static bool on_cleared(struct observed_reader *reader, const struct observe_line
     return true;
 }
 
-/* It only tells the mode: one that is written otherwise is left alone. */
-static bool on_flush(struct observed_reader *reader, const struct observe_line *at,
-                     const char *fields, struct error *error)
-{
-    uint64_t first, last;
-    (void)at;
-    (void)error;
-    if (events_parse_flush(fields, &first, &last))
-        observe_flushed(reader->o, first, last);
-    return true;
-}
-
-static bool on_flush_all(struct observed_reader *reader, const struct observe_line *at,
-                         const char *fields, struct error *error)
-{
-    (void)at;
-    (void)fields;
-    (void)error;
-    observe_flushed(reader->o, 0, UINT64_MAX);
-    return true;
-}
-
 static bool on_list(struct observed_reader *reader, const struct observe_line *at,
                     const char *fields, struct error *error)
 {
@@ -206,8 +184,8 @@ static const struct {
     { "CA", on_coherent },
     { "CF", on_coherent_free },
     { "U", on_cleared },
-    { "FR", on_flush },
-    { "FA", on_flush_all },
+    { "FR", observed_on_flush },
+    { "FA", observed_on_flush_all },
 };
 
 static bool take_line(struct observed_reader *reader, uint64_t number, const char *text,
@@ -244,4 +222,5 @@ const struct observed_form observed_events = { .importer = &import_events,
                                                .line      = take_line,
                                                .command   = command_take,
                                                .request   = request_take,
+                                               .flush     = events_parse_flush,
                                                .list_next = events_list_next };

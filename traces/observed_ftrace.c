@@ -154,28 +154,6 @@ static bool on_cleared(struct observed_reader *reader, const struct observe_line
     return true;
 }
 
-/* It only tells the mode: one that is written otherwise is left alone. */
-static bool on_flush(struct observed_reader *reader, const struct observe_line *at,
-                     const char *fields, struct error *error)
-{
-    uint64_t first, last;
-    (void)at;
-    (void)error;
-    if (ftrace_parse_flush(fields, &first, &last))
-        observe_flushed(reader->o, first, last);
-    return true;
-}
-
-static bool on_flush_all(struct observed_reader *reader, const struct observe_line *at,
-                         const char *fields, struct error *error)
-{
-    (void)at;
-    (void)fields;
-    (void)error;
-    observe_flushed(reader->o, 0, UINT64_MAX);
-    return true;
-}
-
 /* ---- The IOVA API, by probes
  * ----------------------------------------------------------------- */
 
@@ -253,8 +231,8 @@ static const struct {
     { "dma_alloc", on_alloc },
     { "dma_free", on_free },
     { "unmap", on_cleared },
-    { "cache_tag_flush_range", on_flush },
-    { "cache_tag_flush_all", on_flush_all },
+    { "cache_tag_flush_range", observed_on_flush },
+    { "cache_tag_flush_all", observed_on_flush_all },
 }, probes[] = {
     { "dma_iova_try_alloc", on_try_alloc },
     { "dma_iova_link", on_link },
@@ -305,4 +283,5 @@ const struct observed_form observed_ftrace = { .importer = &import_ftrace,
                                                .line      = take_line,
                                                .command   = command_take,
                                                .request   = request_take,
+                                               .flush     = ftrace_parse_flush,
                                                .list_next = ftrace_list_next };

@@ -52,6 +52,28 @@ bool observed_on_complete(struct observed_reader *reader, const struct observe_l
     return true;
 }
 
+/* It only tells the mode: one that is written otherwise is left alone. */
+bool observed_on_flush(struct observed_reader *reader, const struct observe_line *at,
+                       const char *fields, struct error *error)
+{
+    uint64_t first, last;
+    (void)at;
+    (void)error;
+    if (reader->form->flush(fields, &first, &last))
+        observe_flushed(reader->o, first, last);
+    return true;
+}
+
+bool observed_on_flush_all(struct observed_reader *reader, const struct observe_line *at,
+                           const char *fields, struct error *error)
+{
+    (void)at;
+    (void)fields;
+    (void)error;
+    observe_flushed(reader->o, 0, UINT64_MAX);
+    return true;
+}
+
 /* Memory, and the device's view of it. */
 static bool list_take(const struct observed_reader *reader, struct observed_call *call,
                       struct observed_lists lists)

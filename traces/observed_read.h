@@ -17,6 +17,7 @@ struct observed_form {
     /* The fields of an event; false when they cannot be parsed. */
     bool (*command)(const char *fields, struct observe_command *command);
     bool (*request)(const char *fields, struct observe_request *request);
+    bool (*flush)(const char *fields, uint64_t *first, uint64_t *last);
     /* The next number of a list: 1; 0 at its end; -1 when it is none. */
     int (*list_next)(const char **list, uint64_t *value);
 };
@@ -35,7 +36,7 @@ typedef bool observed_handler(struct observed_reader *reader, const struct obser
                               const char *fields, struct error *error);
 /* These are of every form. */
 observed_handler observed_on_command, observed_on_command_end, observed_on_issue,
-    observed_on_complete;
+    observed_on_complete, observed_on_flush, observed_on_flush_all;
 
 /* A list that is mapped: where its three lists begin. */
 struct observed_lists {

@@ -211,12 +211,28 @@ static bool pieces_of_the_first(const struct trace_call *call, unsigned inputs)
     return good;
 }
 
+static struct copy *copy_new(const struct trace_call *call)
+{
+    struct copy *c = calloc(1, sizeof *c);
+    CHECK(c != NULL);
+    c->call = call;
+    return c;
+}
+
+/* Its exit status. */
+static int copy_end(struct copy *c)
+{
+    for (unsigned i = 0; i < c->inputs; i++)
+        trace_close(c->input[i].reader);
+    const int status = c->status;
+    free(c);
+    return status;
+}
+
 int trace_convert(const struct trace_call *call)
 {
     const unsigned files = file_count(call);
-    struct copy *c       = calloc(1, sizeof *c);
-    CHECK(c != NULL);
-    c->call = call;
+    struct copy *c       = copy_new(call);
     if (!pieces_of_the_first(call, files - 1))
         c->status = EXIT_USAGE;
     else if (inputs_open(c, 1)) {
@@ -227,11 +243,7 @@ int trace_convert(const struct trace_call *call)
         }
         copy_run(c, call->file[files - 1], &about);
     }
-    for (unsigned i = 0; i < c->inputs; i++)
-        trace_close(c->input[i].reader);
-    const int status = c->status;
-    free(c);
-    return status;
+    return copy_end(c);
 }
 
 /* How many devices a trace has is only known at its end. */
@@ -271,9 +283,7 @@ static bool devices_count(struct copy *c)
 int trace_merge(const struct trace_call *call)
 {
     const unsigned files = file_count(call);
-    struct copy *c       = calloc(1, sizeof *c);
-    CHECK(c != NULL);
-    c->call = call;
+    struct copy *c       = copy_new(call);
     if (files - 1 > INPUTS_MAX)
         c->status =
             command_fail(EXIT_USAGE, "trace merge: more than %d traces", INPUTS_MAX);
@@ -288,9 +298,5 @@ int trace_merge(const struct trace_call *call)
         }
         copy_run(c, call->file[files - 1], &about);
     }
-    for (unsigned i = 0; i < c->inputs; i++)
-        trace_close(c->input[i].reader);
-    const int status = c->status;
-    free(c);
-    return status;
+    return copy_end(c);
 }
